@@ -1,0 +1,41 @@
+# Every target is one command that could be typed by hand; `make` alone lists them.
+
+export GOWORK := off
+
+COVER_MIN ?= 92
+FUZZTIME  ?= 20s
+SCENARIOS ?= lab/scenarios
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stream test lint bench lab fuzz cover tidy
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## the story: a game master's agents fail, the players never notice
+	@cd examples && go run ./tavern
+
+demo-stream: ## the same while the answer is streaming
+	@cd examples && go run ./streaming
+
+test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests with the race detector
+	@sh .ci/check gofmt vet staticcheck race plain
+
+lint: ## gofmt, vet, staticcheck and the house rules, without the tests
+	@sh .ci/check gofmt vet staticcheck house golangci
+
+bench: ## benchmarks, and the overhead table if internal/bench is there
+	go test -run '^$$' -bench . -benchmem ./...
+	@if [ -f internal/bench/go.mod ]; then cd internal/bench && go run ./cmd/overhead; fi
+
+lab: ## the outage lab; SCENARIOS=folder, as seen from internal/bench
+	cd internal/bench && go run ./cmd/lab -scenarios $(SCENARIOS)
+
+fuzz: ## every fuzz function for FUZZTIME (20s) each
+	@FUZZTIME='$(FUZZTIME)' sh .ci/fuzz
+
+cover: ## coverage of the public packages; fails under COVER_MIN (92) percent
+	@COVER_MIN='$(COVER_MIN)' sh .ci/cover
+
+tidy: ## go mod tidy in every module
+	@sh .ci/tidy

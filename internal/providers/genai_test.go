@@ -1,0 +1,77 @@
+package providers_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/genai"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+func askGenAI(ctx context.Context, url string, stream bool) error {
+	client, err := genai.NewClient(ctx, &genai.ClientConfig{
+		APIKey:      "test",
+		Backend:     genai.BackendGeminiAPI,
+		HTTPOptions: genai.HTTPOptions{BaseURL: url},
+	})
+	if err != nil {
+		return err
+	}
+	if !stream {
+		_, err = client.Models.GenerateContent(ctx, "gemini", genai.Text("hello"), nil)
+		return err
+	}
+	for _, err := range client.Models.GenerateContentStream(ctx, "gemini", genai.Text("hello"), nil) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// google is an error as Google's APIs send it.
+func google(code int, status, message string, details ...string) string {
+	return fmt.Sprintf(`{"error":{"code":%d,"message":%q,"status":%q,"details":[%s]}}`, code, message, status, strings.Join(details, ","))
+}
+
+func TestGenAI(t *testing.T) {
+	t.Parallel()
+	const (
+		retryInfo = `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"53s"}`
+		perMinute = `{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaMetric":"m","quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]}`
+		perDay    = `{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerMinutePerProject"},{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}`
+		wrongKey  = `{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}`
+		chunk     = `data: {"candidates":[{"content":{"parts":[{"text":"Hel"}],"role":"model"}}]}` + "\n\n"
+	)
+	check(t, askGenAI, []failure{
+		{it: "reads a rate limit with its wait", answer: says(429, google(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", perMinute, retryInfo)), want: strategies.RateLimited, hint: 53 * time.Second},
+		{it: "tells a daily quota from a rate limit", answer: says(429, google(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", perDay, retryInfo)), want: strategies.QuotaExhausted, hint: 53 * time.Second},
+		{it: "takes an exhausted resource without details for a rate limit", answer: says(429, google(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).")), want: strategies.RateLimited},
+		{it: "knows an overflow by its text", answer: says(400, google(400, "INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).")), want: strategies.ContextOverflow},
+		{it: "knows a bad request", answer: says(400, google(400, "INVALID_ARGUMENT", "Unknown name \"x\"")), want: strategies.BadRequest},
+		{it: "knows a wrong key, which is sent as a bad request", answer: says(400, google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", wrongKey)), want: strategies.Unauthorized},
+		{it: "knows a failed precondition", answer: says(400, google(400, "FAILED_PRECONDITION", "User location is not supported for the API use.")), want: strategies.BadRequest},
+		{it: "knows missing credentials", answer: says(401, google(401, "UNAUTHENTICATED", "")), want: strategies.Unauthorized},
+		{it: "takes a payment that is due for a quota", answer: says(402, `{}`), want: strategies.QuotaExhausted},
+		{it: "knows a missing permission", answer: says(403, google(403, "PERMISSION_DENIED", "")), want: strategies.Unauthorized},
+		{it: "takes a missing model for one we may not have", answer: says(404, google(404, "NOT_FOUND", "models/x is not found")), want: strategies.Unauthorized},
+		{it: "knows a request too large", answer: says(413, html, "Content-Type", "text/html"), want: strategies.BadRequest},
+		{it: "knows a server error", answer: says(500, google(500, "INTERNAL", "An internal error has occurred.")), want: strategies.Transient},
+		{it: "takes a proxy's page for what its status says", answer: says(502, html, "Content-Type", "text/html"), want: strategies.Transient},
+		{it: "takes an empty body for what its status says", answer: says(503, ""), want: strategies.Transient},
+		{it: "takes an unavailable model for transient", answer: says(503, google(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")), want: strategies.Transient},
+		{it: "knows a deadline of the server's", answer: says(504, google(504, "DEADLINE_EXCEEDED", "")), want: strategies.Timeout},
+		{it: "knows 529", answer: says(529, ""), want: strategies.Overloaded},
+		{it: "takes a dropped connection for transient", answer: drops, want: strategies.Transient},
+		{it: "takes a cut answer for transient", answer: cuts(says(200, `{"candidates":`)), want: strategies.Transient},
+
+		{it: "knows a rate limit before a stream", stream: true, answer: says(429, google(429, "RESOURCE_EXHAUSTED", "", retryInfo)), want: strategies.RateLimited, hint: 53 * time.Second},
+		{it: "knows an error frame in a stream", stream: true, answer: streams(chunk + "data: " + google(429, "RESOURCE_EXHAUSTED", "", retryInfo) + "\n\n"), want: strategies.RateLimited, hint: 53 * time.Second},
+		{it: "knows a bare error in a stream", stream: true, answer: streams(chunk + google(403, "PERMISSION_DENIED", "") + "\n\n"), want: strategies.Unauthorized},
+		{it: "takes a cut stream for transient", stream: true, answer: cuts(streams(chunk)), want: strategies.Transient},
+	})
+}

@@ -1,0 +1,96 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// CircuitBreaker stops calling an agent that is down. It stands inside of
+// [Retry], so that it sees every attempt and can open in the middle of a retry
+// loop; its rejection, a [strategies.OpenError], ends the loop at once.
+//
+// Which failures count is the classifier's business. A panic and a
+// runtime.Goexit count; a caller who left does not. A provider that names a time
+// (Retry-After, an exhausted quota) has the breaker held for that long, for
+// everyone who shares it.
+//
+// It costs a healthy call two atomic loads and a deferred call; with a Window,
+// two locks of the engine.
+func CircuitBreaker[Req, Resp any](s Scope, b *strategies.Breaker) Middleware[Req, Resp] {
+	scope := s.ready()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		if b == nil {
+			return misconfigured[Req, Resp](settingNil("CircuitBreaker", "a *strategies.Breaker"))
+		}
+		if err := b.Validate(); err != nil {
+			return misconfigured[Req, Resp](err)
+		}
+		return &circuitBreaker[Req, Resp]{scope: scope, breaker: b, next: next}
+	}
+}
+
+type circuitBreaker[Req, Resp any] struct {
+	scope   *scope
+	breaker *strategies.Breaker
+	next    Runner[Req, Resp]
+}
+
+func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
+	permit, err := l.breaker.Allow()
+	if err != nil {
+		if open, ok := errors.AsType[*strategies.OpenError](err); ok && open.Breaker == "" {
+			open.Breaker = l.scope.name
+		}
+		return resp, err
+	}
+	settled := false
+	defer func() {
+		if !settled { // a panic or a Goexit is on its way through
+			permit.Failure(nil)
+		}
+	}()
+	if limit, ok := permit.Trial(); ok {
+		resp, err = l.trial(ctx, req, limit)
+	} else {
+		resp, err = l.next.Run(ctx, req)
+	}
+	settled = true
+	if err == nil {
+		permit.Success()
+		return resp, nil
+	}
+	l.settle(ctx, &permit, err)
+	return resp, err
+}
+
+// trial runs a call of a half-open breaker, which is always bounded.
+func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration) (Resp, error) {
+	return newLimit(l.scope, "trial", limit, 0, l.next).Run(ctx, req)
+}
+
+// defaultHold is how long an exhausted quota is remembered when the provider
+// does not say when it is reset.
+const defaultHold = time.Minute
+
+func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategies.Permit, err error) {
+	v := l.scope.classifier.Classify(ctx, err)
+	if v.Trips {
+		permit.Failure(err)
+	} else {
+		permit.Neutral()
+	}
+	hold := v.RetryAfter
+	switch v.Class {
+	case strategies.QuotaExhausted:
+		if hold <= 0 {
+			hold = defaultHold
+		}
+	case strategies.RateLimited:
+	default:
+		return
+	}
+	l.breaker.Hold(hold, strategies.WithClass(v.Class, err))
+}

@@ -1,0 +1,135 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// StandIn is an agent that can play the role of another, under its name.
+type StandIn[Req, Resp any] struct {
+	Name   string
+	Runner Runner[Req, Resp]
+}
+
+// Fallback asks the stand-ins in order when the agent cannot answer. It stands
+// outside of [Retry], so that one is called only when the agent is truly spent.
+//
+// A stand-in that is itself guarded is called through its own breaker, timeout
+// and validation, without its own retries and stand-ins, so that one call cannot
+// multiply. Any other is called as it is, a panic made an error. An agent already
+// asked in the course of the call is not asked again.
+//
+// It costs a healthy call nothing.
+func Fallback[Req, Resp any](s Scope, standIns ...StandIn[Req, Resp]) Middleware[Req, Resp] {
+	scope := s.ready()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		if err := checkStandIns(scope.name, standIns); err != nil {
+			return misconfigured[Req, Resp](err)
+		}
+		return newFallback(scope, fixed(understudies(standIns, nil)), next)
+	}
+}
+
+func checkStandIns[Req, Resp any](agent string, standIns []StandIn[Req, Resp]) error {
+	if len(standIns) == 0 {
+		return &strategies.ConfigError{Setting: "Fallback", Problem: "has no stand-in", Fix: "name at least one, or leave it out"}
+	}
+	seen := map[string]bool{}
+	for _, c := range standIns {
+		switch {
+		case c.Name == "":
+			return &strategies.ConfigError{Setting: "Fallback", Problem: "has a stand-in without a name", Fix: "name it: it appears in outcomes and events"}
+		case isNil(c.Runner):
+			return settingNil(fmt.Sprintf("Fallback %q", c.Name), "a runner")
+		case c.Name == agent:
+			return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is the agent itself", Fix: "an agent cannot stand in for itself; use Retry, or give it another name with Named"}
+		case seen[c.Name]:
+			return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is named twice", Fix: "give each stand-in once"}
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+// understudies gives each stand-in its shorter form; bare makes one of a runner
+// that brings no layers of its own.
+func understudies[Req, Resp any](standIns []StandIn[Req, Resp], bare Middleware[Req, Resp]) []StandIn[Req, Resp] {
+	short := make([]StandIn[Req, Resp], len(standIns))
+	for i, c := range standIns {
+		runner, guarded := standIn(c.Runner)
+		if !guarded {
+			runner = Chain(runner, bare)
+		}
+		short[i] = StandIn[Req, Resp]{Name: c.Name, Runner: runner}
+	}
+	return short
+}
+
+func fixed[Req, Resp any](standIns []StandIn[Req, Resp]) func() []StandIn[Req, Resp] {
+	return func() []StandIn[Req, Resp] { return standIns }
+}
+
+func newFallback[Req, Resp any](s *scope, standIns func() []StandIn[Req, Resp], next Runner[Req, Resp]) *fallback[Req, Resp] {
+	return &fallback[Req, Resp]{scope: s, standIns: standIns, next: next}
+}
+
+type fallback[Req, Resp any] struct {
+	scope    *scope
+	standIns func() []StandIn[Req, Resp] // asked at each failure: a cast grows
+	next     Runner[Req, Resp]
+}
+
+func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	resp, err := l.next.Run(ctx, req)
+	if err == nil {
+		return resp, nil
+	}
+	return l.recover(ctx, req, err)
+}
+
+func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (Resp, error) {
+	var none Resp
+	v := l.scope.judge(ctx, err)
+	if v.Class == strategies.Interrupt {
+		return none, err
+	}
+	failure := l.scope.failure(ctx, err, v)
+	if !v.Fallback {
+		return none, failure
+	}
+	asked := &trail{agent: l.scope.name, up: trailOf(ctx)}
+	for _, c := range l.standIns() {
+		if ctx.Err() != nil {
+			break
+		}
+		if asked.has(c.Name) {
+			continue
+		}
+		asked = &trail{agent: c.Name, up: asked}
+		l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
+		resp, err := l.call(withTrail(ctx, asked), c, req)
+		if err == nil {
+			l.scope.count.Recovered()
+			l.scope.recovered(ctx, c.Name, strategies.Fallback, strategies.Full, len(failure.Attempts)+1)
+			return resp, nil
+		}
+		cv := l.scope.classifier.Classify(ctx, err)
+		if cv.Class == strategies.Interrupt {
+			return none, err
+		}
+		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: c.Name, Class: cv.Class, Err: err})
+		l.scope.emit(ctx, Event{Kind: StandInFailed, ServedBy: c.Name, Class: cv.Class, Err: err})
+	}
+	if ctx.Err() != nil {
+		v = l.scope.classifier.Classify(ctx, err)
+	}
+	l.scope.conclude(ctx, failure, v)
+	return none, failure
+}
+
+func (l *fallback[Req, Resp]) call(ctx context.Context, c StandIn[Req, Resp], req Req) (resp Resp, err error) {
+	defer catch(&err)
+	return c.Runner.Run(ctx, req)
+}

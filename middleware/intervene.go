@@ -1,0 +1,245 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Intervention is how a person is asked.
+type Intervention struct {
+	// Ask puts the incident before a person. Required. See [Desk] and
+	// [Terminal] for two that are ready.
+	Ask strategies.Intervenor
+	// Deadline is how long a question stands. 0: 5 min.
+	Deadline time.Duration
+	// Default takes the place of a decision that did not come in time. The
+	// zero value aborts. It may be an Answer ("we will call you back") or a
+	// UseAgent, never RetryNow: silence is no approval to spend more.
+	Default strategies.Decision
+	// Rounds bounds how often one call may be put before a person: a decision
+	// that fails in its turn is asked about again. 0: 3.
+	Rounds int
+}
+
+func (i Intervention) validate() error {
+	switch {
+	case i.Ask == nil:
+		return settingNil("Intervene.Ask", "a strategies.Intervenor")
+	case i.Deadline < 0:
+		return &strategies.ConfigError{Setting: "Intervene.Deadline", Problem: fmt.Sprintf("is negative (%v)", i.Deadline), Fix: "leave it 0 for 5m"}
+	case i.Rounds < 0:
+		return &strategies.ConfigError{Setting: "Intervene.Rounds", Problem: fmt.Sprintf("is negative (%d)", i.Rounds), Fix: "leave it 0 for 3"}
+	case i.Default.Action == strategies.RetryNow || i.Default.Action > strategies.UseAgent:
+		return &strategies.ConfigError{Setting: "Intervene.Default", Problem: fmt.Sprintf("is %q", i.Default.Action), Fix: "silence must not approve another attempt: use Abort, Answer or UseAgent"}
+	}
+	return nil
+}
+
+func (i Intervention) deadline() time.Duration {
+	if i.Deadline == 0 {
+		return 5 * time.Minute
+	}
+	return i.Deadline
+}
+
+func (i Intervention) rounds() int {
+	if i.Rounds == 0 {
+		return 3
+	}
+	return i.Rounds
+}
+
+// Roster knows agents by name, for a person who says "use that one".
+type Roster[Req, Resp any] interface {
+	Names() []string
+	Lookup(name string) (Runner[Req, Resp], bool)
+}
+
+// Intervene puts a call that nobody could answer before a person, who may have
+// it retried, answer it, name another agent, or abort. It is the outermost
+// layer: it works in a context that outlives every deadline, the caller's too,
+// and ends with the question's own. Only a caller who cancels ends it before.
+//
+// It costs a healthy call nothing.
+func Intervene[Req, Resp any](s Scope, how Intervention, roster Roster[Req, Resp]) Middleware[Req, Resp] {
+	scope := s.ready()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		if err := how.validate(); err != nil {
+			return misconfigured[Req, Resp](err)
+		}
+		return newIntervene(scope, how, roster, next)
+	}
+}
+
+func newIntervene[Req, Resp any](s *scope, how Intervention, roster Roster[Req, Resp], next Runner[Req, Resp]) *intervene[Req, Resp] {
+	return &intervene[Req, Resp]{scope: s, how: how, roster: roster, next: next}
+}
+
+type intervene[Req, Resp any] struct {
+	scope  *scope
+	how    Intervention
+	roster Roster[Req, Resp] // may be nil
+	next   Runner[Req, Resp]
+	asked  atomic.Int64
+}
+
+func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	resp, err := l.next.Run(ctx, req)
+	if err == nil {
+		return resp, nil
+	}
+	return l.ask(ctx, req, err)
+}
+
+func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (resp Resp, _ error) {
+	var none Resp
+	v := l.scope.judge(ctx, err)
+	if v.Class == strategies.Interrupt {
+		return none, err
+	}
+	failure := l.scope.failure(ctx, err, v)
+	if !v.Intervene || ctx.Err() != nil {
+		return none, failure
+	}
+	failure.Strategy = strategies.UserIntervention
+	free, cancel := outlive(ctx)
+	defer cancel()
+	for round := 1; round <= l.how.rounds(); round++ {
+		id := fmt.Sprintf("%s-%d", l.scope.name, l.asked.Add(1))
+		decision, err := l.decide(free, id, req, failure, round)
+		if err != nil {
+			failure.Cause = errors.Join(failure.Cause, err)
+		}
+		if free.Err() != nil {
+			failure.Strategy, failure.Class = strategies.NoRecovery, strategies.Canceled
+			failure.Cause = errors.Join(failure.Cause, context.Cause(free))
+			return none, failure
+		}
+		by := decision.By
+		switch decision.Action {
+		case strategies.RetryNow:
+			by = l.scope.name
+			resp, err = l.next.Run(free, req)
+		case strategies.UseAgent:
+			by = decision.Agent
+			resp, err = l.use(free, id, decision.Agent, req)
+		case strategies.Answer:
+			resp, err = l.answer(id, decision)
+		default:
+			failure.Cause = errors.Join(failure.Cause, &strategies.InterventionError{Incident: id, Problem: aborted(decision)})
+			return none, failure
+		}
+		if err == nil {
+			l.scope.count.Recovered()
+			l.scope.recovered(ctx, by, strategies.UserIntervention, strategies.Full, len(failure.Attempts)+1)
+			return resp, nil
+		}
+		l.add(ctx, failure, by, err)
+	}
+	return none, failure
+}
+
+// add books a decision that failed in its turn.
+func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.RecoveryError, by string, err error) {
+	if again := l.scope.own(err); again != nil {
+		failure.Attempts = append(failure.Attempts, again.Attempts...)
+		failure.Class, failure.Stop = again.Class, again.Stop
+		return
+	}
+	v := l.scope.classifier.Classify(context.WithoutCancel(ctx), err)
+	failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: by, Class: v.Class, Err: err})
+}
+
+// decide asks the person, with a deadline; an error or silence is the default.
+func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, failure *strategies.RecoveryError, round int) (decision strategies.Decision, err error) {
+	limit := l.how.deadline()
+	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Scope: "intervention", After: limit})
+	defer cancel()
+	deadline, _ := asking.Deadline()
+	// The person sees the failure as it stands; it is added to only afterwards.
+	seen := *failure
+	seen.Attempts = slices.Clip(seen.Attempts)
+	incident := strategies.Incident{
+		ID: id, Agent: l.scope.name, Request: req, Err: &seen, Agents: l.names(), Round: round, Deadline: deadline,
+	}
+	l.scope.emit(ctx, Event{Kind: PersonAsked, Class: failure.Class, Detail: id, Err: &seen})
+	err = protect(func() error {
+		decision, err = l.how.Ask.Decide(asking, incident)
+		return err
+	})
+	switch {
+	case asking.Err() != nil:
+		// Too late is too late, whatever was said: the question has expired.
+		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "no decision in time", Err: context.Cause(asking)}
+	case err != nil:
+		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
+	}
+	l.scope.emit(ctx, Event{Kind: PersonDecided, Detail: id + ": " + said(decision), Err: err})
+	return decision, err
+}
+
+func (l *intervene[Req, Resp]) names() []string {
+	if l.roster == nil {
+		return nil
+	}
+	return slices.DeleteFunc(l.roster.Names(), func(n string) bool { return n == l.scope.name })
+}
+
+func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req) (resp Resp, err error) {
+	if l.roster != nil {
+		if runner, ok := l.roster.Lookup(name); ok {
+			defer catch(&err)
+			short, _ := standIn(runner)
+			return short.Run(ctx, req)
+		}
+	}
+	return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", name, l.names())}
+}
+
+func (l *intervene[Req, Resp]) answer(id string, d strategies.Decision) (Resp, error) {
+	resp, ok := d.Value.(Resp)
+	if !ok {
+		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T where a %T is wanted", d.Value, resp)}
+	}
+	return resp, nil
+}
+
+func aborted(d strategies.Decision) string {
+	s := "aborted"
+	if d.By != "" {
+		s += " by " + d.By
+	}
+	if d.Reason != "" {
+		s += ": " + d.Reason
+	}
+	return s
+}
+
+func said(d strategies.Decision) string {
+	s := d.Action.String()
+	if d.Agent != "" {
+		s += " " + d.Agent
+	}
+	if d.By != "" {
+		s += " (by " + d.By + ")"
+	}
+	return s
+}
+
+// outlive returns a context that keeps the values of ctx and outlives its
+// deadline, but not its cancellation: a caller who hangs up is not kept waiting.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	free, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return free, func() { stop(); cancel(nil) }
+}

@@ -1,0 +1,123 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Scope says for whom a layer works. The builder fills it in for its layers;
+// those who put a [Chain] together by hand give the same Scope to all of them.
+// The zero value is an agent called "agent", with the default classifier and
+// nobody told.
+type Scope struct {
+	Agent      string
+	Classifier *strategies.Classifier
+	Observer   Observer
+	// Tally keeps the agent's failed calls. nil: a count of the layer's own.
+	Tally *strategies.Tally
+}
+
+// scope is a Scope made ready: shared by all layers of one agent.
+type scope struct {
+	name       string
+	classifier *strategies.Classifier
+	observer   Observer
+	count      *strategies.Count
+
+	lastClass atomic.Uint32 // of the last failed attempt, for health
+	tracing   atomic.Int32  // calls of Outcome under way; see record
+}
+
+func (s Scope) ready() *scope {
+	name := s.Agent
+	if name == "" {
+		name = defaultName
+	}
+	count := &strategies.Count{}
+	if s.Tally != nil {
+		count = s.Tally.Of(name)
+	}
+	return &scope{name: name, classifier: s.Classifier, observer: s.Observer, count: count}
+}
+
+const defaultName = "agent"
+
+func (s *scope) emit(ctx context.Context, e Event) {
+	if s.observer == nil {
+		return
+	}
+	e.Agent = s.name
+	if e.ServedBy == "" {
+		e.ServedBy = s.name
+	}
+	e.Time = time.Now()
+	s.observer.Observe(ctx, e)
+}
+
+// judge asks the classifier about err. A failure that an inner layer of the
+// same agent has already put together keeps its class.
+func (s *scope) judge(ctx context.Context, err error) strategies.Verdict {
+	if re := s.own(err); re != nil && ctx.Err() == nil {
+		return s.classifier.VerdictOf(re.Class)
+	}
+	return s.classifier.Classify(ctx, err)
+}
+
+// own returns err if it is this agent's failure as put together by an inner
+// layer. An agent may itself fail with a RecoveryError, of another agent that
+// it called: that one is an error like any other.
+func (s *scope) own(err error) *strategies.RecoveryError {
+	if re, ok := err.(*strategies.RecoveryError); ok && re.Agent == s.name {
+		return re
+	}
+	return nil
+}
+
+// failed books a failed attempt of the agent and tells the observer.
+func (s *scope) failed(ctx context.Context, err error, v strategies.Verdict, attempt int) strategies.Attempt {
+	if v.Class != strategies.Canceled {
+		s.lastClass.Store(uint32(v.Class))
+	}
+	s.emit(ctx, Event{Kind: AttemptFailed, Attempt: attempt, Class: v.Class, Err: err})
+	return strategies.Attempt{Agent: s.name, Class: v.Class, Err: err}
+}
+
+// failure returns err as this agent's failure: the one an inner layer put
+// together, or a new one with a single attempt. It may be added to.
+func (s *scope) failure(ctx context.Context, err error, v strategies.Verdict) *strategies.RecoveryError {
+	re := s.own(err)
+	if re == nil {
+		re = &strategies.RecoveryError{Agent: s.name, Attempts: []strategies.Attempt{s.failed(ctx, err, v, 1)}}
+	}
+	s.conclude(ctx, re, v)
+	return re
+}
+
+// conclude says what is required now, by the verdict that decides.
+func (s *scope) conclude(ctx context.Context, re *strategies.RecoveryError, v strategies.Verdict) {
+	re.Class = v.Class
+	switch {
+	case v.Degrade:
+		re.Strategy = strategies.Degradation
+	case v.Intervene:
+		re.Strategy = strategies.UserIntervention
+	default:
+		re.Strategy = strategies.NoRecovery
+	}
+	if re.Cause == nil && ctx.Err() != nil {
+		if cause := context.Cause(ctx); !errors.Is(re, cause) {
+			re.Cause = cause
+		}
+	}
+}
+
+// protect calls code of the user's that is not the agent's: a panic in it
+// becomes the call's error, as a panic of the agent does.
+func protect(f func() error) (err error) {
+	defer catch(&err)
+	return f()
+}

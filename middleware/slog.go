@@ -1,0 +1,101 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Slog returns an [Observer] that writes events to a slog logger, at the same
+// levels and with the same keys as [Zap].
+func Slog(logger *slog.Logger) Observer {
+	if logger == nil {
+		return nil
+	}
+	return ObserverFunc(func(ctx context.Context, e Event) {
+		level := slogLevels[severityOf(e)]
+		if !logger.Enabled(ctx, level) {
+			return
+		}
+		attrs := make([]slog.Attr, 0, 8)
+		e.attributes(func(key string, value any) { attrs = append(attrs, slog.Any(key, value)) })
+		if e.Err != nil {
+			attrs = append(attrs, slog.String("error", e.Err.Error()))
+		}
+		logger.LogAttrs(ctx, level, e.Kind.String(), attrs...)
+	})
+}
+
+var slogLevels = [...]slog.Level{info: slog.LevelInfo, warn: slog.LevelWarn, failure: slog.LevelError}
+
+// severity is how loud an event is, for every logger alike.
+type severity uint8
+
+const (
+	info severity = iota
+	warn
+	failure
+)
+
+func severityOf(e Event) severity {
+	switch e.Kind {
+	case Failed:
+		if e.Class == strategies.Canceled {
+			return info // a caller who left is no failure of ours
+		}
+		return failure
+	case AttemptFailed, StandInFailed, RungFailed:
+		switch e.Class {
+		case strategies.Unauthorized, strategies.Unrecoverable:
+			return failure // recovered or not, somebody must look at it
+		case strategies.Canceled:
+			return info
+		}
+		return warn
+	case Recovered:
+		if e.Strategy == strategies.Degradation {
+			return warn
+		}
+		return info
+	case RetriesEnded, PersonAsked, LevelChanged, WorkAbandoned:
+		return warn
+	case BreakerChanged:
+		if e.Delay > 0 {
+			return warn // opened, or held
+		}
+		return info
+	default:
+		return info
+	}
+}
+
+// attributes calls add for each field of the event that is set, by the keys
+// every logger uses.
+func (e Event) attributes(add func(key string, value any)) {
+	add("agent", e.Agent)
+	if e.ServedBy != e.Agent && e.ServedBy != "" {
+		add("served_by", e.ServedBy)
+	}
+	if e.Attempt > 0 {
+		add("attempt", e.Attempt)
+	}
+	if e.Class != strategies.Unclassified {
+		add("class", e.Class.String())
+	}
+	if e.Strategy != strategies.NoRecovery {
+		add("strategy", e.Strategy.String())
+	}
+	if e.Level != strategies.Full || e.Kind == LevelChanged {
+		add("level", e.Level.String())
+	}
+	if e.Delay > 0 {
+		add("delay", e.Delay.String())
+	}
+	if e.Stop != "" {
+		add("stop", string(e.Stop))
+	}
+	if e.Detail != "" {
+		add("detail", e.Detail)
+	}
+}

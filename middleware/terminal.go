@@ -1,0 +1,136 @@
+package middleware
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Terminal asks the person at a terminal, one incident at a time. It is an
+// [strategies.Intervenor].
+//
+// A line that makes no sense is asked again; the end of the input, like an
+// expired question, is no decision. One goroutine reads lines for as long as In
+// has any; it is started by the first question.
+type Terminal struct {
+	In  io.Reader
+	Out io.Writer
+	// By is who sits there, for the record. "": "terminal".
+	By string
+	// Parse makes an answer of the text that was typed. nil: the text itself,
+	// which suits agents that answer with a string.
+	Parse func(text string) (any, error)
+
+	turn  sync.Mutex // one question at a time
+	once  sync.Once
+	lines chan string
+	err   error // why lines was closed
+}
+
+// Decide asks and waits. Layers call it.
+func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (strategies.Decision, error) {
+	if t.In == nil || t.Out == nil {
+		return strategies.Decision{}, &strategies.ConfigError{Setting: "Terminal", Problem: "has no In or no Out", Fix: "set both, as in Terminal{In: os.Stdin, Out: os.Stdout}"}
+	}
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	t.once.Do(t.read)
+	t.print(incident)
+	for {
+		fmt.Fprint(t.Out, "> ")
+		select {
+		case line, ok := <-t.lines:
+			if !ok {
+				return strategies.Decision{}, fmt.Errorf("understudy: terminal input ended: %w", t.err)
+			}
+			decision, err := t.parse(line, incident)
+			if err == nil {
+				return decision, nil
+			}
+			fmt.Fprintf(t.Out, "  %v\n", err)
+		case <-ctx.Done():
+			fmt.Fprintln(t.Out, "\n  too late, the question has expired")
+			return strategies.Decision{}, context.Cause(ctx)
+		}
+	}
+}
+
+func (t *Terminal) read() {
+	t.lines = make(chan string)
+	go func() {
+		defer close(t.lines)
+		in := bufio.NewScanner(t.In)
+		for in.Scan() {
+			t.lines <- in.Text()
+		}
+		if t.err = in.Err(); t.err == nil {
+			t.err = io.EOF
+		}
+	}()
+}
+
+func (t *Terminal) print(i strategies.Incident) {
+	fmt.Fprintf(t.Out, "\nincident %s: agent %q could not answer (%s)\n", i.ID, i.Agent, i.Err.Class)
+	for _, a := range i.Err.Attempts {
+		fmt.Fprintf(t.Out, "  %-12s %s\n", a.Agent, firstLine(a.Err))
+	}
+	if left := time.Until(i.Deadline); !i.Deadline.IsZero() {
+		fmt.Fprintf(t.Out, "  no decision within %v counts as none\n", left.Round(time.Second))
+	}
+	fmt.Fprint(t.Out, "[r]etry, [a]nswer TEXT, ")
+	if len(i.Agents) > 0 {
+		fmt.Fprintf(t.Out, "[u]se %s, ", strings.Join(i.Agents, "|"))
+	}
+	fmt.Fprintln(t.Out, "e[x]it")
+}
+
+func (t *Terminal) parse(line string, i strategies.Incident) (strategies.Decision, error) {
+	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	rest = strings.TrimSpace(rest)
+	d := strategies.Decision{By: t.By}
+	if d.By == "" {
+		d.By = "terminal"
+	}
+	switch strings.ToLower(word) {
+	case "r", "retry":
+		d.Action = strategies.RetryNow
+	case "x", "exit", "abort":
+		d.Action, d.Reason = strategies.Abort, rest
+	case "u", "use":
+		if !slices.Contains(i.Agents, rest) {
+			return d, fmt.Errorf("no agent %q; there are %s", rest, strings.Join(i.Agents, ", "))
+		}
+		d.Action, d.Agent = strategies.UseAgent, rest
+	case "a", "answer":
+		if rest == "" {
+			return d, errors.New("an answer needs a text: a The gate is closed.")
+		}
+		d.Action, d.Value = strategies.Answer, rest
+		if t.Parse != nil {
+			value, err := t.Parse(rest)
+			if err != nil {
+				return d, err
+			}
+			d.Value = value
+		}
+	default:
+		return d, errors.New("type r, a TEXT, u AGENT or x")
+	}
+	return d, nil
+}
+
+func firstLine(err error) string {
+	if err == nil {
+		return ""
+	}
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	return s
+}

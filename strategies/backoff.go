@@ -1,0 +1,134 @@
+package strategies
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Backoff is a schedule: how long to wait before retry number n (1 is the
+// first). Jitter is not its business; [Retry] adds it, upward only.
+//
+// Delay must be safe for concurrent use and is never asked for n below 1.
+// Validate says what is wrong with the schedule, if anything.
+type Backoff interface {
+	Delay(n int) time.Duration
+	Validate() error
+}
+
+// Delays is a fixed list of delays; the last one repeats. It is the schedule of
+// the zero [Retry]: 1 s, 2 s, 4 s.
+type Delays []time.Duration
+
+// Delay returns entry n, or the last one.
+func (d Delays) Delay(n int) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	return max(d[min(max(n, 1), len(d))-1], 0)
+}
+
+// Validate refuses an empty list and a negative entry.
+func (d Delays) Validate() error {
+	if len(d) == 0 {
+		return &ConfigError{Setting: "Delays", Problem: "is empty", Fix: "give at least one delay; 0 retries at once"}
+	}
+	if i := slices.IndexFunc(d, func(x time.Duration) bool { return x < 0 }); i >= 0 {
+		return &ConfigError{Setting: fmt.Sprintf("Delays[%d]", i), Problem: fmt.Sprintf("is negative (%v)", d[i]), Fix: "0 retries at once"}
+	}
+	return nil
+}
+
+func (d Delays) String() string {
+	s := ""
+	for i, x := range d {
+		if i > 0 {
+			s += ", "
+		}
+		s += x.String()
+	}
+	return s
+}
+
+// Exponential grows by a factor up to a cap: Base × Factor^(n-1), at most Cap.
+type Exponential struct {
+	Base   time.Duration // before the first retry. 0: 1 s
+	Factor float64       // growth. 0: 2
+	Cap    time.Duration // the longest delay. 0: 1 min
+}
+
+func (e Exponential) defaults() Exponential {
+	if e.Base == 0 {
+		e.Base = time.Second
+	}
+	if e.Factor == 0 {
+		e.Factor = 2
+	}
+	if e.Cap == 0 {
+		e.Cap = time.Minute
+	}
+	return e
+}
+
+// Delay computes in floating point and compares with the cap before it
+// converts, so no n overflows.
+func (e Exponential) Delay(n int) time.Duration {
+	e = e.defaults()
+	d := float64(e.Base) * math.Pow(e.Factor, float64(max(n, 1)-1))
+	if math.IsNaN(d) || d >= float64(e.Cap) {
+		return max(e.Cap, 0)
+	}
+	return max(time.Duration(d), 0)
+}
+
+// Validate refuses negative durations and a factor that is not a finite number
+// of at least 1.
+func (e Exponential) Validate() error {
+	switch {
+	case e.Base < 0:
+		return negative("Exponential.Base", e.Base, "leave it 0 for 1s")
+	case e.Cap < 0:
+		return negative("Exponential.Cap", e.Cap, "leave it 0 for 1m")
+	case e.Factor != 0 && !(e.Factor >= 1) || math.IsInf(e.Factor, 0):
+		return &ConfigError{Setting: "Exponential.Factor", Problem: fmt.Sprintf("is %v", e.Factor), Fix: "use a number of at least 1, or 0 for 2"}
+	case e.Cap != 0 && e.defaults().Base > e.Cap:
+		return &ConfigError{Setting: "Exponential.Base", Problem: fmt.Sprintf("(%v) is above Exponential.Cap (%v)", e.defaults().Base, e.Cap), Fix: "raise the cap"}
+	}
+	return nil
+}
+
+func (e Exponential) String() string {
+	e = e.defaults()
+	return fmt.Sprintf("%v × %v^n, at most %v", e.Base, e.Factor, e.Cap)
+}
+
+// jitterUp adds up to fraction of d at random. It only ever adds, so that
+// neither a schedule nor a provider's hint is undershot, and saturates instead
+// of overflowing.
+func jitterUp(d time.Duration, fraction float64) time.Duration {
+	if d <= 0 || !(fraction > 0) {
+		return max(d, 0)
+	}
+	return scale(d, 1+fraction*rand.Float64())
+}
+
+func scale(d time.Duration, by float64) time.Duration {
+	if x := float64(d) * by; x < float64(math.MaxInt64) {
+		return max(time.Duration(x), d)
+	}
+	return math.MaxInt64
+}
+
+func negative(setting string, value any, fix string) error {
+	return &ConfigError{Setting: setting, Problem: fmt.Sprintf("is negative (%v)", value), Fix: fix}
+}
+
+// fractional refuses what is no fraction from 0 to most.
+func fractional(setting string, value, most float64, fix string) error {
+	if value >= 0 && value <= most { // NaN fails both
+		return nil
+	}
+	return &ConfigError{Setting: setting, Problem: fmt.Sprintf("is %v", value), Fix: fmt.Sprintf("use a number from 0 to %v; %s", most, fix)}
+}

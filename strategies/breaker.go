@@ -1,0 +1,386 @@
+package strategies
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// State is the state of a circuit breaker.
+type State uint8
+
+const (
+	// StateClosed lets every call through.
+	StateClosed State = iota
+	// StateHalfOpen lets a few trials through to see whether the agent is back.
+	StateHalfOpen
+	// StateOpen lets nothing through until its time has passed.
+	StateOpen
+	// StateIsolated lets nothing through until Reset: a person opened it.
+	StateIsolated
+	// StateHeld lets nothing through until the time a provider named.
+	StateHeld
+)
+
+var stateNames = [...]string{"closed", "half-open", "open", "isolated", "held"}
+
+// String returns closed, half-open, open, isolated or held.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "unknown"
+}
+
+// Breaker is a circuit breaker: after a run of failures it stops calling an
+// agent that is down, and later tries it again with a few trials.
+//
+// The zero value is the documented default: it opens after 5 consecutive
+// failures, for 30 s and up to 10 % more, and closes after one good trial.
+// Consecutive failures are the default because agent traffic is sparse: a ratio
+// with a minimum number of calls never trips at ten calls an hour. Set Window
+// for a ratio.
+//
+// A Breaker is used by pointer and may be shared by agents of any request and
+// answer type: whoever shares an upstream should share its breaker. Its fields
+// must not be changed, nor the value copied, once it is in use.
+//
+// The engine is sony/gobreaker. A closed breaker that has seen no failure since
+// its last recorded success costs a call two atomic loads: one more success
+// would change nothing, so it is not recorded. See the property tests for why
+// no decision differs from the bare engine's.
+type Breaker struct {
+	// Name appears in errors and events. "": the agent's name.
+	Name string
+
+	// Failures in a row that open the breaker. 0: 5. With Window: the least
+	// number of calls in the window before the ratio counts. 0: 10.
+	Failures int
+
+	// Window switches from consecutive failures to a ratio of failures over
+	// the last Window. 0: consecutive. It must be longer than an attempt, or
+	// the attempts of a hung agent never meet in one window.
+	Window time.Duration
+
+	// Ratio of failed calls within Window that opens the breaker. 0: 0.5.
+	Ratio float64
+
+	// OpenFor is how long the breaker stays open. 0: 30 s.
+	OpenFor time.Duration
+
+	// MaxOpenFor lets the open time double each time a trial fails, up to this
+	// long: outages of model providers last about an hour, not a second.
+	// 0: no growth.
+	MaxOpenFor time.Duration
+
+	// Jitter adds up to this fraction of the open time at random, so that a
+	// fleet does not try again in step. 0: 0.1. See NoJitter.
+	Jitter   float64
+	NoJitter bool
+
+	// Trials is the number of calls let through at a time while half-open, and
+	// the number of successes needed to close. One failure opens again. 0: 1.
+	Trials int
+
+	// TrialTimeout bounds a trial: its context ends then, and a trial that is
+	// deaf to it counts as failed as soon as the next call comes. 0: 60 s.
+	TrialTimeout time.Duration
+
+	// word is all that a healthy call reads; see wordBits below.
+	word atomic.Uint64
+
+	once    sync.Once
+	engine  atomic.Pointer[engine]
+	good    atomic.Pointer[success]
+	started time.Time // base of the times below
+
+	openUntil atomic.Int64 // since started
+	heldUntil atomic.Int64 // since started
+	streak    atomic.Int64 // failed trials in a row, for MaxOpenFor
+	cause     atomic.Pointer[error]
+	lastCause atomic.Pointer[error]
+
+	trials  trials
+	changes notices[BreakerChange]
+}
+
+// The word, from the lowest bit: two bits of engine state, a bit each for
+// isolated and held, a stamp, and the generation.
+//
+// The stamp is 0 on a clean record and a new number after every failure: a
+// success that finds a stamp is recorded and clears that very stamp, so a
+// failure that came in between is not lost. The generation counts changes of
+// state: a call that began in an older one is not recorded, so a late failure
+// cannot open a half-open breaker again.
+const (
+	stateMask    = 0b0011
+	isolatedBit  = 0b0100
+	heldBit      = 0b1000
+	closedMask   = stateMask | isolatedBit | heldBit // all zero: let through
+	stampOne     = 1 << 4
+	stampMask    = (1<<32 - 1) &^ closedMask
+	generationAt = 32
+)
+
+// BreakerChange is one change of a breaker's state.
+type BreakerChange struct {
+	Breaker  string
+	From, To State
+	At       time.Time
+	OpenFor  time.Duration // if To is StateOpen or StateHeld: for how long
+	Cause    error         // the failure behind it; may be nil
+}
+
+// Permit is leave to make one call. Exactly one of its methods must be called
+// when the call has ended, however it ended.
+type Permit struct {
+	breaker *Breaker
+	gen     uint64
+	trial   *trial
+}
+
+// Allow asks for leave to make a call. The error is an [OpenError], or a
+// [ConfigError] if the settings make no sense. An error takes no slot.
+func (b *Breaker) Allow() (Permit, error) {
+	if w := b.word.Load(); w&closedMask == 0 {
+		return Permit{breaker: b, gen: w >> generationAt}, nil
+	}
+	return b.allowSlow()
+}
+
+func (b *Breaker) allowSlow() (Permit, error) {
+	if err := b.init(); err != nil {
+		return Permit{}, err
+	}
+	now := b.now()
+	w := b.word.Load()
+	if w&isolatedBit != 0 {
+		return Permit{}, b.refuse(StateIsolated, 0)
+	}
+	if w&heldBit != 0 {
+		if left := b.heldUntil.Load() - now; left > 0 {
+			return Permit{}, b.refuse(StateHeld, time.Duration(left))
+		}
+		b.release()
+		w = b.word.Load()
+	}
+	if State(w&stateMask) == StateOpen {
+		// Strictly after, as the engine has it.
+		if left := b.openUntil.Load() - now; left >= 0 {
+			return Permit{}, b.refuse(StateOpen, max(time.Duration(left), 1))
+		}
+	}
+	if State(w&stateMask) != StateClosed {
+		return b.allowTrial()
+	}
+	return Permit{breaker: b, gen: w >> generationAt}, nil
+}
+
+func (b *Breaker) refuse(s State, left time.Duration) error {
+	cause := b.cause.Load()
+	err := &OpenError{Breaker: b.Name, State: s, RetryAfter: left}
+	if cause != nil {
+		err.Cause = *cause
+	}
+	return err
+}
+
+// Success books that the call succeeded.
+func (p *Permit) Success() {
+	b := p.breaker
+	w := b.word.Load()
+	if w&(closedMask|stampMask) == 0 && w>>generationAt == p.gen {
+		if b.Window == 0 {
+			return // clean before, clean after: nothing to record
+		}
+		// A window counts every success; none can change a closed state.
+		if good := b.good.Load(); good != nil && good.gen == p.gen {
+			good.record()
+			return
+		}
+	}
+	b.settle(p, nil)
+}
+
+// Failure books that the call failed with err, which counts.
+func (p *Permit) Failure(err error) {
+	if err == nil {
+		err = errAborted
+	}
+	p.breaker.settle(p, err)
+}
+
+// Neutral books that the call ended in a way that says nothing about the
+// agent: its caller left, its request was wrong.
+func (p *Permit) Neutral() {
+	if p.trial != nil {
+		p.breaker.trials.end(p.trial)
+	}
+}
+
+// Trial returns the time limit of a half-open trial, and whether p is one.
+func (p *Permit) Trial() (time.Duration, bool) {
+	if p.trial == nil {
+		return 0, false
+	}
+	return p.breaker.trialTimeout(), true
+}
+
+func (b *Breaker) settle(p *Permit, err error) {
+	if b.init() != nil {
+		return
+	}
+	if err != nil {
+		b.failed(err)
+	}
+	if p.trial != nil {
+		b.settleTrial(p.trial, err)
+	} else if w := b.word.Load(); w>>generationAt == p.gen {
+		b.engine.Load().record(p.gen, err)
+		b.stamp(w, err)
+	}
+	b.changes.deliver()
+}
+
+func (b *Breaker) failed(err error) { b.lastCause.Store(&err) }
+
+// stamp marks the word after a recorded failure, or clears the stamp that the
+// word had before a recorded success.
+func (b *Breaker) stamp(before uint64, err error) {
+	if err == nil {
+		if before&stampMask != 0 {
+			b.word.CompareAndSwap(before, before&^stampMask)
+		}
+		return
+	}
+	for {
+		w := b.word.Load()
+		if w>>generationAt != before>>generationAt {
+			return // this failure, or another, changed the state
+		}
+		next := w + stampOne
+		if next&stampMask == 0 || next>>generationAt != w>>generationAt {
+			next = w&^stampMask | stampOne // wrapped around
+		}
+		if b.word.CompareAndSwap(w, next) {
+			return
+		}
+	}
+}
+
+// Hold lets nothing through for d, because cause said so: a Retry-After or an
+// exhausted quota is a fact for every caller of this upstream, not only for the
+// one who was told. A hold is only ever extended. It is no failure.
+func (b *Breaker) Hold(d time.Duration, cause error) {
+	if d <= 0 || b.init() != nil {
+		return
+	}
+	until := b.now() + int64(d)
+	if until < 0 {
+		until = math.MaxInt64
+	}
+	for {
+		old := b.heldUntil.Load()
+		if old >= until {
+			return
+		}
+		if b.heldUntil.CompareAndSwap(old, until) {
+			break
+		}
+	}
+	b.cause.Store(&cause)
+	if old := b.word.Or(heldBit); old&heldBit == 0 {
+		b.note(BreakerChange{From: visible(old), To: StateHeld, OpenFor: d, Cause: cause})
+	}
+	b.changes.deliver()
+}
+
+func (b *Breaker) release() {
+	if old := b.word.And(^uint64(heldBit)); old&heldBit != 0 {
+		b.note(BreakerChange{From: StateHeld, To: visible(old &^ heldBit)})
+		b.changes.deliver()
+	}
+}
+
+// Isolate opens the breaker until Reset.
+func (b *Breaker) Isolate() {
+	if b.init() != nil {
+		return
+	}
+	if old := b.word.Or(isolatedBit); old&isolatedBit == 0 {
+		b.note(BreakerChange{From: visible(old), To: StateIsolated})
+	}
+	b.changes.deliver()
+}
+
+// Reset closes the breaker and forgets what it has seen. Calls under way are
+// not recorded any more.
+func (b *Breaker) Reset() {
+	if b.init() != nil {
+		return
+	}
+	from := b.State()
+	b.engine.Store(newEngine(b))
+	b.heldUntil.Store(0)
+	b.streak.Store(0)
+	b.cause.Store(nil)
+	b.lastCause.Store(nil)
+	for {
+		w := b.word.Load()
+		if b.word.CompareAndSwap(w, (w>>generationAt+1)<<generationAt) {
+			break
+		}
+	}
+	b.engine.Load().renew()
+	if from != StateClosed {
+		b.note(BreakerChange{From: from, To: StateClosed})
+	}
+	b.changes.deliver()
+}
+
+// State returns the state. Reading it changes nothing: a breaker whose open
+// time has passed stays open until the next call tries it.
+func (b *Breaker) State() State { return visible(b.word.Load()) }
+
+func visible(w uint64) State {
+	switch {
+	case w&isolatedBit != 0:
+		return StateIsolated
+	case w&heldBit != 0:
+		return StateHeld
+	}
+	return State(w & stateMask)
+}
+
+// RetryAfter returns how long the breaker will still let nothing through; 0 if
+// it lets calls through now, or will only after Reset.
+func (b *Breaker) RetryAfter() time.Duration {
+	w := b.word.Load()
+	until := int64(0)
+	switch {
+	case w&closedMask == 0, w&isolatedBit != 0:
+		return 0
+	case State(w&stateMask) == StateOpen:
+		until = b.openUntil.Load()
+	}
+	if w&heldBit != 0 {
+		until = max(until, b.heldUntil.Load())
+	}
+	return max(time.Duration(until-b.now()), 0)
+}
+
+// Watch calls listener after every change of state, in order and outside of
+// every lock; it may call anything, this breaker included. It returns a function
+// that ends it.
+func (b *Breaker) Watch(listener func(BreakerChange)) (stop func()) { return b.changes.watch(listener) }
+
+// LastFailure returns the last failure that was booked, or nil.
+func (b *Breaker) LastFailure() error {
+	if err := b.lastCause.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (b *Breaker) now() int64 { return int64(time.Since(b.started)) }

@@ -1,0 +1,100 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// Bulkhead bounds how many calls are in flight at a time. It stands inside
+// retry, so that nobody holds a slot through a backoff, and inside the breaker,
+// which does not count its rejections.
+//
+// A Bulkhead is used by pointer and may be shared by agents of any type. Its
+// fields must not be changed once it is in use. Waiters are served in order.
+// A free slot costs one uncontended channel send.
+type Bulkhead struct {
+	// Name appears in errors. "": the agent's name.
+	Name string
+	// MaxConcurrent is the number of slots. Required.
+	MaxConcurrent int
+	// MaxWait is how long a call may wait for a slot. 0: not at all.
+	MaxWait time.Duration
+
+	once  sync.Once
+	slots chan struct{}
+}
+
+// Acquire takes a slot. The error is a [FullError] after MaxWait, the context's
+// cause if that ended first, or a [ConfigError]. An error takes no slot.
+func (b *Bulkhead) Acquire(ctx context.Context) error {
+	if err := b.init(); err != nil {
+		return err
+	}
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	if b.MaxWait <= 0 {
+		return &FullError{Bulkhead: b.Name, Limit: b.MaxConcurrent}
+	}
+	timer := time.NewTimer(b.MaxWait)
+	defer timer.Stop()
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return &FullError{Bulkhead: b.Name, Limit: b.MaxConcurrent, Waited: b.MaxWait}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Release gives a slot back. It belongs in a deferred function.
+func (b *Bulkhead) Release() {
+	select {
+	case <-b.slots:
+	default: // a Release without Acquire frees nothing
+	}
+}
+
+// InFlight returns how many slots are taken.
+func (b *Bulkhead) InFlight() int {
+	if b.init() != nil {
+		return 0
+	}
+	return len(b.slots)
+}
+
+func (b *Bulkhead) init() error {
+	b.once.Do(func() {
+		if b.Validate() == nil {
+			b.slots = make(chan struct{}, b.MaxConcurrent)
+		}
+	})
+	if b.slots == nil {
+		return b.Validate()
+	}
+	return nil
+}
+
+// Validate says what is wrong with the settings, each by its name.
+func (b *Bulkhead) Validate() error {
+	switch {
+	case b.MaxConcurrent <= 0:
+		return &ConfigError{Setting: "Bulkhead.MaxConcurrent", Problem: fmt.Sprintf("is %d", b.MaxConcurrent), Fix: "say how many calls may be in flight"}
+	case b.MaxConcurrent > math.MaxInt32:
+		return &ConfigError{Setting: "Bulkhead.MaxConcurrent", Problem: fmt.Sprintf("is %d", b.MaxConcurrent), Fix: "leave the bulkhead out for no limit"}
+	case b.MaxWait < 0:
+		return negative("Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
+	}
+	return nil
+}
+
+// String describes the settings in a line.
+func (b *Bulkhead) String() string {
+	return fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+}

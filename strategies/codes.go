@@ -1,0 +1,127 @@
+package strategies
+
+import "strings"
+
+// The tables below are the providers' vocabulary, compared in lower case and as
+// whole words: prose is changed without notice, codes are a contract.
+
+// codeClass is the class of a provider's error code or type. The vague ones
+// ("server_error") are in [vague]: the HTTP status knows more than they do.
+func codeClass(code string) Class {
+	switch strings.ToLower(code) {
+	case "rate_limit_exceeded", "rate_limit_error", "rate_limit", "throttlingexception":
+		return RateLimited
+	case "overloaded_error", "server_is_overloaded", "server_overloaded", "service_unavailable_error",
+		"slow_down", "flex_unavailable":
+		return Overloaded
+	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
+		"billing_not_active", "billing_disabled", "credit_balance_exhausted", "usage_limit_exceeded", "organization_usage_limit_exceeded",
+		"organization_spend_limit_exceeded", "project_spend_limit_exceeded", "servicequotaexceededexception":
+		return QuotaExhausted
+	case "context_length_exceeded", "model_context_window_exceeded", "exceed_context_size_error", "token_limit":
+		return ContextOverflow
+	case "content_filter", "content_policy_violation", "image_content_policy_violation",
+		"responsibleaipolicyviolation", "moderation_blocked", "invalid_prompt", "refusal",
+		"cyber_policy", "misalignment_policy_violation":
+		return Blocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
+	case "invalid_api_key", "api_key_invalid", "authentication_error", "authentication", "permission_error",
+		"permission_denied", "accessdeniedexception", "expiredtokenexception":
+		return Unauthorized
+	case "model_not_found", "not_found_error", "deploymentnotfound", "resource_not_found", "resourcenotfoundexception":
+		return Unauthorized // see 404 in statusClass
+	case "request_too_large", "string_above_max_length":
+		return BadRequest
+	case "timeout_error", "timeout", "request_timeout", "modeltimeoutexception":
+		return Timeout
+	case "modelnotreadyexception", "modelerrorexception", "modelstreamerrorexception":
+		return Transient // Amazon sends them as 4xx
+	}
+	return Unclassified
+}
+
+// vague is the HTTP status that a code stands for when it says no more than
+// such a status does. It counts only where there is no status: in a stream,
+// whose own status was 200.
+func vague(code string) int {
+	switch strings.ToLower(code) {
+	case "invalid_request_error", "invalid_request", "invalid_argument", "bad_request", "badrequesterror", "validationexception":
+		return 400
+	case "api_error", "server_error", "internal_error", "internal_server_error", "provider_unavailable":
+		return 500
+	}
+	return 0
+}
+
+// rpcNames are the names of the gRPC codes by number, as Google's JSON APIs
+// spell them: one table serves both.
+var rpcNames = [...]string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+}
+
+// rpcClass is the class of a gRPC code. CANCELLED is left to the caller's
+// context, which knows who canceled.
+func rpcClass(name string) Class {
+	switch name {
+	case "UNAVAILABLE", "ABORTED", "INTERNAL", "UNKNOWN", "DATA_LOSS":
+		return Transient
+	case "DEADLINE_EXCEEDED":
+		return Timeout
+	case "RESOURCE_EXHAUSTED":
+		return RateLimited
+	case "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND":
+		return Unauthorized
+	case "INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "ALREADY_EXISTS", "UNIMPLEMENTED":
+		return BadRequest
+	}
+	return Unclassified
+}
+
+// statusClass is the class of an HTTP status that nothing better is known of.
+func statusClass(status int) Class {
+	switch status {
+	case 401, 403, 404:
+		// 404 is a model that is not there for us: like a wrong credential it
+		// does not heal, another agent may do, and somebody must be told.
+		return Unauthorized
+	case 402:
+		return QuotaExhausted
+	case 408:
+		return Timeout
+	case 409, 425:
+		return Transient
+	case 429:
+		return RateLimited
+	case 499: // "client closed request": the caller's context knows
+		return Unclassified
+	case 529:
+		return Overloaded
+	}
+	switch {
+	case status >= 400 && status < 500:
+		return BadRequest
+	case status >= 500 && status < 600:
+		return Transient
+	}
+	return Unclassified
+}
+
+// textClass reads what a provider says of a bad request to people, for want of
+// a code: Anthropic, Google and most servers of open models have none for the
+// two cases that are not the request's fault everywhere.
+func textClass(text string) Class {
+	text = strings.ToLower(text)
+	for _, phrase := range [...]string{
+		"prompt is too long", "maximum context length", "exceeds the maximum number of tokens", "context window",
+		"exceed context limit", "available context size", "input is too long for requested model",
+	} {
+		if strings.Contains(text, phrase) {
+			return ContextOverflow
+		}
+	}
+	if strings.Contains(text, "credit balance is too low") {
+		return QuotaExhausted // Anthropic, as 400 invalid_request_error
+	}
+	return BadRequest
+}

@@ -1,0 +1,164 @@
+package strategies
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// This is the only file that knows gobreaker, the engine that decides when a
+// breaker opens and closes. Four of its traits shape what is below.
+//
+//   - A slot of its half-open state is taken for as long as Execute runs, for
+//     ever after a Goexit. So no agent is ever called inside Execute: outcomes
+//     are recorded after the fact, in an instant, and trials are counted here.
+//   - It runs its callbacks under its lock. So ours only writes atomics and
+//     queues a note, which is delivered outside.
+//   - Its open time is fixed and cannot be read. So the engine's own is the
+//     shortest, OpenFor, and jitter, growth and RetryAfter are [Breaker]'s.
+//   - Reading its state may change it. So health is read from Breaker.word,
+//     and the engine's State is called only to make that change.
+
+var (
+	errNeutral = errors.New("understudy: not to be counted")
+	errAborted = errors.New("understudy: the call was aborted by a panic or runtime.Goexit")
+	errHung    = errors.New("understudy: a half-open trial did not end in time")
+)
+
+const windowBuckets = 10
+
+// engine is one gobreaker. Reset replaces it, for it cannot be reset itself.
+type engine struct {
+	breaker *Breaker
+	cb      *gobreaker.CircuitBreaker[struct{}]
+}
+
+func newEngine(b *Breaker) *engine {
+	e := &engine{breaker: b}
+	settings := gobreaker.Settings{
+		Name:          b.Name,
+		MaxRequests:   uint32(b.trialCount()),
+		Timeout:       b.openFor(),
+		IsExcluded:    func(err error) bool { return err == errNeutral },
+		OnStateChange: func(_ string, from, to gobreaker.State) { e.changed(from, to) },
+	}
+	failures := uint32(b.failures())
+	if b.Window > 0 {
+		settings.Interval = b.Window
+		settings.BucketPeriod = b.Window / windowBuckets
+		ratio := b.ratio()
+		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
+			seen := c.TotalSuccesses + c.TotalFailures
+			return seen >= failures && float64(c.TotalFailures) >= ratio*float64(seen)
+		}
+	} else {
+		settings.ReadyToTrip = func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures }
+	}
+	e.cb = gobreaker.NewCircuitBreaker[struct{}](settings)
+	return e
+}
+
+// init makes the engine on first need; a healthy call never needs one, unless
+// it must be recorded.
+func (b *Breaker) init() error {
+	b.once.Do(func() {
+		if b.Validate() == nil {
+			b.started = time.Now()
+			b.engine.Store(newEngine(b))
+			b.engine.Load().renew()
+		}
+	})
+	if b.engine.Load() == nil {
+		return b.Validate()
+	}
+	return nil
+}
+
+// record books an outcome of a call of generation gen. The generation is looked
+// at again once the engine has let the record in, so that even a change of
+// state in that very moment leaves a late outcome uncounted.
+func (e *engine) record(gen uint64, err error) bool {
+	_, got := e.cb.Execute(func() (struct{}, error) {
+		if e.breaker.word.Load()>>generationAt != gen {
+			return struct{}{}, errNeutral
+		}
+		return struct{}{}, err
+	})
+	// The outcome comes back as it went in; else the record was not admitted.
+	return got == err
+}
+
+// success is the record of a good call of one generation, made ahead: a healthy
+// window must see every one of them.
+type success struct {
+	gen uint64
+	cb  *gobreaker.CircuitBreaker[struct{}]
+	run func() (struct{}, error)
+}
+
+func (s *success) record() { _, _ = s.cb.Execute(s.run) }
+
+// renew makes the record for the present generation.
+func (e *engine) renew() {
+	b := e.breaker
+	gen := b.word.Load() >> generationAt
+	b.good.Store(&success{gen, e.cb, func() (struct{}, error) {
+		if b.word.Load()>>generationAt != gen {
+			return struct{}{}, errNeutral
+		}
+		return struct{}{}, nil
+	}})
+}
+
+// changed is called by gobreaker under its lock.
+func (e *engine) changed(from, to gobreaker.State) {
+	b := e.breaker
+	if b.engine.Load() != e {
+		return // replaced by Reset; its calls are forgotten
+	}
+	note := BreakerChange{From: stateOf(from), To: stateOf(to)}
+	switch to {
+	case gobreaker.StateOpen:
+		if from == gobreaker.StateHalfOpen {
+			b.streak.Add(1)
+		} else {
+			b.streak.Store(0)
+		}
+		note.OpenFor = b.nextOpenFor()
+		note.Cause = b.LastFailure()
+		b.cause.Store(b.lastCause.Load())
+		b.openUntil.Store(b.now() + int64(note.OpenFor))
+	case gobreaker.StateClosed:
+		b.streak.Store(0)
+	}
+	for {
+		w := b.word.Load()
+		next := (w>>generationAt+1)<<generationAt | w&(isolatedBit|heldBit) | uint64(note.To)
+		if b.word.CompareAndSwap(w, next) {
+			break
+		}
+	}
+	e.renew()
+	b.note(note)
+}
+
+func stateOf(s gobreaker.State) State {
+	switch s {
+	case gobreaker.StateHalfOpen:
+		return StateHalfOpen
+	case gobreaker.StateOpen:
+		return StateOpen
+	default:
+		return StateClosed
+	}
+}
+
+// tryHalfOpen moves an open engine whose time has passed to half-open.
+func (e *engine) tryHalfOpen() { e.cb.State() }
+
+// note queues a change for delivery outside of every lock.
+func (b *Breaker) note(c BreakerChange) {
+	c.Breaker, c.At = b.Name, time.Now()
+	b.changes.add(c)
+}

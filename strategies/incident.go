@@ -1,0 +1,98 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Incident is what a person is told when everything else has failed.
+type Incident struct {
+	// ID is unique within the process; a late answer to it is refused.
+	ID string
+	// Agent is the one that was called, and Request what it was asked.
+	Agent   string
+	Request any
+	// Err is the failure, with every attempt.
+	Err *RecoveryError
+	// Agents are the names a [UseAgent] decision may give.
+	Agents []string
+	// Round is 1 at the first question of a call, 2 after a decision that
+	// failed in its turn, and so on.
+	Round int
+	// Deadline is when the question expires, and Default takes its place.
+	Deadline time.Time
+}
+
+// String describes the incident in a line.
+func (i Incident) String() string {
+	return fmt.Sprintf("%s: agent %q failed (%s): %v", i.ID, i.Agent, i.Err.Class, i.Err)
+}
+
+// Action is what a person decides. The zero value aborts: silence, an expired
+// question or a lost answer never approves anything.
+type Action uint8
+
+const (
+	// Abort gives up; the caller gets the [RecoveryError].
+	Abort Action = iota
+	// RetryNow asks the agent again, with all its layers.
+	RetryNow
+	// Answer gives the caller Decision.Value.
+	Answer
+	// UseAgent asks the agent Decision.Agent.
+	UseAgent
+)
+
+var actionNames = [...]string{"abort", "retry", "answer", "use agent"}
+
+// String returns abort, retry, answer or use agent.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return "unknown"
+}
+
+// Decision is a person's answer to an [Incident]. The zero value aborts.
+type Decision struct {
+	Action Action
+	Value  any    // for Answer: must be of the agent's answer type
+	Agent  string // for UseAgent
+	By     string // who decided, for the record
+	Reason string // why, for the record
+}
+
+// Intervenor puts an incident before a person and returns what they decided.
+// ctx ends when the question expires, or when the caller cancels; an error
+// counts as no decision. Decide may be called concurrently and should not
+// outlive ctx by much: it is waited for.
+type Intervenor interface {
+	Decide(ctx context.Context, incident Incident) (Decision, error)
+}
+
+// IntervenorFunc makes a function an [Intervenor].
+type IntervenorFunc func(ctx context.Context, incident Incident) (Decision, error)
+
+// Decide calls f.
+func (f IntervenorFunc) Decide(ctx context.Context, incident Incident) (Decision, error) {
+	return f(ctx, incident)
+}
+
+// InterventionError is a decision that could not be had or carried out.
+type InterventionError struct {
+	Incident string
+	Problem  string // what is wrong: "names an unknown agent \"x\""
+	Err      error  // what the intervenor said; may be nil
+}
+
+func (e *InterventionError) Error() string {
+	s := fmt.Sprintf("understudy: intervention %s: %s", e.Incident, e.Problem)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns what the intervenor said.
+func (e *InterventionError) Unwrap() error { return e.Err }

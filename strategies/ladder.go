@@ -1,0 +1,247 @@
+package strategies
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Level says how much of an answer is given. Larger is less.
+type Level uint8
+
+const (
+	// Full is the agent's own answer.
+	Full Level = iota
+	// Reduced is a simpler answer: a smaller model, fewer tools.
+	Reduced
+	// Minimal is the least that is still an answer: a template, a cache.
+	Minimal
+	// Emergency is a word that there is no answer.
+	Emergency
+)
+
+var levelNames = [...]string{"full", "reduced", "minimal", "emergency"}
+
+// String returns full, reduced, minimal or emergency.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return "unknown"
+}
+
+// Levels returns all levels, from Full down.
+func Levels() []Level { return []Level{Full, Reduced, Minimal, Emergency} }
+
+// Ladder remembers how far an agent, or a whole system of agents, has been
+// degraded. It only moves down until it is restored: by hand, or by itself one
+// rung at a time, after ClimbAfter full successes in a row and no sooner than
+// MinimumStay after the last move. The two together are its hysteresis: one
+// lucky call does not lift a system that is failing.
+//
+// The zero value starts at Full. A Ladder is used by pointer and may be shared
+// by agents of any type; its fields must not be changed once it is in use. At
+// Full it costs a call one atomic load.
+type Ladder struct {
+	// ClimbAfter is the number of successes in a row, at full strength, that
+	// lift the level by one. 0: 5.
+	ClimbAfter int
+	// MinimumStay is the shortest time at a level before it is lifted by
+	// itself. 0: 30 s.
+	MinimumStay time.Duration
+	// Actions lists what is allowed at a level. A level that is not in the map
+	// allows everything; an empty list allows nothing.
+	Actions map[Level][]string
+
+	// state holds the level above one bit for pinned: 0 is full and free.
+	state atomic.Uint32
+
+	mu      sync.Mutex
+	reasons []Reason
+	streak  int
+	moved   time.Time
+	changes notices[LevelChange]
+}
+
+const pinnedBit = 1
+
+// Reason is why a level was reached, and when.
+type Reason struct {
+	Level Level
+	Text  string
+	At    time.Time
+}
+
+// LevelChange is one move of a ladder.
+type LevelChange struct {
+	From, To Level
+	Reason   string
+	At       time.Time
+	Pinned   bool
+}
+
+// Level returns the level as it is now.
+func (l *Ladder) Level() Level { return Level(l.state.Load() >> 1) }
+
+// Pinned says whether the level is held by hand.
+func (l *Ladder) Pinned() bool { return l.state.Load()&pinnedBit != 0 }
+
+// State returns both at once, at the price of one atomic load.
+func (l *Ladder) State() (level Level, pinned bool) {
+	s := l.state.Load()
+	return Level(s >> 1), s&pinnedBit != 0
+}
+
+// Degrade moves down to a level, and keeps the reason. A level that is not
+// below the present one changes nothing, but its reason is kept and the climb
+// begins anew. False: nothing changed.
+func (l *Ladder) Degrade(to Level, reason string) bool {
+	defer l.changes.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from, pinned := l.State()
+	l.streak = 0
+	to = min(to, Emergency)
+	if to == Full || pinned {
+		return false
+	}
+	l.remember(Reason{Level: to, Text: reason, At: time.Now()})
+	if to <= from {
+		return false
+	}
+	l.move(from, to, false, reason)
+	return true
+}
+
+// Restore moves up to a level by hand, and unpins. Restoring to Full forgets
+// the reasons; restoring to another level forgets those of the levels below it.
+// False: the level was not below.
+func (l *Ladder) Restore(to Level) bool {
+	defer l.changes.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from, pinned := l.State()
+	if to > from || to == from && !pinned {
+		return false
+	}
+	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
+	l.move(from, to, false, "restored")
+	return true
+}
+
+// Pin holds the ladder at a level until Restore, whatever calls do. Calls are
+// then answered at that level at once, without asking the agent.
+func (l *Ladder) Pin(at Level, reason string) {
+	defer l.changes.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at = min(at, Emergency)
+	if at != Full {
+		l.remember(Reason{Level: at, Text: reason, At: time.Now()})
+	}
+	l.move(l.Level(), at, true, reason)
+}
+
+// Succeeded books a success at full strength; enough of them lift the level by
+// one. At Full it costs one atomic load.
+func (l *Ladder) Succeeded() {
+	if l.state.Load() == 0 {
+		return
+	}
+	defer l.changes.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from, pinned := l.State()
+	if from == Full || pinned {
+		return
+	}
+	l.streak++
+	if l.streak < orDefault(l.ClimbAfter, 5) || time.Since(l.moved) < l.minimumStay() {
+		return
+	}
+	to := from - 1
+	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
+	l.move(from, to, false, fmt.Sprintf("%d successes in a row", l.streak))
+}
+
+// Failed books a failure at full strength: the climb begins anew.
+func (l *Ladder) Failed() {
+	if l.state.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streak = 0
+}
+
+// Reasons returns why the ladder stands where it does, oldest first. It keeps
+// the last 16 and nothing at Full.
+func (l *Ladder) Reasons() []Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.reasons)
+}
+
+// Allows says whether an action is allowed at the present level.
+func (l *Ladder) Allows(action string) bool {
+	allowed, listed := l.Actions[l.Level()]
+	return !listed || slices.Contains(allowed, action)
+}
+
+// Watch calls listener after every move, in order and outside of every lock. It
+// returns a function that ends it.
+func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) { return l.changes.watch(listener) }
+
+const maxReasons = 16
+
+func (l *Ladder) remember(r Reason) {
+	if len(l.reasons) == maxReasons {
+		l.reasons = slices.Delete(l.reasons, 0, 1)
+	}
+	l.reasons = append(l.reasons, r)
+}
+
+func (l *Ladder) move(from, to Level, pinned bool, reason string) {
+	s := uint32(to) << 1
+	if pinned {
+		s |= pinnedBit
+	}
+	l.state.Store(s)
+	l.streak, l.moved = 0, time.Now()
+	if from != to || pinned {
+		l.changes.add(LevelChange{From: from, To: to, Reason: reason, At: l.moved, Pinned: pinned})
+	}
+}
+
+func (l *Ladder) minimumStay() time.Duration {
+	if l.MinimumStay == 0 {
+		return 30 * time.Second
+	}
+	return l.MinimumStay
+}
+
+// Validate says what is wrong with the settings, each by its name.
+func (l *Ladder) Validate() error {
+	switch {
+	case l.ClimbAfter < 0:
+		return negative("Ladder.ClimbAfter", l.ClimbAfter, "leave it 0 for 5")
+	case l.ClimbAfter > math.MaxInt32:
+		return &ConfigError{Setting: "Ladder.ClimbAfter", Problem: fmt.Sprintf("is %d", l.ClimbAfter), Fix: "use a number that can be reached"}
+	case l.MinimumStay < 0:
+		return negative("Ladder.MinimumStay", l.MinimumStay, "leave it 0 for 30s")
+	}
+	for level := range l.Actions {
+		if level > Emergency {
+			return &ConfigError{Setting: "Ladder.Actions", Problem: fmt.Sprintf("names level %d", level), Fix: "use Full, Reduced, Minimal or Emergency"}
+		}
+	}
+	return nil
+}
+
+// String describes the settings in a line.
+func (l *Ladder) String() string {
+	return fmt.Sprintf("climbs a level after %d successes and %v", orDefault(l.ClimbAfter, 5), l.minimumStay())
+}

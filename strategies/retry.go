@@ -1,0 +1,208 @@
+package strategies
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Retry says how often and when the same agent is asked again. The zero value
+// is the documented default: three retries, after 1 s, 2 s and 4 s, no jitter.
+// A fleet should set Jitter, or its members retry in step.
+//
+// Retry holds no state of its own and is copied freely; the Budget it points to
+// is shared.
+type Retry struct {
+	// MaxRetries is the number of attempts beyond the first. 0 means 3, not
+	// none: a chain without retries is one built without Retry.
+	MaxRetries int
+
+	// Backoff is the schedule. nil: Delays{1s, 2s, 4s}.
+	Backoff Backoff
+
+	// Jitter adds up to this fraction of each delay at random, never takes
+	// away. 0: none. 0.25 is a good number for a fleet.
+	Jitter float64
+
+	// MaxRetryAfter is the longest hint of a provider that is worth waiting
+	// for; a longer one ends the retries at once, so that a stand-in is asked
+	// instead. 0: 60 s, enough for a per-minute limit.
+	MaxRetryAfter time.Duration
+
+	// MinAttempt is the shortest time in which an attempt can succeed. No
+	// retry is begun that leaves less before the deadline. 0: any time at all.
+	MinAttempt time.Duration
+
+	// Budget bounds the retries of all who share it. nil: one with default
+	// numbers for this agent alone.
+	Budget *Budget
+
+	// Allowance says what MaxRetries counts. The zero value is PerCall.
+	Allowance Allowance
+}
+
+// Allowance says what the number of retries is counted by.
+type Allowance uint8
+
+const (
+	// PerCall gives every call its own retries, until one call has spent them
+	// all; then the agent gets one attempt a call until it succeeds.
+	PerCall Allowance = iota
+	// PerAgent gives one retry a failed call, its delay growing with the
+	// agent's count of failed calls (1 s, then 2 s, then 4 s), and none once
+	// the count is above MaxRetries, until a recovery deletes it.
+	PerAgent
+)
+
+// Stop is a reason not to retry. "" is no reason.
+type Stop string
+
+// The reasons, as they read in an error and in a log line.
+const (
+	StopClass      Stop = "this kind of failure does not pass by waiting"
+	StopExhausted  Stop = "retries used up"
+	StopSpent      Stop = "retries spent by earlier calls, until the agent succeeds"
+	StopBudget     Stop = "retry budget empty"
+	StopDeadline   Stop = "the next attempt would miss the deadline"
+	StopRetryAfter Stop = "the provider asks for a longer wait than allowed"
+)
+
+// RetryState is what a retry layer knows when it asks [Retry.Next].
+type RetryState struct {
+	Verdict  Verdict
+	Retries  int           // made in this call so far
+	Failures int           // the agent's failed calls, this one included; see [Tally]
+	Spent    bool          // an earlier call used up the retries; see [Tally]
+	Bounded  bool          // the context has a deadline
+	TimeLeft time.Duration // until that deadline, if Bounded
+}
+
+// Next decides about the retry after a failed attempt: how long to wait, or why
+// not to. A delay is never shorter than the schedule's nor than the provider's
+// hint, and always ends before the deadline. Saying yes takes tokens from the
+// budget.
+func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
+	step := s.Retries + 1
+	switch {
+	case !s.Verdict.Retry:
+		return 0, StopClass
+	case r.Allowance == PerAgent:
+		// The delay grows with the count of the agent, not of the call.
+		if step = s.Failures; step > r.Max() {
+			return 0, StopSpent
+		}
+		if s.Retries >= 1 {
+			return 0, StopExhausted
+		}
+	case s.Spent:
+		return 0, StopSpent
+	case s.Retries >= r.Max(), s.Verdict.MaxRetries > 0 && s.Retries >= s.Verdict.MaxRetries:
+		return 0, StopExhausted
+	}
+	hint := s.Verdict.RetryAfter
+	if hint > r.maxRetryAfter() {
+		return 0, StopRetryAfter
+	}
+	delay := jitterUp(max(r.backoff().Delay(step), hint, 0), r.Jitter)
+	if s.Bounded && (delay >= s.TimeLeft || s.TimeLeft-delay < r.MinAttempt) {
+		return 0, StopDeadline
+	}
+	if r.Budget != nil && !r.Budget.Take(s.Verdict.Class) {
+		return 0, StopBudget
+	}
+	return delay, ""
+}
+
+// Max returns the number of retries, the default filled in.
+func (r *Retry) Max() int { return orDefault(r.MaxRetries, 3) }
+
+// PerCallMax returns how many retries one call can make.
+func (r *Retry) PerCallMax() int {
+	if r.Allowance == PerAgent {
+		return 1
+	}
+	return r.Max()
+}
+
+func (r *Retry) backoff() Backoff {
+	if r.Backoff == nil {
+		return Delays{time.Second, 2 * time.Second, 4 * time.Second}
+	}
+	return r.Backoff
+}
+
+func (r *Retry) maxRetryAfter() time.Duration {
+	if r.MaxRetryAfter == 0 {
+		return time.Minute
+	}
+	return r.MaxRetryAfter
+}
+
+// FirstDelay returns the schedule's first delay, without jitter.
+func (r *Retry) FirstDelay() time.Duration { return r.backoff().Delay(1) }
+
+// WorstDelay returns the longest time one call can spend waiting between
+// attempts when no provider asks for more: the schedule, with full jitter.
+func (r *Retry) WorstDelay() time.Duration { return r.worst(0) }
+
+// WorstAsked returns the same when providers ask for the longest waits allowed.
+func (r *Retry) WorstAsked() time.Duration { return r.worst(r.maxRetryAfter()) }
+
+func (r *Retry) worst(hint time.Duration) time.Duration {
+	total := time.Duration(0)
+	steps, first := r.Max(), 1
+	if r.Allowance == PerAgent {
+		first = r.Max() // the longest of the agent's delays, once
+	}
+	for n := first; n <= steps; n++ {
+		d := scale(max(r.backoff().Delay(n), hint), 1+max(r.Jitter, 0))
+		if total > math.MaxInt64-d {
+			return math.MaxInt64
+		}
+		total += d
+	}
+	return total
+}
+
+// maxMaxRetries keeps worst cases and schedules computable.
+const maxMaxRetries = 1000
+
+// Validate says what is wrong with the settings, each by its name.
+func (r *Retry) Validate() error {
+	switch {
+	case r.MaxRetries < 0:
+		return negative("Retry.MaxRetries", r.MaxRetries, "leave it 0 for 3; a chain without retries leaves out Retry")
+	case r.MaxRetries > maxMaxRetries:
+		return &ConfigError{Setting: "Retry.MaxRetries", Problem: fmt.Sprintf("is %d", r.MaxRetries), Fix: fmt.Sprintf("use at most %d", maxMaxRetries)}
+	case r.MaxRetryAfter < 0:
+		return negative("Retry.MaxRetryAfter", r.MaxRetryAfter, "leave it 0 for 1m")
+	case r.MinAttempt < 0:
+		return negative("Retry.MinAttempt", r.MinAttempt, "leave it 0 for any time")
+	case r.Allowance > PerAgent:
+		return &ConfigError{Setting: "Retry.Allowance", Problem: fmt.Sprintf("is %d", r.Allowance), Fix: "use PerCall or PerAgent"}
+	}
+	if err := fractional("Retry.Jitter", r.Jitter, 10, "0 adds none"); err != nil {
+		return err
+	}
+	if r.Backoff != nil {
+		if err := r.Backoff.Validate(); err != nil {
+			return err
+		}
+	}
+	if r.Budget != nil {
+		return r.Budget.Validate()
+	}
+	return nil
+}
+
+// String describes the settings in a line, for explanations and logs.
+func (r Retry) String() string {
+	s := fmt.Sprintf("%d retries, delays %v", r.Max(), r.backoff())
+	if r.Allowance == PerAgent {
+		s = fmt.Sprintf("1 retry a call, until %d failed calls, delays %v", r.Max(), r.backoff())
+	}
+	if r.Jitter > 0 {
+		s += fmt.Sprintf(", up to %+.0f%% jitter", r.Jitter*100)
+	}
+	return s
+}

@@ -1,0 +1,278 @@
+//nolint:testpackage // what one value says by its shape is not visible from outside
+package strategies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The SDKs' own errors are asked in internal/providers. Here are shapes: one of
+// each kind, and the ones that bite.
+
+// apiError has the fields of openai-go's, go-openai's and eino's errors.
+type apiError struct {
+	Code           any
+	Message, Type  string
+	HTTPStatusCode int
+	Response       *http.Response
+}
+
+func (e *apiError) Error() string { return "api error" }
+
+// modelError and responseError are the two halves of an AWS SDK error.
+type modelError struct{ code string }
+
+func (e *modelError) Error() string        { return e.code }
+func (e *modelError) ErrorCode() string    { return e.code }
+func (e *modelError) ErrorMessage() string { return "Input is too long for requested model." }
+
+type awsResponse struct{ *http.Response }
+
+type responseError struct {
+	Response *awsResponse
+	Err      error
+}
+
+func (e *responseError) Error() string       { return e.Err.Error() }
+func (e *responseError) Unwrap() error       { return e.Err }
+func (e *responseError) HTTPStatusCode() int { return e.Response.StatusCode }
+
+type headerError struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func (e headerError) Error() string { return "header error" }
+
+type hintError struct{ after time.Duration }
+
+func (e hintError) Error() string             { return "hint error" }
+func (e hintError) RetryAfter() time.Duration { return e.after }
+
+type codeMethodError struct{ status int }
+
+func (e codeMethodError) Error() string   { return "method error" }
+func (e codeMethodError) StatusCode() int { return e.status }
+
+type jsonError struct{ raw string }
+
+func (e jsonError) Error() string   { return "json error" }
+func (e jsonError) RawJSON() string { return e.raw }
+
+type googleError struct {
+	Code            int
+	Message, Status string
+	Details         []map[string]any
+}
+
+func (e googleError) Error() string { return "google error" }
+
+func retryAfter(value string) http.Header { return http.Header{"Retry-After": {value}} }
+
+func TestRecognise(t *testing.T) {
+	for _, tt := range []struct {
+		it   string
+		err  error
+		want Class
+		hint time.Duration
+	}{
+		{"says nothing of nil", nil, Unclassified, 0},
+		{"says nothing of a text", errors.New("429 Too Many Requests"), Unclassified, 0},
+		{"leaves what is wrapped to the walk", fmt.Errorf("x: %w", io.EOF), Unclassified, 0},
+		{"leaves a cancellation to the context", context.Canceled, Unclassified, 0},
+		{"knows a deadline", context.DeadlineExceeded, Timeout, 0},
+		{"knows a network timeout", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, Timeout, 0},
+		{"knows EOF", io.EOF, Transient, 0},
+		{"knows a cut body", io.ErrUnexpectedEOF, Transient, 0},
+		{"knows a reset connection", syscall.ECONNRESET, Transient, 0},
+		{"knows a refused connection", syscall.ECONNREFUSED, Transient, 0},
+		{"knows a broken pipe", syscall.EPIPE, Transient, 0},
+
+		{"reads a code that is an any", &apiError{Code: "insufficient_quota", HTTPStatusCode: 429}, QuotaExhausted, 0},
+		{"reads a code in any case", &apiError{Code: "Content_Filter", HTTPStatusCode: 400}, Blocked, 0},
+		{"reads a status that is repeated as the code", &apiError{Code: 503}, Transient, 0},
+		{"reads a status that JSON made a float", &apiError{Code: 429.0}, RateLimited, 0},
+		{"reads a status in a text", &apiError{Code: "402"}, QuotaExhausted, 0},
+		{"prefers the code to the type", &apiError{Code: "context_length_exceeded", Type: "rate_limit_error", HTTPStatusCode: 400}, ContextOverflow, 0},
+		{"prefers the type to the status", &apiError{Type: "overloaded_error", HTTPStatusCode: 200}, Overloaded, 0},
+		{"prefers the status to a vague type", &apiError{Type: "server_error", HTTPStatusCode: 429}, RateLimited, 0},
+		{"falls back to a vague type without a status", &apiError{Type: "invalid_request_error"}, BadRequest, 0},
+		{"reads the text of a bad request without a code", &apiError{Type: "invalid_request_error", Message: "This model's maximum context length is 8192 tokens", HTTPStatusCode: 400}, ContextOverflow, 0},
+		{"reads the text where the code is vague", &apiError{Code: "invalid_request_error", Message: "prompt is too long: 9 > 8", HTTPStatusCode: 400}, ContextOverflow, 0},
+		{"reads no text where there is a code", &apiError{Code: "unsupported_value", Message: "context window", HTTPStatusCode: 400}, BadRequest, 0},
+		{"reads no quota out of prose", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, RateLimited, 0},
+		{"says nothing of a success", &apiError{HTTPStatusCode: 200, Message: "prompt is too long"}, Unclassified, 0},
+
+		{"finds headers in the response", &apiError{HTTPStatusCode: 429, Response: &http.Response{Header: retryAfter("7")}}, RateLimited, 7 * time.Second},
+		{"finds the status in the response", &apiError{Response: &http.Response{StatusCode: 529}}, Overloaded, 0},
+		{"finds headers in the error", headerError{503, retryAfter("7")}, Transient, 7 * time.Second},
+		{"measures a date by the server's clock", headerError{503, http.Header{
+			"Date": {"Sun, 01 Mar 2026 12:00:00 GMT"}, "Retry-After": {"Sun, 01 Mar 2026 12:00:30 GMT"},
+		}}, Transient, 30 * time.Second},
+		{"finds a hint in a method", hintError{time.Minute}, Unclassified, time.Minute},
+		{"makes a negative hint none", hintError{-time.Minute}, Unclassified, 0},
+		{"cuts a hint beyond a year", hintError{1 << 62}, Unclassified, maxRetryAfter},
+		{"finds the time a breaker stays open", &OpenError{RetryAfter: time.Second}, Unclassified, time.Second},
+		{"finds a status in a method", codeMethodError{504}, Transient, 0},
+
+		{"reads the code below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400, Header: retryAfter("2")}}, &modelError{"ThrottlingException"}}, RateLimited, 2 * time.Second},
+		{"reads the text below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400}}, &modelError{"ValidationException"}}, ContextOverflow, 0},
+		{"reads an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 403}}, errors.New("x")}, Unauthorized, 0},
+
+		{"reads JSON in an envelope", jsonError{`{"type":"error","error":{"type":"billing_error","message":"x"}}`}, QuotaExhausted, 0},
+		{"reads bare JSON", jsonError{`{"code":529}`}, Overloaded, 0},
+		{"reads JSON whose error is a text", jsonError{`{"code":"rate_limit_exceeded","error":"slow down"}`}, RateLimited, 0},
+		{"says nothing of what is no JSON", jsonError{`<html>502</html>`}, Unclassified, 0},
+		{"reads Google's details in JSON", jsonError{`{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[
+			{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}`}, RateLimited, 1500 * time.Millisecond},
+		{"survives details of other types", googleError{Code: 429, Details: []map[string]any{
+			nil, {"@type": 1}, {"@type": "x/google.rpc.QuotaFailure", "violations": []any{1, nil, map[string]any{"quotaId": 2}}},
+			{"@type": "google.rpc.RetryInfo", "retryDelay": 5}, {"@type": "google.rpc.RetryInfo", "retryDelay": "soon"},
+		}}, RateLimited, 0},
+
+		{"mistakes no SMTP code for an HTTP status", &textproto.Error{Code: 450, Msg: "mailbox busy"}, Unclassified, 0},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			if class, hint := recognise(tt.err); class != tt.want || hint != tt.hint {
+				t.Errorf("got %v, %v, want %v, %v", class, hint, tt.want, tt.hint)
+			}
+		})
+	}
+}
+
+func TestRecogniseStatus(t *testing.T) {
+	for status, want := range map[int]Class{
+		-1: Unclassified, 0: Unclassified, 100: Unclassified, 204: Unclassified, 302: Unclassified,
+		400: BadRequest, 401: Unauthorized, 402: QuotaExhausted, 403: Unauthorized, 404: Unauthorized,
+		405: BadRequest, 408: Timeout, 409: Transient, 413: BadRequest, 418: BadRequest, 422: BadRequest,
+		425: Transient, 429: RateLimited, 499: Unclassified,
+		500: Transient, 501: Transient, 502: Transient, 503: Transient, 504: Transient, 520: Transient, 529: Overloaded,
+		600: Unclassified, 1 << 40: Unclassified,
+	} {
+		if got, _ := recognise(codeMethodError{status}); got != want {
+			t.Errorf("%d: got %v, want %v", status, got, want)
+		}
+	}
+}
+
+// Errors made to hurt whoever looks at them.
+
+type (
+	uncomparable struct{ Details []map[string]any }
+	number       int
+	function     func()
+	circle       struct {
+		Code    any
+		Message string
+		Next    *circle
+	}
+	hidden   struct{ inner }
+	inner    struct{ Response *http.Response }
+	embedder struct {
+		*inner
+		StatusCode int
+	}
+	panicker struct{ StatusCode int }
+	odd      struct {
+		Code       chan int
+		Type       []string
+		StatusCode struct{}
+		Message    func()
+		Response   any
+		Header     map[string]string
+		Event      *circle
+		Body       string
+	}
+	selfish struct{ StatusCode int }
+)
+
+func (uncomparable) Error() string         { return "" }
+func (number) Error() string               { return "" }
+func (function) Error() string             { return "" }
+func (*circle) Error() string              { return "" }
+func (hidden) Error() string               { return "" }
+func (*embedder) Error() string            { return "" }
+func (*odd) Error() string                 { return "" }
+func (*selfish) Error() string             { return "" }
+func (e *selfish) Unwrap() error           { return e }
+func (e *panicker) Error() string          { panic("Error") }
+func (e *panicker) RawJSON() string        { panic("RawJSON") }
+func (e *panicker) Type() string           { panic("Type") }
+func (e *panicker) GRPCStatus(int) *circle { panic("GRPCStatus") }
+
+func TestRecogniseNeverPanics(t *testing.T) {
+	round := &circle{Message: "x"}
+	round.Next, round.Code = round, &round.Code
+	for _, tt := range []struct {
+		it   string
+		err  error
+		want Class
+	}{
+		{"survives a nil pointer", (*apiError)(nil), Unclassified},
+		{"survives a nil pointer with methods", (*panicker)(nil), Unclassified},
+		{"survives a nil func", function(nil), Unclassified},
+		{"survives an error that is a number", number(429), Unclassified},
+		{"survives what cannot be compared", uncomparable{}, Unclassified},
+		{"survives a code that holds itself", round, Unclassified},
+		{"survives fields of other types", &odd{Response: round, Event: round}, Unclassified},
+		{"survives a value that wraps itself", &selfish{503}, Transient},
+		{"looks past an embedded nil pointer", &embedder{StatusCode: 503}, Transient},
+		{"looks into an embedded unexported struct", hidden{inner{&http.Response{StatusCode: 503}}}, Transient},
+		{"keeps what it read before a method panicked", &panicker{503}, Transient},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			if got, _ := recognise(tt.err); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzRecogniseJSON(f *testing.F) {
+	f.Add(`{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"@type":"google.rpc.RetryInfo","retryDelay":"53s"}]}}`)
+	f.Add(`{"error":"text","code":"insufficient_quota"}`)
+	f.Add(`[{"error":{}}]`)
+	f.Fuzz(func(t *testing.T, raw string) {
+		var facts facts
+		facts.body([]byte(raw))
+		if class, hint := facts.class(), clampDelay(facts.wait); class >= classes || hint < 0 || hint > maxRetryAfter {
+			t.Errorf("%q: %v, %v", raw, class, hint)
+		}
+	})
+}
+
+func TestRecognisePlainErrorsAllocateNothing(t *testing.T) {
+	for _, err := range []error{errors.New("x"), fmt.Errorf("x: %w", io.EOF), errors.Join(io.EOF, io.EOF)} {
+		if n := testing.AllocsPerRun(100, func() { recognise(err) }); n != 0 {
+			t.Errorf("%T: %v allocations", err, n)
+		}
+	}
+}
+
+func BenchmarkRecognise(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		err  error
+	}{
+		{"plain", errors.New("x")},
+		{"wrapped", fmt.Errorf("x: %w", io.EOF)},
+		{"net", &net.OpError{Op: "read", Err: syscall.ECONNRESET}},
+		{"api", &apiError{Code: "rate_limit_exceeded", HTTPStatusCode: 429, Response: &http.Response{Header: retryAfter("7")}}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				recognise(bb.err)
+			}
+		})
+	}
+}

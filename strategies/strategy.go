@@ -1,0 +1,28 @@
+package strategies
+
+// Strategy is a way in which a call was, or is now to be, recovered. The order
+// of the constants is the documented order of recovery.
+type Strategy uint8
+
+const (
+	// NoRecovery: none was needed, or none would help.
+	NoRecovery Strategy = iota
+	// Retrying: the same agent was asked again.
+	Retrying
+	// Fallback: another agent that can play the role was asked.
+	Fallback
+	// Degradation: a reduced answer was given.
+	Degradation
+	// UserIntervention: a person decided.
+	UserIntervention
+)
+
+var strategyNames = [...]string{"none", "retry", "fallback", "degradation", "user_intervention"}
+
+// String returns none, retry, fallback, degradation or user_intervention.
+func (s Strategy) String() string {
+	if int(s) < len(strategyNames) {
+		return strategyNames[s]
+	}
+	return "unknown"
+}
