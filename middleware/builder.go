@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -58,6 +59,11 @@ type Builder[Req, Resp any] struct {
 	rungs    []Rung[Req, Resp]
 	roster   Roster[Req, Resp]
 	use      [stages][]Middleware[Req, Resp]
+
+	// What a stream's builder puts in other places.
+	clock  Middleware[Req, Resp]                                  // for the timeout layer
+	follow func(*scope, *strategies.Budget) Middleware[Req, Resp] // inside of the edge
+	late   func() []error
 }
 
 // Wrap begins a chain around an agent. Both types are inferred from it.
@@ -154,6 +160,9 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	}
 	s, scope := b.set, b.set.scope()
 	g := &Guarded[Req, Resp]{scope: scope, breaker: s.breaker, bulkhead: s.bulkhead, ladder: s.ladder, leftBehind: &atomic.Int64{}}
+	if g.budget = (&strategies.Budget{}); s.retry != nil && s.retry.Budget != nil {
+		g.budget = s.retry.Budget
+	}
 	bare := b.bare(scope)
 	standIns := understudies(b.standIns, bare)
 	rungs := slices.Clone(b.rungs)
@@ -168,6 +177,7 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	}
 	g.rungs = rungs
 	g.settings = *s
+	g.settings.given = maps.Clone(s.given)
 
 	layers := b.layers(scope, g)
 	g.short = compose(b.agent, StageBreaker, layers, b.use)
@@ -185,7 +195,12 @@ func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [sta
 		}
 	}
 	type run = Runner[Req, Resp]
-	put(StageObserve, true, func(next run) run { return &edge[Req, Resp]{scope: scope, next: next} })
+	put(StageObserve, true, func(next run) run {
+		if b.follow != nil {
+			next = b.follow(scope, g.budget)(next)
+		}
+		return &edge[Req, Resp]{scope: scope, next: next}
+	})
 	put(StageIntervene, s.intervention != nil, func(next run) run { return newIntervene(scope, *s.intervention, b.company(g), next) })
 	put(StageDegrade, len(b.rungs) > 0, func(next run) run { return newDegrade(scope, s.ladder, g.rungs, next) })
 	put(StageDeadline, s.deadline > 0, func(next run) run { return newLimit(scope, "deadline", s.deadline, s.reserve, next) })
@@ -194,13 +209,18 @@ func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [sta
 		if s.retry == nil {
 			return &tallied[Req, Resp]{scope: scope, next: next}
 		}
-		return newRetry(scope, *s.retry, next)
+		policy := *s.retry
+		policy.Budget = g.budget
+		return newRetry(scope, policy, next)
 	})
 	put(StageBreaker, s.breaker != nil, func(next run) run {
 		return &circuitBreaker[Req, Resp]{scope: scope, breaker: s.breaker, next: next}
 	})
 	put(StageBulkhead, s.bulkhead != nil, func(next run) run { return &bulkhead[Req, Resp]{scope: scope, slots: s.bulkhead, next: next} })
-	put(StageTimeout, s.timeout > 0, func(next run) run {
+	put(StageTimeout, s.timeout > 0 || b.clock != nil, func(next run) run {
+		if b.clock != nil {
+			return b.clock(next)
+		}
 		if s.hard {
 			return newHardTimeout(scope, s.timeout, s.abandoned, g.leftBehind, next)
 		}
@@ -229,10 +249,14 @@ func compose[Req, Resp any](inner Runner[Req, Resp], from Stage, layers [stages]
 // bounded is what a rung that brings no layers is put into, and bare a stand-in,
 // whose answer is looked at like the agent's own.
 func (b *Builder[Req, Resp]) bounded(scope *scope) Middleware[Req, Resp] {
+	timeout, clock := b.set.timeout, b.clock // as they are now: stand-ins that are looked up come later
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		next = &recoverer[Req, Resp]{scope: scope, next: next}
-		if b.set.timeout > 0 {
-			next = newLimit(scope, "attempt", b.set.timeout, 0, next)
+		if clock != nil {
+			return clock(next)
+		}
+		if timeout > 0 {
+			next = newLimit(scope, "attempt", timeout, 0, next)
 		}
 		return next
 	}
@@ -258,12 +282,15 @@ func (b *Builder[Req, Resp]) check() error {
 		errs = append(errs, checkStandIns(name, b.standIns))
 		for _, c := range b.standIns {
 			if same(c.Runner, b.agent) {
-				errs = append(errs, &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is the agent itself", Fix: "an agent cannot stand in for itself; use Retry"})
+				errs = append(errs, isAgentItself(c.Name))
 			}
 		}
 	}
 	if len(b.rungs) > 0 {
 		errs = append(errs, checkRungs(b.rungs))
+	}
+	if b.late != nil {
+		errs = append(errs, b.late()...)
 	}
 	return errors.Join(errs...)
 }

@@ -18,6 +18,14 @@ func misconfigured[Req, Resp any](err error) Runner[Req, Resp] {
 	})
 }
 
+// refuseNil keeps a nil runner from becoming a panic of the first call.
+func refuseNil[Req, Resp any](r Runner[Req, Resp]) Runner[Req, Resp] {
+	if isNil(r) {
+		return misconfigured[Req, Resp](settingNil("Chain", "a runner, and middlewares that return one"))
+	}
+	return r
+}
+
 func settingNil(setting, want string) error {
 	return &strategies.ConfigError{Setting: setting, Problem: "is nil", Fix: "give it " + want}
 }

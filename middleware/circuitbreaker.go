@@ -48,12 +48,16 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 	}
 	settled := false
 	defer func() {
-		if !settled { // a panic or a Goexit is on its way through
+		switch { // a panic or a Goexit is on its way through
+		case settled:
+		case passing(req):
+			permit.Neutral()
+		default:
 			permit.Failure(nil)
 		}
 	}()
 	if limit, ok := permit.Trial(); ok {
-		resp, err = l.trial(ctx, req, limit)
+		resp, err = l.trial(ctx, req, limit, permit)
 	} else {
 		resp, err = l.next.Run(ctx, req)
 	}
@@ -66,9 +70,26 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 	return resp, err
 }
 
-// trial runs a call of a half-open breaker, which is always bounded.
-func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration) (Resp, error) {
-	return newLimit(l.scope, "trial", limit, 0, l.next).Run(ctx, req)
+// trial runs a call of a half-open breaker, which is always bounded. A stream's
+// is until its commit; after that by its own clocks, if it has any.
+func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration, permit strategies.Permit) (Resp, error) {
+	stream, ok := any(req).(interface{ whenCommitted(func(bounded bool)) })
+	if !ok {
+		return newLimit(l.scope, "trial", limit, 0, l.next).Run(ctx, req)
+	}
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(limit, func() { cancel(&strategies.TimeoutError{Scope: "trial", After: limit}) })
+	defer timer.Stop()
+	_, total := ctx.Deadline()
+	stream.whenCommitted(func(bounded bool) {
+		timer.Stop()
+		if bounded || total {
+			permit.Prolong()
+		}
+	})
+	defer stream.whenCommitted(nil)
+	return l.next.Run(limited, req)
 }
 
 // defaultHold is how long an exhausted quota is remembered when the provider

@@ -64,6 +64,12 @@ func withTrail(ctx context.Context, t *trail) context.Context {
 	return context.WithValue(ctx, trailKey{}, t)
 }
 
+// recovering says whether the agent is being recovered further up the call: a
+// stand-in, or a rung, has called it again. It may answer, but is not recovered
+// a second time: that would go round in circles, and pass off a reduced answer
+// as the stand-in's own.
+func (s *scope) recovering(ctx context.Context) bool { return trailOf(ctx).has(s.name) }
+
 // record is what [Guarded.Outcome] learns from the layers. It is a context of
 // its own, so that it costs one allocation, and layers look for it only after
 // something went wrong.

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -46,15 +47,16 @@ func checkRungs[Req, Resp any](rungs []Rung[Req, Resp]) error {
 	if len(rungs) == 0 {
 		return &strategies.ConfigError{Setting: "Degrade", Problem: "has no rung", Fix: "give at least one, or leave it out"}
 	}
+	var errs []error
 	for _, r := range rungs {
 		switch {
 		case r.Level == strategies.Full || r.Level > strategies.Emergency:
-			return &strategies.ConfigError{Setting: "Degrade", Problem: fmt.Sprintf("has a rung of level %q", r.Level), Fix: "use Reduced, Minimal or Emergency"}
+			errs = append(errs, &strategies.ConfigError{Setting: "Degrade", Problem: fmt.Sprintf("has a rung of level %q", r.Level), Fix: "use Reduced, Minimal or Emergency"})
 		case isNil(r.Runner):
-			return settingNil(fmt.Sprintf("Degrade %s", r.Level), "a runner")
+			errs = append(errs, settingNil(fmt.Sprintf("Degrade %s", r.Level), "a runner"))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func newDegrade[Req, Resp any](s *scope, ladder *strategies.Ladder, rungs []Rung[Req, Resp], next Runner[Req, Resp]) *degrade[Req, Resp] {
@@ -77,7 +79,7 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	inner := ctx
 	if l.ladder != nil {
 		if level, pinned := l.ladder.State(); level != strategies.Full {
-			if pinned {
+			if pinned && !l.scope.recovering(ctx) {
 				return l.pinned(ctx, req, level)
 			}
 			inner = withLevel(ctx, level)
@@ -101,7 +103,7 @@ func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (Re
 		return none, err
 	}
 	failure := l.scope.failure(ctx, err, v)
-	if !v.Degrade || ctx.Err() != nil {
+	if !v.Degrade || ctx.Err() != nil || l.scope.recovering(ctx) {
 		return none, failure
 	}
 	from := strategies.Reduced
@@ -109,10 +111,9 @@ func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (Re
 		l.ladder.Failed()
 		from = max(from, l.ladder.Level())
 	}
-	resp, level, ok := l.climbDown(ctx, req, from, failure)
-	if !ok {
-		l.scope.conclude(ctx, failure, v)
-		return none, failure
+	resp, level, err := l.climbDown(ctx, req, from, failure, v)
+	if err != nil {
+		return none, err
 	}
 	if l.ladder != nil {
 		l.ladder.Degrade(level, fmt.Sprintf("agent %q: %s", l.scope.name, v.Class))
@@ -121,42 +122,46 @@ func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (Re
 }
 
 // climbDown tries the rungs of a level and below; a ladder that stands below
-// all of them gets the last.
-func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strategies.Level, failure *strategies.RecoveryError) (resp Resp, _ strategies.Level, ok bool) {
+// all of them gets the last. The error is failure, concluded by v, or a rung's
+// interrupt.
+func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strategies.Level, failure *strategies.RecoveryError, v strategies.Verdict) (resp Resp, _ strategies.Level, _ error) {
 	first := slices.IndexFunc(l.rungs, func(r Rung[Req, Resp]) bool { return r.Level >= from })
 	if first < 0 {
 		first = len(l.rungs) - 1
 	}
+	ctx = withTrail(ctx, &trail{agent: l.scope.name, up: trailOf(ctx)})
 	for _, rung := range l.rungs[first:] {
 		if ctx.Err() != nil {
 			break
 		}
-		resp, err := l.call(withLevel(ctx, rung.Level), rung, req)
+		answer, err := guard(withLevel(ctx, rung.Level), rung.Runner, req)
 		if err == nil {
 			l.scope.recovered(ctx, rungName(rung.Level), strategies.Degradation, rung.Level, len(failure.Attempts)+1)
-			return resp, rung.Level, true
+			return answer, rung.Level, nil
 		}
-		v := l.scope.classifier.Classify(ctx, err)
-		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: rungName(rung.Level), Class: v.Class, Err: err})
-		l.scope.emit(ctx, Event{Kind: RungFailed, ServedBy: rungName(rung.Level), Level: rung.Level, Class: v.Class, Err: err})
+		class := l.scope.classifier.Classify(ctx, err).Class
+		if class == strategies.Interrupt {
+			return resp, strategies.Full, err
+		}
+		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: rungName(rung.Level), Class: class, Err: err})
+		l.scope.emit(ctx, Event{Kind: RungFailed, ServedBy: rungName(rung.Level), Level: rung.Level, Class: class, Err: err})
+		if class == strategies.CutOff {
+			v = l.scope.classifier.VerdictOf(class)
+			break
+		}
 	}
-	return resp, strategies.Full, false
+	if ctx.Err() != nil {
+		v = l.scope.classifier.Classify(ctx, failure)
+	}
+	l.scope.conclude(ctx, failure, v)
+	return resp, strategies.Full, failure
 }
 
 // pinned answers at the level an operator holds the ladder at.
 func (l *degrade[Req, Resp]) pinned(ctx context.Context, req Req, level strategies.Level) (Resp, error) {
-	failure := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.Rejected, Strategy: strategies.Degradation}
-	resp, _, ok := l.climbDown(ctx, req, level, failure)
-	if ok {
-		return resp, nil
-	}
-	l.scope.conclude(ctx, failure, l.scope.classifier.VerdictOf(strategies.Rejected))
-	return resp, failure
-}
-
-func (l *degrade[Req, Resp]) call(ctx context.Context, rung Rung[Req, Resp], req Req) (resp Resp, err error) {
-	defer catch(&err)
-	return rung.Runner.Run(ctx, req)
+	failure := &strategies.RecoveryError{Agent: l.scope.name}
+	resp, _, err := l.climbDown(ctx, req, level, failure, l.scope.classifier.VerdictOf(strategies.Rejected))
+	return resp, err
 }
 
 // rungName is how a rung appears where an agent's name would stand.

@@ -37,6 +37,8 @@ const (
 	LevelChanged
 	// AnsweredLate: the agent answered after its timeout; the answer is kept.
 	AnsweredLate
+	// StreamContinued: a stream that was cut off is gone on with.
+	StreamContinued
 	// WorkAbandoned: a hard timeout left an attempt running behind.
 	WorkAbandoned
 
@@ -46,7 +48,7 @@ const (
 var kindNames = [kinds]string{
 	"", "attempt_failed", "retry_scheduled", "retries_ended", "stand_in_called", "stand_in_failed", "rung_failed",
 	"person_asked", "person_decided", "recovered", "failed", "breaker_changed", "level_changed",
-	"answered_late", "work_abandoned",
+	"answered_late", "stream_continued", "work_abandoned",
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.

@@ -84,8 +84,14 @@ func (g *Guarded[Req, Resp]) Explain() Explanation {
 		worst.wait = s.bulkhead.MaxWait
 		row(StageBulkhead, "%s", s.bulkhead)
 	}
-	if s.timeout > 0 {
+	if s.after != "" {
+		e.Notes = append(e.Notes, s.after)
+	}
+	if s.timeout > 0 || s.idle > 0 {
 		text := fmt.Sprintf("%v an attempt", s.timeout)
+		if s.after != "" {
+			text = fmt.Sprintf("%s until the first chunk, %s between chunks", orNoLimit(s.timeout), orNoLimit(s.idle))
+		}
 		if s.hard {
 			text += fmt.Sprintf(", on time even if the agent is deaf; at most %d left behind", s.abandoned)
 		}
@@ -99,6 +105,9 @@ func (g *Guarded[Req, Resp]) Explain() Explanation {
 	row(StageRecover, "a panic becomes an error")
 	row(StageAgent, "%s", g.scope.name)
 	e.Bounded, e.Time, e.TimeAsked = worst.total(s.deadline, len(standIns), len(g.rungs))
+	if s.after != "" && s.deadline == 0 {
+		e.Bounded = false // a stream that speaks may go on and on
+	}
 	if s.breaker == nil {
 		e.Notes = append(e.Notes, "no CircuitBreaker: an agent that is down is called every time")
 	}
@@ -218,6 +227,13 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func orNoLimit(d time.Duration) string {
+	if d == 0 {
+		return "no limit"
+	}
+	return d.String()
 }
 
 func orNone(s string) string {

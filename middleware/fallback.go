@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -36,21 +37,26 @@ func checkStandIns[Req, Resp any](agent string, standIns []StandIn[Req, Resp]) e
 	if len(standIns) == 0 {
 		return &strategies.ConfigError{Setting: "Fallback", Problem: "has no stand-in", Fix: "name at least one, or leave it out"}
 	}
+	var errs []error
 	seen := map[string]bool{}
 	for _, c := range standIns {
 		switch {
 		case c.Name == "":
-			return &strategies.ConfigError{Setting: "Fallback", Problem: "has a stand-in without a name", Fix: "name it: it appears in outcomes and events"}
+			errs = append(errs, &strategies.ConfigError{Setting: "Fallback", Problem: "has a stand-in without a name", Fix: "name it: it appears in outcomes and events"})
 		case isNil(c.Runner):
-			return settingNil(fmt.Sprintf("Fallback %q", c.Name), "a runner")
+			errs = append(errs, settingNil(fmt.Sprintf("Fallback %q", c.Name), "a runner"))
 		case c.Name == agent:
-			return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is the agent itself", Fix: "an agent cannot stand in for itself; use Retry, or give it another name with Named"}
+			errs = append(errs, isAgentItself(c.Name))
 		case seen[c.Name]:
-			return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is named twice", Fix: "give each stand-in once"}
+			errs = append(errs, &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is named twice", Fix: "give each stand-in once"})
 		}
 		seen[c.Name] = true
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func isAgentItself(name string) error {
+	return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", name), Problem: "is the agent itself", Fix: "an agent cannot stand in for itself: use Retry, or give it another name with Named"}
 }
 
 // understudies gives each stand-in its shorter form; bare makes one of a runner
@@ -109,7 +115,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		}
 		asked = &trail{agent: c.Name, up: asked}
 		l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
-		resp, err := l.call(withTrail(ctx, asked), c, req)
+		resp, err := guard(withTrail(ctx, asked), c.Runner, req)
 		if err == nil {
 			l.scope.count.Recovered()
 			l.scope.recovered(ctx, c.Name, strategies.Fallback, strategies.Full, len(failure.Attempts)+1)
@@ -121,15 +127,14 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		}
 		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: c.Name, Class: cv.Class, Err: err})
 		l.scope.emit(ctx, Event{Kind: StandInFailed, ServedBy: c.Name, Class: cv.Class, Err: err})
+		if cv.Class == strategies.CutOff {
+			l.scope.conclude(ctx, failure, cv)
+			return none, failure
+		}
 	}
 	if ctx.Err() != nil {
 		v = l.scope.classifier.Classify(ctx, err)
 	}
 	l.scope.conclude(ctx, failure, v)
 	return none, failure
-}
-
-func (l *fallback[Req, Resp]) call(ctx context.Context, c StandIn[Req, Resp], req Req) (resp Resp, err error) {
-	defer catch(&err)
-	return c.Runner.Run(ctx, req)
 }

@@ -18,6 +18,7 @@ type Guarded[Req, Resp any] struct {
 	breaker    *strategies.Breaker // may be nil, as the next two
 	bulkhead   *strategies.Bulkhead
 	ladder     *strategies.Ladder
+	budget     *strategies.Budget // never nil
 	leftBehind *atomic.Int64
 	standIns   func() []StandIn[Req, Resp]
 	rungs      []Rung[Req, Resp]

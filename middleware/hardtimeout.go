@@ -69,8 +69,7 @@ func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error)
 			}
 			answers <- got
 		}()
-		defer catch(&got.err) // of layers put together without Recover
-		got.resp, got.err = l.next.Run(limited, req)
+		got.resp, got.err = guard(limited, l.next, req)
 	}()
 
 	select {

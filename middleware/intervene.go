@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		return none, err
 	}
 	failure := l.scope.failure(ctx, err, v)
-	if !v.Intervene || ctx.Err() != nil {
+	if !v.Intervene || ctx.Err() != nil || l.scope.recovering(ctx) {
 		return none, failure
 	}
 	failure.Strategy = strategies.UserIntervention
@@ -121,7 +122,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 			failure.Cause = errors.Join(failure.Cause, context.Cause(free))
 			return none, failure
 		}
-		by := decision.By
+		by := cmp.Or(decision.By, "a person")
 		switch decision.Action {
 		case strategies.RetryNow:
 			by = l.scope.name
@@ -130,7 +131,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 			by = decision.Agent
 			resp, err = l.use(free, id, decision.Agent, req)
 		case strategies.Answer:
-			resp, err = l.answer(id, decision)
+			resp, err = l.answer(id, req, decision)
 		default:
 			failure.Cause = errors.Join(failure.Cause, &strategies.InterventionError{Incident: id, Problem: aborted(decision)})
 			return none, failure
@@ -140,7 +141,13 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 			l.scope.recovered(ctx, by, strategies.UserIntervention, strategies.Full, len(failure.Attempts)+1)
 			return resp, nil
 		}
-		l.add(ctx, failure, by, err)
+		if l.scope.judge(free, err).Class == strategies.Interrupt {
+			return none, err
+		}
+		if l.add(ctx, failure, by, err); failure.Class == strategies.CutOff {
+			failure.Strategy = strategies.NoRecovery
+			break
+		}
 	}
 	return none, failure
 }
@@ -154,6 +161,9 @@ func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.Reco
 	}
 	v := l.scope.classifier.Classify(context.WithoutCancel(ctx), err)
 	failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: by, Class: v.Class, Err: err})
+	if v.Class == strategies.CutOff {
+		failure.Class = v.Class
+	}
 }
 
 // decide asks the person, with a deadline; an error or silence is the default.
@@ -166,7 +176,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, f
 	seen := *failure
 	seen.Attempts = slices.Clip(seen.Attempts)
 	incident := strategies.Incident{
-		ID: id, Agent: l.scope.name, Request: req, Err: &seen, Agents: l.names(), Round: round, Deadline: deadline,
+		ID: id, Agent: l.scope.name, Request: shown(req), Err: &seen, Agents: l.names(), Round: round, Deadline: deadline,
 	}
 	l.scope.emit(ctx, Event{Kind: PersonAsked, Class: failure.Class, Detail: id, Err: &seen})
 	err = protect(func() error {
@@ -194,20 +204,38 @@ func (l *intervene[Req, Resp]) names() []string {
 func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req) (resp Resp, err error) {
 	if l.roster != nil {
 		if runner, ok := l.roster.Lookup(name); ok {
-			defer catch(&err)
 			short, _ := standIn(runner)
-			return short.Run(ctx, req)
+			asked := &trail{agent: name, up: &trail{agent: l.scope.name, up: trailOf(ctx)}}
+			return guard(withTrail(ctx, asked), short, req)
 		}
 	}
 	return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", name, l.names())}
 }
 
-func (l *intervene[Req, Resp]) answer(id string, d strategies.Decision) (Resp, error) {
-	resp, ok := d.Value.(Resp)
-	if !ok {
+func (l *intervene[Req, Resp]) answer(id string, req Req, d strategies.Decision) (resp Resp, err error) {
+	var ok bool
+	if stream, is := any(req).(interface {
+		deliver(agent string, value any) (any, error, bool)
+	}); is {
+		var end any
+		if end, err, ok = stream.deliver(cmp.Or(d.By, "a person"), d.Value); ok {
+			resp, _ = end.(Resp)
+			return resp, err
+		}
+		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T, which is no chunk of this stream, nor several", d.Value)}
+	}
+	if resp, ok = d.Value.(Resp); !ok {
 		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T where a %T is wanted", d.Value, resp)}
 	}
 	return resp, nil
+}
+
+// shown is the request as a person sees it: a stream's is inside of its call.
+func shown[Req any](req Req) any {
+	if stream, ok := any(req).(interface{ request() any }); ok {
+		return stream.request()
+	}
+	return req
 }
 
 func aborted(d strategies.Decision) string {

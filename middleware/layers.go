@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -25,7 +23,9 @@ type settings struct {
 	retry        *strategies.Retry
 	breaker      *strategies.Breaker
 	bulkhead     *strategies.Bulkhead
-	timeout      time.Duration
+	timeout      time.Duration // of a stream: until the first chunk
+	idle         time.Duration // of a stream only
+	after        string        // what a stream does after its first chunk; "": no stream
 	hard         bool
 	abandoned    int
 	deadline     time.Duration
@@ -146,15 +146,6 @@ func (l Layers[B]) Classify(c *strategies.Classifier) B {
 func (l Layers[B]) Tally(t *strategies.Tally) B {
 	l.set.once("Tally", pointer("Tally", t))
 	l.set.tally = t
-	return l.self
-}
-
-// Logger writes events to a zap logger; see [Zap].
-func (l Layers[B]) Logger(logger *zap.Logger) B {
-	l.set.once("Logger", pointer("Logger", logger))
-	if logger != nil {
-		l.set.observers = append(l.set.observers, Zap(logger))
-	}
 	return l.self
 }
 

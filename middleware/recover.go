@@ -25,19 +25,46 @@ type recoverer[Req, Resp any] struct {
 	next  Runner[Req, Resp]
 }
 
-func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
-	defer catch(&err)
+func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if l.scope.tracing.Load() != 0 {
 		ctx = hide(ctx, l.scope)
 	}
-	if resp, err = l.next.Run(ctx, req); err != nil {
-		var none Resp // an agent that breaks the contract does not break ours
+	return guard(ctx, l.next, req)
+}
+
+// guard runs a runner and makes an error of its panic, and zero of an answer
+// that comes with an error: an agent that breaks the contract does not break
+// ours. A panic of the one who reads a stream passes through: it is not the
+// agent's.
+func guard[Req, Resp any](ctx context.Context, r Runner[Req, Resp], req Req) (resp Resp, err error) {
+	returned := false
+	defer func() {
+		if returned || passing(req) {
+			return
+		}
+		if v := recover(); v != nil {
+			var none Resp
+			resp, err = none, &strategies.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	resp, err = r.Run(ctx, req)
+	returned = true
+	if err != nil {
+		var none Resp
 		return none, err
 	}
 	return resp, nil
 }
 
-// catch makes an error of a panic. It must be deferred directly.
+// passing says whether the reader of a stream is panicking, or leaving by
+// runtime.Goexit, and the layers are only on the way out.
+func passing[Req any](req Req) bool {
+	call, ok := any(req).(interface{ reading() bool })
+	return ok && call.reading()
+}
+
+// catch makes an error of a panic in code of the user's that is not an agent.
+// It must be deferred directly.
 func catch(err *error) {
 	if v := recover(); v != nil {
 		*err = &strategies.PanicError{Value: v, Stack: debug.Stack()}

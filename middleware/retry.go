@@ -68,8 +68,11 @@ func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (resp 
 		if err = failed; state.Retries > 0 {
 			verdict = l.scope.judge(ctx, err)
 		}
+		if verdict.Class == strategies.Interrupt {
+			return 0, false // it is no failure
+		}
 		failure.Attempts = append(failure.Attempts, l.scope.failed(ctx, err, verdict, state.Retries+1))
-		if verdict.Class == strategies.Interrupt || verdict.Class == strategies.Canceled || ctx.Err() != nil {
+		if verdict.Class == strategies.Canceled || ctx.Err() != nil {
 			return 0, false
 		}
 		delay := time.Duration(0)
@@ -111,10 +114,8 @@ func (l *retry[Req, Resp]) ask(ctx context.Context, state *strategies.RetryState
 	if deadline, ok := ctx.Deadline(); ok {
 		state.Bounded, state.TimeLeft = true, time.Until(deadline)
 	}
-	if trailOf(ctx).has(l.scope.name) {
-		// This agent is being recovered further up; whoever stands in for it
-		// has called it again. One attempt is all it gets.
-		return 0, strategies.StopSpent
+	if l.scope.recovering(ctx) {
+		return 0, strategies.StopSpent // one attempt is all it gets
 	}
 	return l.policy.Next(*state)
 }

@@ -33,17 +33,18 @@ func Func[Req, Resp any](f func(ctx context.Context, req Req) (Resp, error)) Run
 type Middleware[Req, Resp any] func(next Runner[Req, Resp]) Runner[Req, Resp]
 
 // Chain puts layers around a runner, the first one outermost:
-// Chain(r, a, b, c) is a(b(c(r))). A nil layer is left out.
+// Chain(r, a, b, c) is a(b(c(r))). A nil layer is left out; in the place of a
+// nil runner stands one that answers every call with a [strategies.ConfigError].
 //
 // It nests in the order given, whatever that order is; [Wrap] nests in the
 // documented one.
 func Chain[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Resp]) Runner[Req, Resp] {
 	for _, layer := range slices.Backward(layers) {
 		if layer != nil {
-			runner = layer(runner)
+			runner = layer(refuseNil(runner))
 		}
 	}
-	return runner
+	return refuseNil(runner)
 }
 
 // Adapt gives a runner of other types the types of a role, so that it can stand

@@ -115,6 +115,9 @@ func (s *scope) conclude(ctx context.Context, re *strategies.RecoveryError, v st
 	}
 }
 
+// final says whether an error of this class is nobody's to change any more.
+func final(c strategies.Class) bool { return c == strategies.Interrupt || c == strategies.CutOff }
+
 // protect calls code of the user's that is not the agent's: a panic in it
 // becomes the call's error, as a panic of the agent does.
 func protect(f func() error) (err error) {

@@ -18,7 +18,8 @@ import (
 // [strategies.Intervenor].
 //
 // A line that makes no sense is asked again; the end of the input, like an
-// expired question, is no decision. One goroutine reads lines for as long as In
+// expired question, is no decision, and what is typed after a question has
+// expired is no answer to the next one. One goroutine reads lines for as long as In
 // has any; it is started by the first question.
 type Terminal struct {
 	In  io.Reader
@@ -32,6 +33,7 @@ type Terminal struct {
 	turn  sync.Mutex // one question at a time
 	once  sync.Once
 	lines chan string
+	stale bool  // a question expired: a line for it may still come
 	err   error // why lines was closed
 }
 
@@ -43,6 +45,16 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.once.Do(t.read)
+	for t.stale {
+		select {
+		case line, ok := <-t.lines:
+			if t.stale = ok; ok {
+				fmt.Fprintf(t.Out, "  too late, ignored: %s\n", line)
+			}
+		default:
+			t.stale = false
+		}
+	}
 	t.print(incident)
 	for {
 		fmt.Fprint(t.Out, "> ")
@@ -57,6 +69,7 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 			}
 			fmt.Fprintf(t.Out, "  %v\n", err)
 		case <-ctx.Done():
+			t.stale = true
 			fmt.Fprintln(t.Out, "\n  too late, the question has expired")
 			return strategies.Decision{}, context.Cause(ctx)
 		}
@@ -64,7 +77,8 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 }
 
 func (t *Terminal) read() {
-	t.lines = make(chan string)
+	// With room, so that all that was typed too late is known to be so.
+	t.lines = make(chan string, 64)
 	go func() {
 		defer close(t.lines)
 		in := bufio.NewScanner(t.In)

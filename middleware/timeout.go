@@ -81,7 +81,7 @@ func (l *limit[Req, Resp]) overdue(ctx, limited context.Context, cause error, re
 		}
 		return resp, nil
 	}
-	if !ours || l.scope.judge(ctx, err).Class == strategies.Interrupt {
+	if !ours || final(l.scope.judge(ctx, err).Class) {
 		return resp, err
 	}
 	if l.scope.own(err) != nil {

@@ -34,15 +34,20 @@ func (l *validator[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	}
 	if err := l.ask(req, resp); err != nil {
 		var none Resp
-		if own, ok := errors.AsType[interface {
-			error
-			RecoveryClass() strategies.Class
-		}](err); ok && own.RecoveryClass() != strategies.Unclassified {
-			return none, err
-		}
-		return none, &strategies.InvalidAnswerError{Err: err}
+		return none, invalid(err)
 	}
 	return resp, nil
+}
+
+// invalid is what an answer fails with that a check refused.
+func invalid(err error) error {
+	if own, ok := errors.AsType[interface {
+		error
+		RecoveryClass() strategies.Class
+	}](err); ok && own.RecoveryClass() != strategies.Unclassified {
+		return err
+	}
+	return &strategies.InvalidAnswerError{Err: err}
 }
 
 func (l *validator[Req, Resp]) ask(req Req, resp Resp) (err error) {

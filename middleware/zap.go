@@ -29,4 +29,13 @@ func Zap(logger *zap.Logger) Observer {
 	})
 }
 
+// Logger writes events to a zap logger; see [Zap].
+func (l Layers[B]) Logger(logger *zap.Logger) B {
+	l.set.once("Logger", pointer("Logger", logger))
+	if logger != nil {
+		l.set.observers = append(l.set.observers, Zap(logger))
+	}
+	return l.self
+}
+
 var zapLevels = [...]zapcore.Level{info: zapcore.InfoLevel, warn: zapcore.WarnLevel, failure: zapcore.ErrorLevel}

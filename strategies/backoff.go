@@ -86,6 +86,7 @@ func (e Exponential) Delay(n int) time.Duration {
 // Validate refuses negative durations and a factor that is not a finite number
 // of at least 1.
 func (e Exponential) Validate() error {
+	d := e.defaults()
 	switch {
 	case e.Base < 0:
 		return negative("Exponential.Base", e.Base, "leave it 0 for 1s")
@@ -93,8 +94,8 @@ func (e Exponential) Validate() error {
 		return negative("Exponential.Cap", e.Cap, "leave it 0 for 1m")
 	case e.Factor != 0 && !(e.Factor >= 1) || math.IsInf(e.Factor, 0):
 		return &ConfigError{Setting: "Exponential.Factor", Problem: fmt.Sprintf("is %v", e.Factor), Fix: "use a number of at least 1, or 0 for 2"}
-	case e.Cap != 0 && e.defaults().Base > e.Cap:
-		return &ConfigError{Setting: "Exponential.Base", Problem: fmt.Sprintf("(%v) is above Exponential.Cap (%v)", e.defaults().Base, e.Cap), Fix: "raise the cap"}
+	case d.Base > d.Cap:
+		return &ConfigError{Setting: "Exponential.Base", Problem: fmt.Sprintf("(%v) is above Exponential.Cap (%v)", d.Base, d.Cap), Fix: "raise the cap"}
 	}
 	return nil
 }

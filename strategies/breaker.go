@@ -101,12 +101,16 @@ type Breaker struct {
 	cause     atomic.Pointer[error]
 	lastCause atomic.Pointer[error]
 
-	trials  trials
-	changes notices[BreakerChange]
+	trials   trials
+	changing sync.Mutex // held by whoever changes the state; see change
+	changes  notices[BreakerChange]
 }
 
 // The word, from the lowest bit: two bits of engine state, a bit each for
-// isolated and held, a stamp, and the generation.
+// isolated, held and ready, a stamp, and the generation.
+//
+// The ready bit says that the settings have been looked at and the engine made,
+// so that nonsense is refused by the first call at no price for the others.
 //
 // The stamp is 0 on a clean record and a new number after every failure: a
 // success that finds a stamp is recorded and clears that very stamp, so a
@@ -117,8 +121,9 @@ const (
 	stateMask    = 0b0011
 	isolatedBit  = 0b0100
 	heldBit      = 0b1000
-	closedMask   = stateMask | isolatedBit | heldBit // all zero: let through
-	stampOne     = 1 << 4
+	readyBit     = 0b10000
+	closedMask   = stateMask | isolatedBit | heldBit | readyBit // readyBit alone: let through
+	stampOne     = 1 << 5
 	stampMask    = (1<<32 - 1) &^ closedMask
 	generationAt = 32
 )
@@ -143,7 +148,7 @@ type Permit struct {
 // Allow asks for leave to make a call. The error is an [OpenError], or a
 // [ConfigError] if the settings make no sense. An error takes no slot.
 func (b *Breaker) Allow() (Permit, error) {
-	if w := b.word.Load(); w&closedMask == 0 {
+	if w := b.word.Load(); w&closedMask == readyBit {
 		return Permit{breaker: b, gen: w >> generationAt}, nil
 	}
 	return b.allowSlow()
@@ -153,22 +158,20 @@ func (b *Breaker) allowSlow() (Permit, error) {
 	if err := b.init(); err != nil {
 		return Permit{}, err
 	}
-	now := b.now()
 	w := b.word.Load()
 	if w&isolatedBit != 0 {
 		return Permit{}, b.refuse(StateIsolated, 0)
 	}
 	if w&heldBit != 0 {
-		if left := b.heldUntil.Load() - now; left > 0 {
-			return Permit{}, b.refuse(StateHeld, time.Duration(left))
+		if b.heldUntil.Load() > b.now() {
+			return Permit{}, b.refuse(StateHeld, b.RetryAfter())
 		}
 		b.release()
 		w = b.word.Load()
 	}
 	if State(w&stateMask) == StateOpen {
-		// Strictly after, as the engine has it.
-		if left := b.openUntil.Load() - now; left >= 0 {
-			return Permit{}, b.refuse(StateOpen, max(time.Duration(left), 1))
+		if left := b.openLeft(); left > 0 {
+			return Permit{}, b.refuse(StateOpen, left)
 		}
 	}
 	if State(w&stateMask) != StateClosed {
@@ -190,7 +193,7 @@ func (b *Breaker) refuse(s State, left time.Duration) error {
 func (p *Permit) Success() {
 	b := p.breaker
 	w := b.word.Load()
-	if w&(closedMask|stampMask) == 0 && w>>generationAt == p.gen {
+	if w&(closedMask|stampMask) == readyBit && w>>generationAt == p.gen {
 		if b.Window == 0 {
 			return // clean before, clean after: nothing to record
 		}
@@ -215,7 +218,7 @@ func (p *Permit) Failure(err error) {
 // agent: its caller left, its request was wrong.
 func (p *Permit) Neutral() {
 	if p.trial != nil {
-		p.breaker.trials.end(p.trial)
+		p.breaker.trials.free(p.trial)
 	}
 }
 
@@ -225,6 +228,14 @@ func (p *Permit) Trial() (time.Duration, bool) {
 		return 0, false
 	}
 	return p.breaker.trialTimeout(), true
+}
+
+// Prolong lets a half-open trial take longer than TrialTimeout, because it has
+// shown signs of life and something else bounds it: a stream that speaks.
+func (p *Permit) Prolong() {
+	if p.trial != nil {
+		p.breaker.trials.prolong(p.trial)
+	}
 }
 
 func (b *Breaker) settle(p *Permit, err error) {
@@ -276,31 +287,31 @@ func (b *Breaker) Hold(d time.Duration, cause error) {
 	if d <= 0 || b.init() != nil {
 		return
 	}
-	until := b.now() + int64(d)
-	if until < 0 {
-		until = math.MaxInt64
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	until := after(b.now(), d)
+	if until <= b.heldUntil.Load() {
+		return
 	}
-	for {
-		old := b.heldUntil.Load()
-		if old >= until {
-			return
-		}
-		if b.heldUntil.CompareAndSwap(old, until) {
-			break
-		}
-	}
+	b.heldUntil.Store(until)
 	b.cause.Store(&cause)
-	if old := b.word.Or(heldBit); old&heldBit == 0 {
-		b.note(BreakerChange{From: visible(old), To: StateHeld, OpenFor: d, Cause: cause})
-	}
-	b.changes.deliver()
+	b.change(BreakerChange{OpenFor: d, Cause: cause}, func(w uint64) uint64 { return w | heldBit })
 }
 
+// release ends a hold whose time has passed.
 func (b *Breaker) release() {
-	if old := b.word.And(^uint64(heldBit)); old&heldBit != 0 {
-		b.note(BreakerChange{From: StateHeld, To: visible(old &^ heldBit)})
-		b.changes.deliver()
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if b.heldUntil.Load() > b.now() {
+		return // held anew in this very moment
 	}
+	var note BreakerChange
+	if State(b.word.Load()&stateMask) == StateOpen {
+		note.OpenFor, note.Cause = b.openLeft(), b.LastFailure()
+	}
+	b.change(note, func(w uint64) uint64 { return w &^ heldBit })
 }
 
 // Isolate opens the breaker until Reset.
@@ -308,10 +319,10 @@ func (b *Breaker) Isolate() {
 	if b.init() != nil {
 		return
 	}
-	if old := b.word.Or(isolatedBit); old&isolatedBit == 0 {
-		b.note(BreakerChange{From: visible(old), To: StateIsolated})
-	}
-	b.changes.deliver()
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	b.change(BreakerChange{}, func(w uint64) uint64 { return w | isolatedBit })
 }
 
 // Reset closes the breaker and forgets what it has seen. Calls under way are
@@ -320,23 +331,18 @@ func (b *Breaker) Reset() {
 	if b.init() != nil {
 		return
 	}
-	from := b.State()
-	b.engine.Store(newEngine(b))
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	b.heldUntil.Store(0)
 	b.streak.Store(0)
 	b.cause.Store(nil)
 	b.lastCause.Store(nil)
-	for {
-		w := b.word.Load()
-		if b.word.CompareAndSwap(w, (w>>generationAt+1)<<generationAt) {
-			break
-		}
-	}
+	// The generation goes first: an older call that finds the new engine must
+	// find itself outdated.
+	b.change(BreakerChange{}, func(w uint64) uint64 { return (w>>generationAt+1)<<generationAt | readyBit })
+	b.engine.Store(newEngine(b))
 	b.engine.Load().renew()
-	if from != StateClosed {
-		b.note(BreakerChange{From: from, To: StateClosed})
-	}
-	b.changes.deliver()
 }
 
 // State returns the state. Reading it changes nothing: a breaker whose open
@@ -357,17 +363,23 @@ func visible(w uint64) State {
 // it lets calls through now, or will only after Reset.
 func (b *Breaker) RetryAfter() time.Duration {
 	w := b.word.Load()
-	until := int64(0)
-	switch {
-	case w&closedMask == 0, w&isolatedBit != 0:
-		return 0
-	case State(w&stateMask) == StateOpen:
-		until = b.openUntil.Load()
+	left := time.Duration(0)
+	if w&isolatedBit == 0 && State(w&stateMask) == StateOpen {
+		left = b.openLeft()
 	}
-	if w&heldBit != 0 {
-		until = max(until, b.heldUntil.Load())
+	if w&isolatedBit == 0 && w&heldBit != 0 {
+		left = max(left, time.Duration(b.heldUntil.Load()-b.now()))
 	}
-	return max(time.Duration(until-b.now()), 0)
+	return left
+}
+
+// openLeft is what is left of the open time, 0 if it has passed: strictly, as
+// the engine has it.
+func (b *Breaker) openLeft() time.Duration {
+	if left := b.openUntil.Load() - b.now(); left >= 0 {
+		return time.Duration(max(left, 1))
+	}
+	return 0
 }
 
 // Watch calls listener after every change of state, in order and outside of
@@ -384,3 +396,10 @@ func (b *Breaker) LastFailure() error {
 }
 
 func (b *Breaker) now() int64 { return int64(time.Since(b.started)) }
+
+func after(now int64, d time.Duration) int64 {
+	if until := now + int64(d); until >= 0 {
+		return until
+	}
+	return math.MaxInt64
+}

@@ -37,7 +37,7 @@ func (b *Budget) Take(class Class) bool {
 	}
 	for {
 		spent := b.spent.Load()
-		if spent+cost > b.capacity() {
+		if cost > b.capacity()-spent { // no sum, so that no cost overflows
 			return false
 		}
 		if b.spent.CompareAndSwap(spent, spent+cost) {

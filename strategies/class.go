@@ -43,6 +43,9 @@ const (
 	// Interrupt is a framework's human-in-the-loop pause. It looks like an
 	// error and is none: it passes through every layer untouched.
 	Interrupt
+	// CutOff is a stream that failed after its first words had reached the
+	// caller: nothing may be said twice, so it is final for every layer.
+	CutOff
 	// Canceled is the caller's context that ended: nobody waits any more.
 	Canceled
 
@@ -52,7 +55,7 @@ const (
 var classNames = [classes]string{
 	"unclassified", "transient", "timeout", "rate_limited", "overloaded", "quota_exhausted",
 	"context_overflow", "blocked", "invalid_answer", "unauthorized", "bad_request",
-	"unrecoverable", "panic", "rejected", "interrupt", "canceled",
+	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled",
 }
 
 // String returns the class as it appears in logs and metrics: lower case, with
@@ -106,6 +109,7 @@ var verdicts = [classes]Verdict{
 	Panic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true},
 	Rejected:        {Fallback: true, Degrade: true, Intervene: true},
 	Interrupt:       {},
+	CutOff:          {}, // Trips as the failure behind it does
 	Canceled:        {},
 }
 

@@ -32,7 +32,8 @@ func Classify(err error) Verdict {
 // Classify says what err means to a layer whose context is ctx. The end of ctx
 // outranks whatever the error says, for nobody waits for another attempt then:
 // [Canceled] if the caller's context ended, [Timeout] if it was a deadline of
-// our own (see [TimeoutError]). Interrupts outrank even that.
+// our own (see [TimeoutError]). Interrupts and streams already cut off outrank even
+// that.
 //
 // Next come the rules; then, walking the error tree from the outside in, what
 // our own errors and [WithClass] say, what a provider's error says by its shape,
@@ -47,6 +48,11 @@ func (c *Classifier) Classify(ctx context.Context, err error) Verdict {
 	class, hint := c.class(ctx, err)
 	v := c.VerdictOf(class)
 	v.RetryAfter = max(hint, 0)
+	if class == CutOff {
+		if cut, ok := errors.AsType[*StreamError](err); ok {
+			v.Trips = c.Classify(ctx, cut.Err).Trips
+		}
+	}
 	return v
 }
 
@@ -76,8 +82,8 @@ func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration
 	if class == Unclassified {
 		class = found
 	}
-	if class == Interrupt {
-		return Interrupt, 0
+	if class == Interrupt || class == CutOff {
+		return class, 0
 	}
 	if ctx != nil && ctx.Err() != nil {
 		// Our own deadline ends a context too; its cause tells the two apart.
@@ -86,16 +92,11 @@ func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration
 		}
 		return Canceled, 0
 	}
-	switch {
-	case class != Unclassified && class != Canceled:
+	if class == Unclassified || class == Canceled {
 		// A Canceled of another call is no reason: our caller still waits.
-		return class, hint
-	case errors.Is(err, context.DeadlineExceeded):
-		// Somebody's deadline, and not our caller's: the agent was too slow.
-		return Timeout, hint
-	default:
-		return Transient, hint
+		class = Transient
 	}
+	return class, hint
 }
 
 // classed and hinted are how an error says its own class, and when to come back:
@@ -108,8 +109,14 @@ type (
 // walk goes through the tree of err, outermost first, and returns the first
 // class and the first retry hint it meets.
 func walk(err error) (Class, time.Duration) {
+	left := maxErrors
+	return walkTree(err, &left)
+}
+
+func walkTree(err error, left *int) (Class, time.Duration) {
 	class, hint := Unclassified, time.Duration(0)
-	for depth := 0; err != nil && depth < maxDepth; depth++ {
+	for err != nil && *left > 0 {
+		*left--
 		var c Class
 		var h time.Duration
 		if own, ok := err.(classed); ok {
@@ -122,6 +129,10 @@ func walk(err error) (Class, time.Duration) {
 			shape, after := recognise(err)
 			if c == Unclassified {
 				c = shape
+			}
+			if is, ok := err.(interface{ Is(error) bool }); ok && c == Unclassified && is.Is(context.DeadlineExceeded) {
+				// Somebody's deadline, and not our caller's: the agent was too slow.
+				c = Timeout
 			}
 			if h == 0 {
 				h = after
@@ -141,7 +152,7 @@ func walk(err error) (Class, time.Duration) {
 			err = w.Unwrap()
 		case interface{ Unwrap() []error }:
 			for _, branch := range w.Unwrap() {
-				c, h := walk(branch)
+				c, h := walkTree(branch, left)
 				if class == Unclassified {
 					class = c
 				}
@@ -157,8 +168,8 @@ func walk(err error) (Class, time.Duration) {
 	return class, hint
 }
 
-// maxDepth ends the walk through an error that wraps itself.
-const maxDepth = 100
+// maxErrors ends the walk through an error that wraps itself, once or many times.
+const maxErrors = 1000
 
 // WithClass marks err as of a class, whatever its shape says: the simplest way
 // for an agent to tell the layers what happened. A nil err stays nil.

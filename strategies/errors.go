@@ -186,6 +186,35 @@ func (e *InvalidAnswerError) Unwrap() error { return e.Err }
 // RecoveryClass is [InvalidAnswer].
 func (e *InvalidAnswerError) RecoveryClass() Class { return InvalidAnswer }
 
+// StreamError is a stream that failed after some of it had reached the caller.
+type StreamError struct {
+	Agent  string // who was speaking
+	Chunks int    // how many chunks of the call had been delivered
+	Sent   any    // the chunks themselves, the last ones of a long stream; see middleware.Sent
+	Err    error  // what went wrong
+}
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("understudy: stream of agent %q cut off after %s: %v", e.Agent, plural(e.Chunks, "chunk"), e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *StreamError) Unwrap() error { return e.Err }
+
+// RecoveryClass is [CutOff].
+func (e *StreamError) RecoveryClass() Class { return CutOff }
+
+// StreamLimitError is an answer longer than its buffer.
+type StreamLimitError struct{ Limit int }
+
+func (e *StreamLimitError) Error() string {
+	return fmt.Sprintf("understudy: answer is longer than the buffer of %s: raise Buffer, or deliver it as it comes", plural(e.Limit, "chunk"))
+}
+
+// RecoveryClass is [ContextOverflow]: the same agent would say as much again,
+// another one may be briefer.
+func (e *StreamLimitError) RecoveryClass() Class { return ContextOverflow }
+
 // Attempt is one call that failed, or that a layer of ours refused to make.
 type Attempt struct {
 	Agent string

@@ -67,6 +67,7 @@ func (b *Breaker) init() error {
 			b.started = time.Now()
 			b.engine.Store(newEngine(b))
 			b.engine.Load().renew()
+			b.word.Or(readyBit)
 		}
 	})
 	if b.engine.Load() == nil {
@@ -78,15 +79,16 @@ func (b *Breaker) init() error {
 // record books an outcome of a call of generation gen. The generation is looked
 // at again once the engine has let the record in, so that even a change of
 // state in that very moment leaves a late outcome uncounted.
-func (e *engine) record(gen uint64, err error) bool {
-	_, got := e.cb.Execute(func() (struct{}, error) {
+func (e *engine) record(gen uint64, err error) (counted bool) {
+	_, _ = e.cb.Execute(func() (struct{}, error) {
 		if e.breaker.word.Load()>>generationAt != gen {
 			return struct{}{}, errNeutral
 		}
+		// Not told from what comes back: not every error can be compared.
+		counted = true
 		return struct{}{}, err
 	})
-	// The outcome comes back as it went in; else the record was not admitted.
-	return got == err
+	return counted
 }
 
 // success is the record of a good call of one generation, made ahead: a healthy
@@ -114,10 +116,12 @@ func (e *engine) renew() {
 // changed is called by gobreaker under its lock.
 func (e *engine) changed(from, to gobreaker.State) {
 	b := e.breaker
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	if b.engine.Load() != e {
 		return // replaced by Reset; its calls are forgotten
 	}
-	note := BreakerChange{From: stateOf(from), To: stateOf(to)}
+	var note BreakerChange
 	switch to {
 	case gobreaker.StateOpen:
 		if from == gobreaker.StateHalfOpen {
@@ -128,19 +132,14 @@ func (e *engine) changed(from, to gobreaker.State) {
 		note.OpenFor = b.nextOpenFor()
 		note.Cause = b.LastFailure()
 		b.cause.Store(b.lastCause.Load())
-		b.openUntil.Store(b.now() + int64(note.OpenFor))
+		b.openUntil.Store(after(b.now(), note.OpenFor))
 	case gobreaker.StateClosed:
 		b.streak.Store(0)
 	}
-	for {
-		w := b.word.Load()
-		next := (w>>generationAt+1)<<generationAt | w&(isolatedBit|heldBit) | uint64(note.To)
-		if b.word.CompareAndSwap(w, next) {
-			break
-		}
-	}
+	b.change(note, func(w uint64) uint64 {
+		return (w>>generationAt+1)<<generationAt | w&(isolatedBit|heldBit|readyBit) | uint64(stateOf(to))
+	})
 	e.renew()
-	b.note(note)
 }
 
 func stateOf(s gobreaker.State) State {
@@ -157,8 +156,17 @@ func stateOf(s gobreaker.State) State {
 // tryHalfOpen moves an open engine whose time has passed to half-open.
 func (e *engine) tryHalfOpen() { e.cb.State() }
 
-// note queues a change for delivery outside of every lock.
-func (b *Breaker) note(c BreakerChange) {
-	c.Breaker, c.At = b.Name, time.Now()
-	b.changes.add(c)
+// change moves the word and queues a note for delivery outside of every lock;
+// b.changing is held, so notes come in the order of the changes. What nobody can
+// see, an open time that begins behind a hold, makes no note.
+func (b *Breaker) change(note BreakerChange, next func(w uint64) uint64) {
+	w := b.word.Load()
+	for !b.word.CompareAndSwap(w, next(w)) {
+		w = b.word.Load()
+	}
+	note.From, note.To = visible(w), visible(next(w))
+	if note.From != note.To {
+		note.Breaker, note.At = b.Name, time.Now()
+		b.changes.add(note)
+	}
 }

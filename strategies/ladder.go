@@ -127,7 +127,6 @@ func (l *Ladder) Restore(to Level) bool {
 	if to > from || to == from && !pinned {
 		return false
 	}
-	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
 	l.move(from, to, false, "restored")
 	return true
 }
@@ -163,7 +162,6 @@ func (l *Ladder) Succeeded() {
 		return
 	}
 	to := from - 1
-	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
 	l.move(from, to, false, fmt.Sprintf("%d successes in a row", l.streak))
 }
 
@@ -211,9 +209,8 @@ func (l *Ladder) move(from, to Level, pinned bool, reason string) {
 	}
 	l.state.Store(s)
 	l.streak, l.moved = 0, time.Now()
-	if from != to || pinned {
-		l.changes.add(LevelChange{From: from, To: to, Reason: reason, At: l.moved, Pinned: pinned})
-	}
+	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
+	l.changes.add(LevelChange{From: from, To: to, Reason: reason, At: l.moved, Pinned: pinned})
 }
 
 func (l *Ladder) minimumStay() time.Duration {

@@ -1,8 +1,19 @@
 package strategies
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"reflect"
 	"strconv"
+)
+
+// The types of the standard library that hold nothing but text and other errors.
+var (
+	plainError = reflect.TypeOf(errors.New(""))
+	wrapError  = reflect.TypeOf(fmt.Errorf("%w", io.EOF))
+	wrapErrors = reflect.TypeOf(fmt.Errorf("%w%w", io.EOF, io.EOF))
+	joinError  = reflect.TypeOf(errors.Join(io.EOF))
 )
 
 // These helpers look into values of unknown type. Only call runs foreign code;

@@ -88,7 +88,7 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 		return 0, StopClass
 	case r.Allowance == PerAgent:
 		// The delay grows with the count of the agent, not of the call.
-		if step = s.Failures; step > r.Max() {
+		if step = max(s.Failures, 1); step > r.Max() {
 			return 0, StopSpent
 		}
 		if s.Retries >= 1 {
@@ -150,12 +150,12 @@ func (r *Retry) WorstAsked() time.Duration { return r.worst(r.maxRetryAfter()) }
 
 func (r *Retry) worst(hint time.Duration) time.Duration {
 	total := time.Duration(0)
-	steps, first := r.Max(), 1
-	if r.Allowance == PerAgent {
-		first = r.Max() // the longest of the agent's delays, once
-	}
-	for n := first; n <= steps; n++ {
+	for n := 1; n <= r.Max(); n++ {
 		d := scale(max(r.backoff().Delay(n), hint), 1+max(r.Jitter, 0))
+		if r.Allowance == PerAgent {
+			total = max(total, d) // the longest of the agent's delays, once
+			continue
+		}
 		if total > math.MaxInt64-d {
 			return math.MaxInt64
 		}

@@ -4,8 +4,6 @@ package strategies
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -33,14 +31,6 @@ func recognise(err error) (Class, time.Duration) {
 	f.read(err)
 	return f.class(), clampDelay(f.wait)
 }
-
-// The types of the standard library that hold nothing but text and other errors.
-var (
-	plainError = reflect.TypeOf(errors.New(""))
-	wrapError  = reflect.TypeOf(fmt.Errorf("%w", io.EOF))
-	wrapErrors = reflect.TypeOf(fmt.Errorf("%w%w", io.EOF, io.EOF))
-	joinError  = reflect.TypeOf(errors.Join(io.EOF))
-)
 
 // facts is what one error value says of itself.
 type facts struct {

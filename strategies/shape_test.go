@@ -76,6 +76,56 @@ type googleError struct {
 
 func (e googleError) Error() string { return "google error" }
 
+// rpcError and its parts are gRPC's status and errdetails, as generated code has them.
+type (
+	rpcCode   uint32
+	rpcError  struct{ status *rpcStatus }
+	rpcStatus struct {
+		code    rpcCode
+		message string
+		details []any
+	}
+	retryInfo struct{ delay *rpcDelay }
+	rpcDelay  struct{ d time.Duration }
+	quota     struct{ ids []*violation }
+	violation struct{ id string }
+	errorInfo struct{ reason string }
+)
+
+func (e rpcError) Error() string              { return "rpc error" }
+func (e rpcError) GRPCStatus() *rpcStatus     { return e.status }
+func (s *rpcStatus) Code() rpcCode            { return s.code }
+func (s *rpcStatus) Message() string          { return s.message }
+func (s *rpcStatus) Details() []any           { return s.details }
+func (r *retryInfo) GetRetryDelay() *rpcDelay { return r.delay }
+func (d *rpcDelay) AsDuration() time.Duration { return d.d }
+func (q *quota) GetViolations() []*violation  { return q.ids }
+func (i *errorInfo) GetReason() string        { return i.reason }
+
+//lint:ignore ST1003 protoc spells it so
+func (v *violation) GetQuotaId() string { return v.id }
+
+// bodyError is go-openai's RequestError, streamError openai-go's StreamError.
+type (
+	bodyError   struct{ Body []byte }
+	streamError struct {
+		Message string
+		Event   struct{ Data []byte }
+	}
+)
+
+func (e *bodyError) Error() string   { return "body error" }
+func (e *streamError) Error() string { return e.Message }
+
+// typedError has anthropic-sdk-go's Type, of a type of its own.
+type (
+	kind       string
+	typedError struct{ StatusCode int }
+)
+
+func (e *typedError) Error() string { return "typed error" }
+func (e *typedError) Type() kind    { return "overloaded_error" }
+
 func retryAfter(value string) http.Header { return http.Header{"Retry-After": {value}} }
 
 func TestRecognise(t *testing.T) {
@@ -107,6 +157,7 @@ func TestRecognise(t *testing.T) {
 		{"prefers the status to a vague type", &apiError{Type: "server_error", HTTPStatusCode: 429}, RateLimited, 0},
 		{"falls back to a vague type without a status", &apiError{Type: "invalid_request_error"}, BadRequest, 0},
 		{"reads the text of a bad request without a code", &apiError{Type: "invalid_request_error", Message: "This model's maximum context length is 8192 tokens", HTTPStatusCode: 400}, ContextOverflow, 0},
+		{"knows an empty account by the text", &apiError{Type: "invalid_request_error", Message: "Your credit balance is too low to access the API", HTTPStatusCode: 400}, QuotaExhausted, 0},
 		{"reads the text where the code is vague", &apiError{Code: "invalid_request_error", Message: "prompt is too long: 9 > 8", HTTPStatusCode: 400}, ContextOverflow, 0},
 		{"reads no text where there is a code", &apiError{Code: "unsupported_value", Message: "context window", HTTPStatusCode: 400}, BadRequest, 0},
 		{"reads no quota out of prose", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, RateLimited, 0},
@@ -139,6 +190,24 @@ func TestRecognise(t *testing.T) {
 			{"@type": "google.rpc.RetryInfo", "retryDelay": 5}, {"@type": "google.rpc.RetryInfo", "retryDelay": "soon"},
 		}}, RateLimited, 0},
 
+		{"reads a body of bytes", &bodyError{[]byte(`{"error":{"code":"insufficient_quota"}}`)}, QuotaExhausted, 0},
+		{"reads the event that ended a stream", &streamError{Event: struct{ Data []byte }{[]byte(`{"error":{"type":"server_error"}}`)}}, Transient, 0},
+		{"asks a method whose type is not known", &typedError{200}, Overloaded, 0},
+		{"reads a daily quota and a reason in JSON", googleError{Code: 429, Details: []map[string]any{
+			{"@type": "x/google.rpc.QuotaFailure", "violations": []any{map[string]any{"quotaId": "RequestsPerDay"}}},
+			{"@type": "x/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"},
+		}}, QuotaExhausted, 0},
+
+		{"reads a gRPC status", rpcError{&rpcStatus{code: 14}}, Transient, 0},
+		{"reads a gRPC wait", rpcError{&rpcStatus{code: 8, details: []any{&errorInfo{}, &retryInfo{&rpcDelay{time.Minute}}}}}, RateLimited, time.Minute},
+		{"reads a gRPC quota", rpcError{&rpcStatus{code: 8, details: []any{&quota{[]*violation{{"PerMinute"}, {"PerDay"}}}}}}, QuotaExhausted, 0},
+		{"reads a gRPC reason", rpcError{&rpcStatus{code: 3, details: []any{&errorInfo{"API_KEY_INVALID"}}}}, Unauthorized, 0},
+		{"reads a gRPC text", rpcError{&rpcStatus{code: 3, message: "exceeds the maximum number of tokens"}}, ContextOverflow, 0},
+		{"says nothing of a gRPC status that is nil", rpcError{}, Unclassified, 0},
+		{"says nothing of a gRPC code nobody knows", rpcError{&rpcStatus{code: 99}}, Unclassified, 0},
+		{"says nothing of a canceled RPC", rpcError{&rpcStatus{code: 1}}, Unclassified, 0},
+		{"reads a detail that is nil as none", rpcError{&rpcStatus{code: 8, details: []any{(*retryInfo)(nil)}}}, RateLimited, 0},
+
 		{"mistakes no SMTP code for an HTTP status", &textproto.Error{Code: 450, Msg: "mailbox busy"}, Unclassified, 0},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
@@ -160,6 +229,38 @@ func TestRecogniseStatus(t *testing.T) {
 	} {
 		if got, _ := recognise(codeMethodError{status}); got != want {
 			t.Errorf("%d: got %v, want %v", status, got, want)
+		}
+	}
+}
+
+func TestRecogniseCode(t *testing.T) {
+	for class, codes := range map[Class][]string{
+		RateLimited:     {"rate_limit_exceeded", "rate_limit_error"},
+		Overloaded:      {"overloaded_error", "server_is_overloaded", "slow_down"},
+		QuotaExhausted:  {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "quota_exceeded"},
+		ContextOverflow: {"context_length_exceeded", "model_context_window_exceeded"},
+		Blocked:         {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "refusal", "invalid_prompt"},
+		Unauthorized:    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "model_not_found", "not_found_error"},
+		BadRequest:      {"request_too_large", "string_above_max_length", "invalid_request_error"},
+		Timeout:         {"timeout_error", "ModelTimeoutException"},
+		Transient:       {"api_error", "server_error", "ModelNotReadyException"},
+		Unclassified:    {"", "requests", "tokens", "no_such_code"},
+	} {
+		for _, code := range codes {
+			for name, err := range map[string]error{"code": &apiError{Code: code}, "type": &apiError{Type: code, HTTPStatusCode: 200}} {
+				if got, _ := recognise(err); got != class {
+					t.Errorf("%s %q: got %v, want %v", name, code, got, class)
+				}
+			}
+		}
+	}
+	for code, class := range map[rpcCode]Class{
+		0: Unclassified, 1: Unclassified, 2: Transient, 3: BadRequest, 4: Timeout, 5: Unauthorized, 6: BadRequest,
+		7: Unauthorized, 8: RateLimited, 9: BadRequest, 10: Transient, 11: BadRequest, 12: BadRequest,
+		13: Transient, 14: Transient, 15: Transient, 16: Unauthorized, 17: Unclassified,
+	} {
+		if got, _ := recognise(rpcError{&rpcStatus{code: code}}); got != class {
+			t.Errorf("gRPC %d: got %v, want %v", code, got, class)
 		}
 	}
 }

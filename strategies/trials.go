@@ -1,70 +1,77 @@
 package strategies
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
 )
 
-// trial is one call let through a half-open breaker. Its slot is free again
-// when it is settled, whoever settles it: the call itself, or the next caller
-// who finds it overdue.
+// trial is one call let through a half-open breaker. It is settled once,
+// whoever does it: the call itself, or the next caller who finds it overdue.
 type trial struct {
-	gen   uint64
-	since int64
+	gen     uint64
+	since   int64
+	settled bool // guarded by trials.mu
 }
 
 // trials are the slots of a half-open breaker. They are touched only while it
-// is not closed.
+// is not closed. A trial that succeeded or failed keeps its slot for as long as
+// the half-open time lasts: a slot that was free before the outcome has changed
+// the state would let one call too many through.
 type trials struct {
-	mu     sync.Mutex
-	active []*trial
-	gen    uint64 // the generation that passed belongs to
-	passed int    // trials of gen that succeeded
+	mu    sync.Mutex
+	taken []*trial
+	gen   uint64 // the generation the slots belong to
 }
 
-// end frees a slot; false if it was free already.
-func (t *trials) end(which *trial) bool {
+// settle says whether the outcome of a trial is still to be booked.
+func (t *trials) settle(which *trial) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.Index(t.active, which)
-	if i < 0 {
-		return false
-	}
-	t.active = slices.Delete(t.active, i, i+1)
-	return true
+	first := !which.settled
+	which.settled = true
+	return first
 }
 
-// begin takes a slot in generation gen if fewer than most are taken or passed.
-// Otherwise it returns the oldest trial, and takes none. Stale: gen itself is
+// free gives back the slot of a trial that has no outcome.
+func (t *trials) free(which *trial) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.taken, which); i >= 0 && !which.settled {
+		which.settled = true
+		t.taken = slices.Delete(t.taken, i, i+1)
+	}
+}
+
+func (t *trials) prolong(which *trial) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	which.since = math.MaxInt64 // never overdue
+}
+
+// begin takes a slot in generation gen if fewer than most are taken. Otherwise
+// it returns the oldest trial under way, and takes none. Stale: gen itself is
 // over.
-func (t *trials) begin(gen uint64, now int64, most int) (taken, oldest *trial, stale bool) {
+func (t *trials) begin(gen uint64, now int64, most int) (taken, oldest *trial, since int64, stale bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if gen < t.gen {
-		return nil, nil, true
+		return nil, nil, 0, true
 	}
 	if gen > t.gen {
 		// Slots of earlier half-open times do not count any more.
-		t.gen, t.passed, t.active = gen, 0, nil
+		t.gen, t.taken = gen, nil
 	}
-	if len(t.active)+t.passed >= most {
-		if len(t.active) > 0 {
-			oldest = t.active[0]
+	if len(t.taken) >= most {
+		if i := slices.IndexFunc(t.taken, func(o *trial) bool { return !o.settled }); i >= 0 {
+			oldest, since = t.taken[i], t.taken[i].since
 		}
-		return nil, oldest, false
+		return nil, oldest, since, false
 	}
 	taken = &trial{gen: gen, since: now}
-	t.active = append(t.active, taken)
-	return taken, nil, false
-}
-
-func (t *trials) pass(gen uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.gen == gen {
-		t.passed++
-	}
+	t.taken = append(t.taken, taken)
+	return taken, nil, 0, false
 }
 
 // allowTrial lets a call through a breaker that is half-open, or open with its
@@ -80,13 +87,13 @@ func (b *Breaker) allowTrial() (Permit, error) {
 		case StateClosed:
 			return Permit{breaker: b, gen: gen}, nil
 		case StateOpen:
-			if left := b.openUntil.Load() - b.now(); left >= 0 {
-				return Permit{}, b.refuse(StateOpen, max(time.Duration(left), 1))
+			if left := b.openLeft(); left > 0 {
+				return Permit{}, b.refuse(StateOpen, left)
 			}
 			continue
 		}
 		now := b.now()
-		taken, oldest, stale := b.trials.begin(gen, now, b.trialCount())
+		taken, oldest, since, stale := b.trials.begin(gen, now, b.trialCount())
 		switch {
 		case stale:
 			continue
@@ -94,8 +101,8 @@ func (b *Breaker) allowTrial() (Permit, error) {
 			return Permit{breaker: b, gen: gen, trial: taken}, nil
 		}
 		left := time.Duration(0)
-		if oldest != nil {
-			if left = b.trialTimeout() - time.Duration(now-oldest.since); left <= 0 {
+		if oldest != nil && since <= now {
+			if left = b.trialTimeout() - time.Duration(now-since); left <= 0 {
 				b.settleTrial(oldest, errHung)
 				continue
 			}
@@ -106,12 +113,10 @@ func (b *Breaker) allowTrial() (Permit, error) {
 
 // settleTrial books the outcome of a trial, once.
 func (b *Breaker) settleTrial(t *trial, err error) {
-	if !b.trials.end(t) {
+	if !b.trials.settle(t) {
 		return // settled as overdue
 	}
-	if err == nil {
-		b.trials.pass(t.gen)
-	} else {
+	if err != nil {
 		b.failed(err)
 	}
 	// Another trial's record takes the engine's slot for an instant; ours is

@@ -7,13 +7,21 @@ package providers_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
 )
+
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // genai logs what it also returns
+	os.Exit(m.Run())
+}
 
 // failure is one way to fail and what it must be taken for.
 type failure struct {
@@ -123,6 +131,9 @@ func cuts(next http.HandlerFunc) http.HandlerFunc {
 func drops(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // hang answers nothing for as long as somebody waits.
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // a server sees the client leave only after it has read the request
+	<-r.Context().Done()
+}
 
 const html = "<html><h1>502 Bad Gateway</h1></html>"

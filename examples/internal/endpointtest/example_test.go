@@ -1,10 +1,10 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"context"
 	"fmt"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 func Example() {

@@ -1,4 +1,4 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 func TestCloseReleasesWhatHangs(t *testing.T) {

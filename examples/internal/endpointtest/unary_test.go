@@ -1,4 +1,4 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/openai/openai-go/v3"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 func TestFaultsWithAnHTTPStatus(t *testing.T) {

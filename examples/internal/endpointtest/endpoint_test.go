@@ -1,4 +1,4 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 const model = "narrator"

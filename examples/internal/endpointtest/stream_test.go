@@ -1,4 +1,4 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/packages/ssestream"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 func TestStreamFaults(t *testing.T) {

@@ -1,4 +1,4 @@
-package endpoint_test
+package endpointtest_test
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/openai/openai-go/v3"
 
-	"github.com/understudy-go/understudy/examples/internal/endpoint"
+	"github.com/understudy-go/understudy/internal/endpoint"
 )
 
 func TestStartRefusesNonsense(t *testing.T) {

@@ -1,0 +1,65 @@
+// Package middleware wraps an AI agent in layers that keep its promise to its
+// caller when it fails: the call is retried, then handed to another agent, then
+// answered in a reduced way, then put before a person, in that order.
+//
+//	narrator, err := middleware.Wrap(agent).
+//		Named("narrator").
+//		Retry(strategies.Retry{}).                 // 3 retries, after 1 s, 2 s, 4 s
+//		CircuitBreaker(&strategies.Breaker{}).     // opens after 5 failures in a row
+//		Timeout(30 * time.Second).                 // each attempt
+//		Fallback("archivist", archivist).          // any Runner of the same types
+//		Degrade(strategies.Reduced, cannedReply).  // a rung: a level and a Runner
+//		Build()
+//	answer, err := narrator.Run(ctx, "Who is at the door?")
+//
+// # The documented order
+//
+// The order in which the builder is called does not matter. It always nests in
+// this one, outermost first:
+//
+//	observe                  events; costs nothing while all goes well
+//	  intervene              a person decides: retry, answer, use another agent, abort
+//	    degrade              rungs reduced → minimal → emergency, marked as such
+//	      deadline           total time for all agents together
+//	        fallback         the agent, then each stand-in
+//	          retry          backoff, Retry-After, budget
+//	            breaker      sees every attempt
+//	              bulkhead   attempts in flight; its rejections never feed the breaker
+//	                timeout  one attempt
+//	                  validate   a bad answer becomes an error
+//	                    recover  a panic becomes an error
+//	                      agent
+//
+// The breaker is inside retry so that each attempt is counted, and it can open
+// in the middle of a retry loop; the timeout is inside the breaker so that
+// slowness counts as failure; fallback is outside retry so that a stand-in is
+// called only when the agent is truly spent; degrade is outside the deadline so
+// that there is time left to say something.
+//
+// # Transparent, and never silent
+//
+// [Guarded.Run] has the shape of the agent's own Run. [Guarded.Outcome] is the
+// same call with its provenance: who answered, by which strategy, at what level,
+// after how many attempts. An [Observer] is told of every step. When all fails
+// the error is a [strategies.RecoveryError], with every attempt's own error
+// within reach of errors.Is and errors.As.
+//
+// # What a layer may do
+//
+// Layers decide nothing: they ask a strategy (package strategies) and do what it
+// says. What an error means is asked of one [strategies.Classifier] by all of
+// them, so they cannot disagree.
+//
+// # By hand
+//
+// Each layer is also a function that returns a [Middleware], to be put together
+// with [Chain] in whatever order is wanted, or used at a stage of the documented
+// order ([Builder.Use]). A layer whose settings make no sense lets no call
+// through: it answers each with a [strategies.ConfigError]. From the builder,
+// the same error comes out of Build.
+//
+// # Streams
+//
+// An agent that answers piece by piece is wrapped by [WrapStream], with the same
+// settings, the same layers and the same order.
+package middleware

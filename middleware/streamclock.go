@@ -1,0 +1,91 @@
+package middleware
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// streamClock is the timeout layer of a stream. Two clocks stand here: first,
+// the time until the commit, which is disarmed then; and idle, the time the
+// agent may take between two chunks. The third, the total, is the deadline.
+type streamClock[Req, Chunk any] struct {
+	first, idle time.Duration // 0: none
+	next        Runner[StreamCall[Req, Chunk], StreamEnd]
+}
+
+func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+	attempt, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := call.sink
+	if l.first > 0 {
+		cause := &strategies.TimeoutError{Scope: "first chunk", After: l.first}
+		s.first = time.AfterFunc(l.first, func() { cancel(cause) })
+	}
+	if l.idle > 0 {
+		w := watch(&s.turn, l.idle, cancel)
+		s.watched = true
+		defer w.stop()
+	}
+	defer func() {
+		if s.first != nil {
+			s.first.Stop()
+		}
+		s.first, s.watched = nil, false
+	}()
+	return l.next.Run(attempt, call)
+}
+
+// idleWatch looks four times in the idle time whether the turn has moved. It
+// needs no time.Now a chunk, and finds a silence out after its time and at most
+// a quarter late; never early, and never while it is the reader's turn.
+type idleWatch struct {
+	turn    *atomic.Uint32
+	period  time.Duration
+	cancel  context.CancelCauseFunc
+	cause   error
+	stopped atomic.Bool
+	ready   chan struct{} // closed when timer is set
+	timer   *time.Timer
+
+	last  uint32 // these two belong to tick, which never overlaps itself
+	still int
+}
+
+const looks = 4
+
+func watch(turn *atomic.Uint32, idle time.Duration, cancel context.CancelCauseFunc) *idleWatch {
+	w := &idleWatch{
+		turn: turn, period: max(idle/looks, 1), cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
+		cause: &strategies.TimeoutError{Scope: "idle", After: idle},
+	}
+	w.timer = time.AfterFunc(w.period, w.tick)
+	close(w.ready)
+	return w
+}
+
+func (w *idleWatch) tick() {
+	<-w.ready
+	switch now := w.turn.Load(); {
+	case w.stopped.Load():
+		return
+	case now != w.last || now%2 == 1:
+		w.last, w.still = now, 0
+	default:
+		if w.still++; w.still >= looks {
+			w.cancel(w.cause)
+			return
+		}
+	}
+	w.timer.Reset(w.period)
+	if w.stopped.Load() {
+		w.timer.Stop()
+	}
+}
+
+func (w *idleWatch) stop() {
+	w.stopped.Store(true)
+	w.timer.Stop()
+}

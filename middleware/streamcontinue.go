@@ -1,0 +1,96 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// continuation is what Continue was told.
+type continuation[Req, Chunk any] struct {
+	times  int
+	follow func(Req, []Chunk) (Req, bool)
+}
+
+// continuer sends follow-up requests through the chain for as long as a stream
+// is cut off. It stands around all recovery and inside of the edge, so that what
+// it mends never failed.
+type continuer[Req, Chunk any] struct {
+	continuation[Req, Chunk]
+	keep   int
+	scope  *scope
+	budget *strategies.Budget
+	next   Runner[StreamCall[Req, Chunk], StreamEnd]
+}
+
+func (l *continuer[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+	end, err := l.next.Run(ctx, call)
+	if err == nil {
+		return end, nil
+	}
+	return l.goOn(ctx, call, err)
+}
+
+func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, Chunk], err error) (StreamEnd, error) {
+	s := call.sink
+	attempts := 0
+	for range l.times {
+		cut, ok := errors.AsType[*strategies.StreamError](err)
+		if !ok || s.left || ctx.Err() != nil || s.delivered > l.keep {
+			break
+		}
+		request, ok := l.ask(call.Request, s.sent.all())
+		if !ok || !l.budget.Take(l.scope.classifier.Classify(ctx, cut.Err).Class) {
+			break
+		}
+		s.continued++
+		l.scope.emit(ctx, Event{Kind: StreamContinued, Attempt: s.continued + 1, Class: strategies.CutOff, Err: cut})
+		l.scope.note(ctx, func(r *record) { r.attempts = 1 })
+		end, again := l.next.Run(ctx, StreamCall[Req, Chunk]{Request: request, sink: s})
+		attempts = attemptsOf(err)
+		if again == nil {
+			l.scope.note(ctx, func(r *record) { attempts += r.attempts - 1 })
+			l.scope.recovered(ctx, s.sources[len(s.sources)-1].Agent, strategies.Retrying, strategies.Full, attempts+1)
+			return end, nil
+		}
+		err = l.both(err, again)
+	}
+	return StreamEnd{}, err
+}
+
+// ask builds the follow-up request. A panic in it is a no.
+func (l *continuer[Req, Chunk]) ask(req Req, sent []Chunk) (next Req, ok bool) {
+	err := protect(func() error {
+		next, ok = l.follow(req, sent)
+		return nil
+	})
+	return next, ok && err == nil
+}
+
+func attemptsOf(err error) int {
+	if re, ok := err.(*strategies.RecoveryError); ok {
+		return len(re.Attempts)
+	}
+	return 1
+}
+
+// both joins the failure that cut the stream off with that of its continuation,
+// which may not have said a word: it is a cut-off stream all the same.
+func (l *continuer[Req, Chunk]) both(before, after error) error {
+	if v := l.scope.classifier.Classify(context.Background(), after); v.Class == strategies.Interrupt {
+		return after
+	}
+	joined := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.CutOff}
+	for _, err := range []error{before, after} {
+		if re := l.scope.own(err); re != nil {
+			joined.Attempts = append(slices.Clip(joined.Attempts), re.Attempts...)
+			joined.Stop, joined.Cause = re.Stop, errors.Join(joined.Cause, re.Cause)
+			continue
+		}
+		class := l.scope.classifier.Classify(context.Background(), err).Class
+		joined.Attempts = append(joined.Attempts, strategies.Attempt{Agent: l.scope.name, Class: class, Err: err})
+	}
+	return joined
+}

@@ -1,0 +1,120 @@
+package strategies_test
+
+import (
+	"testing"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// classTable is the class table of the design, written down a second time so
+// that no row changes by accident.
+var classTable = []struct {
+	class                                      strategies.Class
+	name                                       string
+	retry, fallback, degrade, intervene, trips bool
+	maxRetries                                 int
+}{
+	{strategies.Transient, "transient", true, true, true, true, true, 0},
+	{strategies.Timeout, "timeout", true, true, true, true, true, 0},
+	{strategies.RateLimited, "rate_limited", true, true, true, true, false, 0},
+	{strategies.Overloaded, "overloaded", true, true, true, true, true, 0},
+	{strategies.QuotaExhausted, "quota_exhausted", false, true, true, true, false, 0},
+	{strategies.ContextOverflow, "context_overflow", false, true, true, true, false, 0},
+	{strategies.Blocked, "blocked", false, false, true, true, false, 0},
+	{strategies.InvalidAnswer, "invalid_answer", true, true, true, true, false, 2},
+	{strategies.Unauthorized, "unauthorized", false, true, true, true, true, 0},
+	{strategies.BadRequest, "bad_request", false, false, false, false, false, 0},
+	{strategies.Unrecoverable, "unrecoverable", false, false, false, true, false, 0},
+	{strategies.Panic, "panic", false, true, true, true, true, 0},
+	{strategies.Rejected, "rejected", false, true, true, true, false, 0},
+	{strategies.Interrupt, "interrupt", false, false, false, false, false, 0},
+	{strategies.CutOff, "cut_off", false, false, false, false, false, 0},
+	{strategies.Canceled, "canceled", false, false, false, false, false, 0},
+}
+
+func TestVerdictOf(t *testing.T) {
+	for _, row := range classTable {
+		t.Run("it gives "+row.name+" its row of the table", func(t *testing.T) {
+			want := strategies.Verdict{
+				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
+				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
+			}
+			if got := strategies.VerdictOf(row.class); got != want {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+	t.Run("it judges a class that is none as transient", func(t *testing.T) {
+		for _, c := range []strategies.Class{strategies.Unclassified, 99, 255} {
+			if got := strategies.VerdictOf(c); got != strategies.VerdictOf(strategies.Transient) {
+				t.Errorf("VerdictOf(%d) = %+v", c, got)
+			}
+		}
+	})
+}
+
+func TestClasses(t *testing.T) {
+	t.Run("it lists every class once, in the order of the table, and never Unclassified", func(t *testing.T) {
+		all := strategies.Classes()
+		if len(all) != len(classTable) {
+			t.Fatalf("%d classes, the table has %d", len(all), len(classTable))
+		}
+		for i, row := range classTable {
+			if all[i] != row.class {
+				t.Errorf("entry %d is %v, want %v", i, all[i], row.class)
+			}
+		}
+	})
+	t.Run("it gives every caller a slice of its own", func(t *testing.T) {
+		strategies.Classes()[0] = strategies.Canceled
+		if got := strategies.Classes()[0]; got != strategies.Transient {
+			t.Errorf("a caller has changed the list: %v", got)
+		}
+	})
+}
+
+// Names are a contract: they are in logs, metrics and dashboards.
+func TestNames(t *testing.T) {
+	for _, row := range classTable {
+		if got := row.class.String(); got != row.name {
+			t.Errorf("class %d is called %q, want %q", row.class, got, row.name)
+		}
+	}
+	for _, tt := range []struct {
+		got  interface{ String() string }
+		want string
+	}{
+		{strategies.Unclassified, "unclassified"},
+		{strategies.Class(200), "unknown"},
+
+		{strategies.NoRecovery, "none"},
+		{strategies.Retrying, "retry"},
+		{strategies.Fallback, "fallback"},
+		{strategies.Degradation, "degradation"},
+		{strategies.UserIntervention, "user_intervention"},
+		{strategies.Strategy(200), "unknown"},
+
+		{strategies.Full, "full"},
+		{strategies.Reduced, "reduced"},
+		{strategies.Minimal, "minimal"},
+		{strategies.Emergency, "emergency"},
+		{strategies.Level(200), "unknown"},
+
+		{strategies.StateClosed, "closed"},
+		{strategies.StateHalfOpen, "half-open"},
+		{strategies.StateOpen, "open"},
+		{strategies.StateIsolated, "isolated"},
+		{strategies.StateHeld, "held"},
+		{strategies.State(200), "unknown"},
+
+		{strategies.Abort, "abort"},
+		{strategies.RetryNow, "retry"},
+		{strategies.Answer, "answer"},
+		{strategies.UseAgent, "use agent"},
+		{strategies.Action(200), "unknown"},
+	} {
+		if got := tt.got.String(); got != tt.want {
+			t.Errorf("%T(%d) is called %q, want %q", tt.got, tt.got, got, tt.want)
+		}
+	}
+}
