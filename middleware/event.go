@@ -39,6 +39,9 @@ const (
 	AnsweredLate
 	// StreamContinued: a stream that was cut off is gone on with.
 	StreamContinued
+	// HiddenRequests: an attempt sent more than one request; see the httphint
+	// adapter.
+	HiddenRequests
 	// WorkAbandoned: a hard timeout left an attempt running behind.
 	WorkAbandoned
 
@@ -48,7 +51,7 @@ const (
 var kindNames = [kinds]string{
 	"", "attempt_failed", "retry_scheduled", "retries_ended", "stand_in_called", "stand_in_failed", "rung_failed",
 	"person_asked", "person_decided", "recovered", "failed", "breaker_changed", "level_changed",
-	"answered_late", "stream_continued", "work_abandoned",
+	"answered_late", "stream_continued", "hidden_requests", "work_abandoned",
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.

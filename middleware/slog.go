@@ -58,7 +58,7 @@ func severityOf(e Event) severity {
 			return warn
 		}
 		return info
-	case RetriesEnded, PersonAsked, LevelChanged, WorkAbandoned:
+	case RetriesEnded, PersonAsked, LevelChanged, StreamContinued, HiddenRequests, WorkAbandoned:
 		return warn
 	case BreakerChanged:
 		if e.Delay > 0 {

@@ -1,0 +1,165 @@
+// Package httphint tells the layers what an HTTP client has thrown away: the
+// status, the Retry-After, and how many requests one call really sent.
+//
+// Many SDKs and frameworks drop the response headers on their way to an error,
+// and retry by themselves where nobody sees it. A [Transport] under the client
+// notes both in a hint carried by the context; a [Layer] around the agent gives
+// each attempt a hint of its own, and adds what it says to the attempt's error:
+//
+//	client := &http.Client{Transport: httphint.Transport{}}
+//	agent := newAgent(client)                          // any SDK that takes a client
+//	guarded, err := middleware.Wrap(agent).
+//		Use(middleware.StageAgent, httphint.Layer[Req, Resp](observe)).
+//		Retry(strategies.Retry{}).
+//		Build()
+//
+// The classifier then knows how long the provider asked to wait:
+//
+//	retry ── attempt ── Layer ── agent ── SDK ── Transport ── wire
+//	                      └──────── hint ◄──────────┘
+//
+// It uses the standard library only. A healthy call pays one context value and
+// one small allocation; a call without a Layer above pays a look-up.
+package httphint
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Seen is what one attempt sent and got.
+type Seen struct {
+	// Requests is how many were really sent, those without a response included.
+	Requests int
+	// Status is that of the last response; 0: there was none.
+	Status int
+	// RetryAfter is what the last response asked for; 0: nothing.
+	RetryAfter time.Duration
+}
+
+// Hint is the note of one attempt. An attempt that was left behind may still
+// write to it, so it is guarded.
+type Hint struct {
+	mu   sync.Mutex
+	seen Seen
+}
+
+// Seen returns what has been noted so far.
+func (h *Hint) Seen() Seen {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen
+}
+
+func (h *Hint) note(resp *http.Response) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seen.Requests++
+	h.seen.Status, h.seen.RetryAfter = 0, 0
+	if resp != nil {
+		h.seen.Status = resp.StatusCode
+		h.seen.RetryAfter, _ = strategies.RetryAfter(resp.Header, time.Now())
+	}
+}
+
+type key struct{}
+
+// With returns a context with an empty hint.
+func With(ctx context.Context) (context.Context, *Hint) {
+	h := &Hint{}
+	return context.WithValue(ctx, key{}, h), h
+}
+
+// From returns the hint a context carries, or nil.
+func From(ctx context.Context) *Hint {
+	h, _ := ctx.Value(key{}).(*Hint)
+	return h
+}
+
+// Transport notes every response in the hint of its request's context. The zero
+// value sends by way of http.DefaultTransport.
+type Transport struct {
+	Base http.RoundTripper // nil: http.DefaultTransport
+}
+
+// RoundTrip sends the request, once and unchanged.
+func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	base := t.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	resp, err := base.RoundTrip(req)
+	if h := From(req.Context()); h != nil {
+		h.note(resp)
+	}
+	return resp, err
+}
+
+// Layer gives each attempt a hint of its own and adds what it says to the
+// attempt's error. It belongs at [middleware.StageAgent]. hidden, if not nil, is
+// told of an attempt that sent more than one request: somebody below retries
+// too, and every retry of ours is multiplied by theirs.
+func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middleware.Middleware[Req, Resp] {
+	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
+		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (Resp, error) {
+			noted, hint := With(ctx)
+			resp, err := next.Run(noted, req)
+			seen := hint.Seen()
+			if seen.Requests > 1 && hidden != nil {
+				hidden(ctx, seen)
+			}
+			if err != nil && seen.Status >= 400 {
+				err = &Error{Seen: seen, Err: err}
+			}
+			return resp, err
+		})
+	}
+}
+
+// Error is an attempt's error with what the wire said. It reads as the error
+// itself; the classifier finds status and wait by its methods, and believes a
+// code in Err before either.
+type Error struct {
+	Seen Seen
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error as the client gave it.
+func (e *Error) Unwrap() error { return e.Err }
+
+// RecoveryClass leaves the class to the error's own code, and says what the
+// status says where that has none.
+func (e *Error) RecoveryClass() strategies.Class {
+	if v := strategies.Classify(e.Err); v.Class != strategies.Transient {
+		return v.Class
+	}
+	return strategies.Classify(status(e.Seen.Status)).Class
+}
+
+// RecoveryHint is how long the provider asked to wait.
+func (e *Error) RecoveryHint() time.Duration { return e.Seen.RetryAfter }
+
+// status is an error with nothing but a status.
+type status int
+
+func (s status) Error() string   { return fmt.Sprintf("HTTP status %d", int(s)) }
+func (s status) StatusCode() int { return int(s) }
+
+// Hidden returns a function for [Layer] that tells an observer of hidden
+// requests, as an event of kind [middleware.HiddenRequests].
+func Hidden(observer middleware.Observer, agent string) func(context.Context, Seen) {
+	return func(ctx context.Context, seen Seen) {
+		observer.Observe(ctx, middleware.Event{
+			Kind: middleware.HiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent, Attempt: middleware.Attempt(ctx),
+			Detail: fmt.Sprintf("%d requests where 1 was asked for: switch off the retries below", seen.Requests),
+		})
+	}
+}
