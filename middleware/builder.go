@@ -164,16 +164,18 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 		g.budget = s.retry.Budget
 	}
 	bare := b.bare(scope)
-	standIns := understudies(b.standIns, bare)
+	standIns := understudies(scope, b.standIns, bare)
 	rungs := slices.Clone(b.rungs)
 	for i, r := range rungs {
-		if runner, guarded := standIn(r.Runner); !guarded {
+		if runner, who := standIn(r.Runner); who == nil {
 			rungs[i].Runner = Chain(runner, b.bounded(scope))
 		}
 	}
 	g.standIns = fixed(standIns)
 	if more := b.more; more != nil {
-		g.standIns = func() []StandIn[Req, Resp] { return append(slices.Clip(standIns), understudies(more(), bare)...) }
+		g.standIns = func() []understudy[Req, Resp] {
+			return append(slices.Clip(standIns), understudies(scope, more(), bare)...)
+		}
 	}
 	g.rungs = rungs
 	g.settings = *s
@@ -201,7 +203,9 @@ func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [sta
 		}
 		return &edge[Req, Resp]{scope: scope, next: next}
 	})
-	put(StageIntervene, s.intervention != nil, func(next run) run { return newIntervene(scope, *s.intervention, b.company(g), next) })
+	put(StageIntervene, s.intervention != nil, func(next run) run {
+		return newIntervene(scope, *s.intervention, company[Req, Resp]{g.standIns, b.roster}, next)
+	})
 	put(StageDegrade, len(b.rungs) > 0, func(next run) run { return newDegrade(scope, s.ladder, g.rungs, next) })
 	put(StageDeadline, s.deadline > 0, func(next run) run { return newLimit(scope, "deadline", s.deadline, s.reserve, next) })
 	put(StageFallback, len(b.standIns) > 0 || b.more != nil, func(next run) run { return newFallback(scope, g.standIns, next) })
@@ -293,38 +297,4 @@ func (b *Builder[Req, Resp]) check() error {
 		errs = append(errs, b.late()...)
 	}
 	return errors.Join(errs...)
-}
-
-// company is whom a person can name: the stand-ins, and the roster.
-func (b *Builder[Req, Resp]) company(g *Guarded[Req, Resp]) Roster[Req, Resp] {
-	return company[Req, Resp]{standIns: g.standIns, roster: b.roster}
-}
-
-type company[Req, Resp any] struct {
-	standIns func() []StandIn[Req, Resp]
-	roster   Roster[Req, Resp] // may be nil
-}
-
-func (c company[Req, Resp]) Names() []string {
-	var names []string
-	for _, s := range c.standIns() {
-		names = append(names, s.Name)
-	}
-	if c.roster != nil {
-		names = append(names, c.roster.Names()...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func (c company[Req, Resp]) Lookup(name string) (Runner[Req, Resp], bool) {
-	for _, s := range c.standIns() {
-		if s.Name == name {
-			return s.Runner, true
-		}
-	}
-	if c.roster != nil {
-		return c.roster.Lookup(name)
-	}
-	return nil, false
 }

@@ -40,10 +40,18 @@ func withLevel(ctx context.Context, level strategies.Level) context.Context {
 
 // trail is the agents already asked in the course of one call. It travels with
 // the context into stand-ins, so that an agent that is being recovered is never
-// asked to recover itself by way of somebody else.
+// asked to recover itself by way of somebody else. Who is told by identity: two
+// casts may have agents of one name.
 type trail struct {
-	agent string
-	up    *trail
+	who any // a *scope, or a place
+	up  *trail
+}
+
+// place is who a stand-in is that has no layers of its own, and so no scope: a
+// name in somebody's chain.
+type place struct {
+	of   *scope
+	name string
 }
 
 func trailOf(ctx context.Context) *trail {
@@ -51,9 +59,9 @@ func trailOf(ctx context.Context) *trail {
 	return t
 }
 
-func (t *trail) has(agent string) bool {
+func (t *trail) has(who any) bool {
 	for ; t != nil; t = t.up {
-		if t.agent == agent {
+		if t.who == who {
 			return true
 		}
 	}
@@ -68,7 +76,7 @@ func withTrail(ctx context.Context, t *trail) context.Context {
 // stand-in, or a rung, has called it again. It may answer, but is not recovered
 // a second time: that would go round in circles, and pass off a reduced answer
 // as the stand-in's own.
-func (s *scope) recovering(ctx context.Context) bool { return trailOf(ctx).has(s.name) }
+func (s *scope) recovering(ctx context.Context) bool { return trailOf(ctx).has(s) }
 
 // record is what [Guarded.Outcome] learns from the layers. It is a context of
 // its own, so that it costs one allocation, and layers look for it only after

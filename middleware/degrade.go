@@ -129,7 +129,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 	if first < 0 {
 		first = len(l.rungs) - 1
 	}
-	ctx = withTrail(ctx, &trail{agent: l.scope.name, up: trailOf(ctx)})
+	ctx = withTrail(ctx, &trail{who: l.scope, up: trailOf(ctx)})
 	for _, rung := range l.rungs[first:] {
 		if ctx.Err() != nil {
 			break

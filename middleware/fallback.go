@@ -14,6 +14,13 @@ type StandIn[Req, Resp any] struct {
 	Runner Runner[Req, Resp]
 }
 
+// understudy is a stand-in as a chain has it: in its shorter form, and with who
+// it is.
+type understudy[Req, Resp any] struct {
+	StandIn[Req, Resp]
+	who any // see trail
+}
+
 // Fallback asks the stand-ins in order when the agent cannot answer. It stands
 // outside of [Retry], so that one is called only when the agent is truly spent.
 //
@@ -29,7 +36,7 @@ func Fallback[Req, Resp any](s Scope, standIns ...StandIn[Req, Resp]) Middleware
 		if err := checkStandIns(scope.name, standIns); err != nil {
 			return misconfigured[Req, Resp](err)
 		}
-		return newFallback(scope, fixed(understudies(standIns, nil)), next)
+		return newFallback(scope, fixed(understudies(scope, standIns, nil)), next)
 	}
 }
 
@@ -61,29 +68,28 @@ func isAgentItself(name string) error {
 
 // understudies gives each stand-in its shorter form; bare makes one of a runner
 // that brings no layers of its own.
-func understudies[Req, Resp any](standIns []StandIn[Req, Resp], bare Middleware[Req, Resp]) []StandIn[Req, Resp] {
-	short := make([]StandIn[Req, Resp], len(standIns))
+func understudies[Req, Resp any](s *scope, standIns []StandIn[Req, Resp], bare Middleware[Req, Resp]) []understudy[Req, Resp] {
+	short := make([]understudy[Req, Resp], len(standIns))
 	for i, c := range standIns {
-		runner, guarded := standIn(c.Runner)
-		if !guarded {
-			runner = Chain(runner, bare)
+		runner, who := standIn(c.Runner)
+		if short[i] = (understudy[Req, Resp]{StandIn[Req, Resp]{c.Name, runner}, who}); who == nil {
+			short[i].Runner, short[i].who = Chain(runner, bare), place{s, c.Name}
 		}
-		short[i] = StandIn[Req, Resp]{Name: c.Name, Runner: runner}
 	}
 	return short
 }
 
-func fixed[Req, Resp any](standIns []StandIn[Req, Resp]) func() []StandIn[Req, Resp] {
-	return func() []StandIn[Req, Resp] { return standIns }
+func fixed[Req, Resp any](standIns []understudy[Req, Resp]) func() []understudy[Req, Resp] {
+	return func() []understudy[Req, Resp] { return standIns }
 }
 
-func newFallback[Req, Resp any](s *scope, standIns func() []StandIn[Req, Resp], next Runner[Req, Resp]) *fallback[Req, Resp] {
+func newFallback[Req, Resp any](s *scope, standIns func() []understudy[Req, Resp], next Runner[Req, Resp]) *fallback[Req, Resp] {
 	return &fallback[Req, Resp]{scope: s, standIns: standIns, next: next}
 }
 
 type fallback[Req, Resp any] struct {
 	scope    *scope
-	standIns func() []StandIn[Req, Resp] // asked at each failure: a cast grows
+	standIns func() []understudy[Req, Resp] // asked at each failure: a cast grows
 	next     Runner[Req, Resp]
 }
 
@@ -105,15 +111,15 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 	if !v.Fallback {
 		return none, failure
 	}
-	asked := &trail{agent: l.scope.name, up: trailOf(ctx)}
+	asked := &trail{who: l.scope, up: trailOf(ctx)}
 	for _, c := range l.standIns() {
 		if ctx.Err() != nil {
 			break
 		}
-		if asked.has(c.Name) {
+		if asked.has(c.who) {
 			continue
 		}
-		asked = &trail{agent: c.Name, up: asked}
+		asked = &trail{who: c.who, up: asked}
 		l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
 		resp, err := guard(withTrail(ctx, asked), c.Runner, req)
 		if err == nil {

@@ -144,8 +144,8 @@ func TestFallbackToTheGuarded(t *testing.T) {
 	t.Run("a cast of two who name each other comes to an end", func(t *testing.T) {
 		a, b := plays(errSick), plays(errGone)
 		var first, second *middleware.Guarded[string, string]
-		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{"second", second}} }))
-		second = built(t, middleware.Wrap(b).Named("second").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{"first", first}} }))
+		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "second", Runner: second}} }))
+		second = built(t, middleware.Wrap(b).Named("second").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "first", Runner: first}} }))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, first))), "first:transient first:transient first:transient first:transient second:transient")
 	})
 	t.Run("nor is it asked again by an agent that calls it from inside", func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestFallbackToTheGuarded(t *testing.T) {
 		var first *middleware.Guarded[string, string]
 		// The stand-in is no guarded agent: it calls the first one by itself.
 		helper := plays(stepFunc(func(ctx context.Context, req string) (string, error) { return first.Run(ctx, req) }))
-		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{"helper", helper}} }))
+		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "helper", Runner: helper}} }))
 		failing(t, first)
 		expect(t, "calls of the agent", a.called(), 5) // four, and one by the helper, without retries
 		expect(t, "calls of the helper", helper.called(), 1)
@@ -203,21 +203,21 @@ func TestFallbackFrom(t *testing.T) {
 		asked(t, g, "hi")
 		expect(t, "looked up for a healthy call", looked, 0)
 		failing(t, g)
-		cast = append(cast, standIn{"late", plays("from the cast")})
+		cast = append(cast, standIn{Name: "late", Runner: plays("from the cast")})
 		asked(t, g, "from the cast")
 		expect(t, "looked up", looked, 2)
 	})
 	t.Run("it never asks the agent itself, nor anyone twice", func(t *testing.T) {
 		agent, other := plays(errSick), plays(errGone)
 		g := built(t, middleware.Wrap(agent).Named("bard").Fallback("other", other).FallbackFrom(func() []standIn {
-			return []standIn{{"bard", agent}, {"other", other}, {"new", other}}
+			return []standIn{{Name: "bard", Runner: agent}, {Name: "other", Runner: other}, {Name: "new", Runner: other}}
 		}))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))), "bard:transient other:transient new:transient")
 	})
 	t.Run("it bounds and protects what it looks up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := built(t, middleware.Wrap(plays(errSick)).Timeout(time.Second).Validate(longEnough).FallbackFrom(func() []standIn {
-				return []standIn{{"hangs", plays(stepFunc(hangs))}, {"panics", panicsWith("ouch")}, {"nobody", nil}, {"curt", plays("no")}}
+				return []standIn{{Name: "hangs", Runner: plays(stepFunc(hangs))}, {Name: "panics", Runner: panicsWith("ouch")}, {Name: "nobody", Runner: nil}, {Name: "curt", Runner: plays("no")}}
 			}))
 			start := time.Now()
 			expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))),

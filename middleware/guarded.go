@@ -20,7 +20,7 @@ type Guarded[Req, Resp any] struct {
 	ladder     *strategies.Ladder
 	budget     *strategies.Budget // never nil
 	leftBehind *atomic.Int64
-	standIns   func() []StandIn[Req, Resp]
+	standIns   func() []understudy[Req, Resp]
 	rungs      []Rung[Req, Resp]
 	settings   settings
 }
@@ -104,6 +104,9 @@ func (g *Guarded[Req, Resp]) Health() Health {
 		Agent: g.scope.name, Failures: g.scope.count.Failures(), Spent: g.scope.count.Spent(),
 		LastClass: strategies.Class(g.scope.lastClass.Load()), LeftBehind: int(g.leftBehind.Load()),
 	}
+	if r := g.settings.retry; r != nil && r.Allowance == strategies.PerAgent {
+		h.Spent = h.Failures >= r.Max() // the next failed call is above it
+	}
 	if g.breaker != nil {
 		h.Breaker, h.RetryAfter = g.breaker.State(), g.breaker.RetryAfter()
 	}
@@ -117,7 +120,7 @@ func (g *Guarded[Req, Resp]) Health() Health {
 }
 
 // understudy is how a guarded agent stands in for another.
-func (g *Guarded[Req, Resp]) understudy() (Runner[Req, Resp], bool) { return g.short, true }
+func (g *Guarded[Req, Resp]) understudy() (Runner[Req, Resp], *scope) { return g.short, g.scope }
 
 // watch passes on what happens to the strategies the agent holds on to.
 func (g *Guarded[Req, Resp]) watch(s *scope) {

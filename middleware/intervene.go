@@ -56,12 +56,6 @@ func (i Intervention) rounds() int {
 	return i.Rounds
 }
 
-// Roster knows agents by name, for a person who says "use that one".
-type Roster[Req, Resp any] interface {
-	Names() []string
-	Lookup(name string) (Runner[Req, Resp], bool)
-}
-
 // Intervene puts a call that nobody could answer before a person, who may have
 // it retried, answer it, name another agent, or abort. It is the outermost
 // layer: it works in a context that outlives every deadline, the caller's too,
@@ -74,20 +68,20 @@ func Intervene[Req, Resp any](s Scope, how Intervention, roster Roster[Req, Resp
 		if err := how.validate(); err != nil {
 			return misconfigured[Req, Resp](err)
 		}
-		return newIntervene(scope, how, roster, next)
+		return newIntervene(scope, how, company[Req, Resp]{roster: roster}, next)
 	}
 }
 
-func newIntervene[Req, Resp any](s *scope, how Intervention, roster Roster[Req, Resp], next Runner[Req, Resp]) *intervene[Req, Resp] {
-	return &intervene[Req, Resp]{scope: s, how: how, roster: roster, next: next}
+func newIntervene[Req, Resp any](s *scope, how Intervention, known company[Req, Resp], next Runner[Req, Resp]) *intervene[Req, Resp] {
+	return &intervene[Req, Resp]{scope: s, how: how, known: known, next: next}
 }
 
 type intervene[Req, Resp any] struct {
-	scope  *scope
-	how    Intervention
-	roster Roster[Req, Resp] // may be nil
-	next   Runner[Req, Resp]
-	asked  atomic.Int64
+	scope *scope
+	how   Intervention
+	known company[Req, Resp]
+	next  Runner[Req, Resp]
+	asked atomic.Int64
 }
 
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -195,21 +189,16 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, f
 }
 
 func (l *intervene[Req, Resp]) names() []string {
-	if l.roster == nil {
-		return nil
-	}
-	return slices.DeleteFunc(l.roster.Names(), func(n string) bool { return n == l.scope.name })
+	return slices.DeleteFunc(l.known.names(), func(n string) bool { return n == l.scope.name })
 }
 
 func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req) (resp Resp, err error) {
-	if l.roster != nil {
-		if runner, ok := l.roster.Lookup(name); ok {
-			short, _ := standIn(runner)
-			asked := &trail{agent: name, up: &trail{agent: l.scope.name, up: trailOf(ctx)}}
-			return guard(withTrail(ctx, asked), short, req)
-		}
+	c, ok := l.known.find(l.scope, name)
+	if !ok {
+		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", name, l.names())}
 	}
-	return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", name, l.names())}
+	asked := &trail{who: c.who, up: &trail{who: l.scope, up: trailOf(ctx)}}
+	return guard(withTrail(ctx, asked), c.Runner, req)
 }
 
 func (l *intervene[Req, Resp]) answer(id string, req Req, d strategies.Decision) (resp Resp, err error) {

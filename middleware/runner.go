@@ -85,19 +85,20 @@ func (a *adapter[Req, Resp, Req2, Resp2]) Run(ctx context.Context, req Req) (Res
 	return resp, nil
 }
 
-func (a *adapter[Req, Resp, Req2, Resp2]) understudy() (Runner[Req, Resp], bool) {
-	short, guarded := standIn(a.runner)
-	return &adapter[Req, Resp, Req2, Resp2]{runner: short, in: a.in, out: a.out}, guarded
+func (a *adapter[Req, Resp, Req2, Resp2]) understudy() (Runner[Req, Resp], *scope) {
+	short, who := standIn(a.runner)
+	return &adapter[Req, Resp, Req2, Resp2]{runner: short, in: a.in, out: a.out}, who
 }
 
 // standIn returns the form in which a runner stands in for another. A guarded
 // one, also behind [Adapt], brings its own breaker, timeout and validation, and
-// leaves out its retries and stand-ins. False: it brings no layers of its own.
-func standIn[Req, Resp any](r Runner[Req, Resp]) (short Runner[Req, Resp], guarded bool) {
+// leaves out its retries and stand-ins; who says which agent it is. nil: a runner
+// without layers of its own.
+func standIn[Req, Resp any](r Runner[Req, Resp]) (short Runner[Req, Resp], who *scope) {
 	if u, ok := r.(interface {
-		understudy() (Runner[Req, Resp], bool)
+		understudy() (Runner[Req, Resp], *scope)
 	}); ok {
 		return u.understudy()
 	}
-	return r, false
+	return r, nil
 }

@@ -34,7 +34,7 @@ func run(ctx context.Context, out io.Writer) error {
 		if o.Err != nil {
 			return o.Err
 		}
-		fmt.Fprintf(out, "%s\n  %s\n  by %s, strategy %s, %d attempt(s)\n", question, o.Value, o.ServedBy, o.Strategy, o.Attempts)
+		fmt.Fprintf(out, "%s\n  %s\n  by %s, strategy %s, %d attempts\n", question, o.Value, o.ServedBy, o.Strategy, o.Attempts)
 	}
 	return nil
 }

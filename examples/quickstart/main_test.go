@@ -9,13 +9,13 @@ import (
 
 const want = `Who is at the door?
   A stranger in a wet cloak, and no horse.
-  by narrator, strategy retry, 2 attempt(s)
+  by narrator, strategy retry, 2 attempts
 What does she want?
   Her name is in the guest book, eleven years ago. She never paid.
-  by archivist, strategy fallback, 2 attempt(s)
+  by archivist, strategy fallback, 2 attempts
 Do we let her in?
   (The innkeeper shrugs. It is your door tonight.)
-  by reduced answer, strategy degradation, 3 attempt(s)
+  by reduced answer, strategy degradation, 3 attempts
 `
 
 func TestOutput(t *testing.T) {

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/openai/openai-go/v3"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// watch prints what the layers do while the players wait. The turns come one after the other,
+// so the page needs no lock.
+func watch(p *page) middleware.Observer {
+	return middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
+		if text := describe(e); text != "" {
+			p.text(grey, "      ", text)
+		}
+	})
+}
+
+// describe says in a sentence what happened, or nothing where another event says it.
+func describe(e middleware.Event) string {
+	switch e.Kind {
+	case middleware.RetryScheduled:
+		return fmt.Sprintf("%s: %s. Asked again in %v.", e.Agent, reason(e.Err), e.Delay)
+	case middleware.RetriesEnded:
+		if _, open := errors.AsType[*strategies.OpenError](e.Err); open {
+			return fmt.Sprintf("%s: %s.", e.Agent, reason(e.Err))
+		}
+		return fmt.Sprintf("%s: %s. No retry: %s.", e.Agent, reason(e.Err), e.Stop)
+	case middleware.StandInCalled:
+		return fmt.Sprintf("%s is asked to play the part of %s.", e.ServedBy, e.Agent)
+	case middleware.StandInFailed:
+		return fmt.Sprintf("%s: %s.", e.ServedBy, reason(e.Err))
+	case middleware.RungFailed:
+		return fmt.Sprintf("no %s: %s.", e.ServedBy, reason(e.Err))
+	case middleware.PersonAsked:
+		return "The game master is asked."
+	case middleware.PersonDecided:
+		_, decision, _ := strings.Cut(e.Detail, ": ")
+		if e.Err != nil {
+			return fmt.Sprintf("No decision (%s); what stands for it: %s.", reason(e.Err), decision)
+		}
+		return fmt.Sprintf("Decision: %s.", decision)
+	case middleware.BreakerChanged:
+		if !strings.Contains(e.Detail, strategies.StateHeld.String()) {
+			return fmt.Sprintf("Circuit breaker of %s: %s.", e.Agent, strings.ReplaceAll(e.Detail, "→", "->"))
+		}
+	}
+	return ""
+}
+
+// verdict says in a few words why nobody answered.
+func verdict(err error) string {
+	failure, ok := errors.AsType[*strategies.RecoveryError](err)
+	if !ok {
+		return reason(err)
+	}
+	text := fmt.Sprintf("%s after %s", failure.Class, plural(len(failure.Attempts), "attempt"))
+	if decision, ok := errors.AsType[*strategies.InterventionError](failure.Cause); ok {
+		text += ", " + decision.Problem
+	}
+	return text
+}
+
+// reason says in a few words what went wrong.
+func reason(err error) string {
+	if open, ok := errors.AsType[*strategies.OpenError](err); ok {
+		if open.State == strategies.StateHeld && open.Cause != nil {
+			return fmt.Sprintf("not called, its circuit breaker is held (%s)", reason(open.Cause))
+		}
+		return "not called, its circuit breaker is " + open.State.String()
+	}
+	if late, ok := errors.AsType[*strategies.TimeoutError](err); ok {
+		return fmt.Sprintf("no answer within %v", late.After)
+	}
+	if api, ok := errors.AsType[*openai.Error](err); ok {
+		return fmt.Sprintf("%d %s", api.StatusCode, cmp.Or(api.Code, strings.ToLower(http.StatusText(api.StatusCode))))
+	}
+	if transport, ok := errors.AsType[*url.Error](err); ok {
+		err = transport.Err // without the address, which changes from run to run
+	}
+	const most = 100
+	text := []rune(printable(err.Error()))
+	if len(text) > most {
+		text = append(text[:most], []rune("...")...)
+	}
+	return strings.TrimRight(string(text), ".")
+}

@@ -1,0 +1,184 @@
+package middlewaretest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/understudy-go/understudy/middleware"
+)
+
+// Liberty is something that a layer may do and another may not. Without any the
+// suite expects a layer that asks the agent once a call and hands on what it
+// said.
+type Liberty uint8
+
+const (
+	// AllowRetries: it may ask an agent that failed again.
+	AllowRetries Liberty = iota
+	// AllowRecovery: it may answer in the place of an agent that failed.
+	AllowRecovery
+	// AllowRefusals: it may fail a call without asking the agent, if others
+	// failed or are under way, but not for more than an hour after.
+	AllowRefusals
+)
+
+// Conform checks that a layer keeps the contract of [middleware.Middleware] and
+// of the [middleware.Runner] that it makes. Each rule is a subtest:
+//
+//   - hands on request and answer: unchanged, and a healthy agent is asked once
+//   - hands on the error: it is within reach of errors.Is
+//   - answers zero with an error: also after an earlier answer
+//   - asks a failing agent once: unless there is [AllowRetries]
+//   - leaves an interrupt alone: it is no failure, whatever the layer may do
+//   - hands on the context: its values reach the agent
+//   - respects a cancelled context: a call returns soon after its context ended,
+//     says so, and begins nothing anew
+//   - is safe for concurrent use: no call meets what is another's
+//   - survives a panic, survives a Goexit: of the agent; later calls work
+//   - leaves nothing behind: no goroutine, no context that is still open
+//   - wraps each agent by itself: used twice it makes two runners
+//
+// layer returns the middleware to check, a fresh one at each call, with settings
+// as tight as they get: a leaked slot is seen in a bulkhead of one, not of a
+// hundred. (Concurrent calls then need [AllowRefusals].)
+//
+// Most rules run in a testing/synctest bubble, so waiting costs no time. Run the
+// suite with the race detector on: that is the half of "safe for concurrent use"
+// that cannot be seen from outside.
+func Conform(t *testing.T, layer func() middleware.Middleware[string, string], allowed ...Liberty) {
+	t.Helper()
+	ConformWith(t, layer, texts, allowed...)
+}
+
+// ConformWith is [Conform] for a layer that is made for other types. sample
+// returns the n-th of many different requests and the answer it shall get, which
+// must not be the zero value. Both are compared with reflect.DeepEqual.
+func ConformWith[Req, Resp any](t *testing.T, layer func() middleware.Middleware[Req, Resp], sample func(n int) (Req, Resp), allowed ...Liberty) {
+	t.Helper()
+	if problem := unfit(layer, sample); problem != "" {
+		t.Fatal("understudy: middlewaretest.Conform: " + problem)
+	}
+	for _, r := range rules[Req, Resp]() {
+		t.Run(r.name, func(t *testing.T) {
+			for _, breach := range r.judge(t, layer, sample, allowed, patience) {
+				t.Error(breach)
+			}
+		})
+	}
+}
+
+func texts(n int) (request, answer string) {
+	return fmt.Sprintf("question %d", n), fmt.Sprintf("answer %d", n)
+}
+
+// unfit says what no rule could be checked with.
+func unfit[Req, Resp any](layer func() middleware.Middleware[Req, Resp], sample func(n int) (Req, Resp)) string {
+	switch {
+	case layer == nil || sample == nil:
+		return "a function is nil"
+	case layer() == nil:
+		return "the layer is nil"
+	}
+	type pair struct {
+		request Req
+		answer  Resp
+	}
+	var seen []pair
+	for n := range samples {
+		var p pair
+		p.request, p.answer = sample(n)
+		if reflect.ValueOf(&p.answer).Elem().IsZero() {
+			return fmt.Sprintf("sample %d has the zero answer, as a failed call has", n)
+		}
+		if slices.ContainsFunc(seen, func(o pair) bool {
+			return reflect.DeepEqual(o.request, p.request) || reflect.DeepEqual(o.answer, p.answer)
+		}) {
+			return fmt.Sprintf("sample %d is no different from an earlier one", n)
+		}
+		seen = append(seen, p)
+	}
+	return ""
+}
+
+// patience is how long, in real time, a rule may take before its layer is said
+// to hang: a lock that was never given back would stop the suite without a word,
+// for a bubble's time stands still then. A layer that does not hang never waits
+// for it.
+const patience = 10 * time.Second
+
+// rule is one thing a layer has to do.
+type rule[Req, Resp any] struct {
+	name  string
+	check func(*trial[Req, Resp])
+}
+
+// trial is a rule being checked against a layer.
+type trial[Req, Resp any] struct {
+	t       *testing.T // for its bubbles; breaches are kept
+	layer   func() middleware.Middleware[Req, Resp]
+	sample  func(n int) (Req, Resp)
+	allowed []Liberty
+
+	mu       sync.Mutex
+	breaches []string
+}
+
+// judge returns what a layer does wrong by a rule. It never fails t, so that the
+// suite itself can be put to the test.
+func (r rule[Req, Resp]) judge(t *testing.T, layer func() middleware.Middleware[Req, Resp], sample func(n int) (Req, Resp), allowed []Liberty, patience time.Duration) []string {
+	tr := &trial[Req, Resp]{t: t, layer: layer, sample: sample, allowed: allowed}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tr.guarded(func() { r.check(tr) })
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		tr.breach("a call hangs: is a lock held, or never given back?")
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.Clone(tr.breaches)
+}
+
+func (tr *trial[Req, Resp]) breach(format string, args ...any) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if s := fmt.Sprintf(format, args...); !slices.Contains(tr.breaches, s) {
+		tr.breaches = append(tr.breaches, s)
+	}
+}
+
+func (tr *trial[Req, Resp]) may(l Liberty) bool { return slices.Contains(tr.allowed, l) }
+
+// guarded makes a breach of a panic while a layer is made or put around an agent.
+func (tr *trial[Req, Resp]) guarded(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			tr.breach("the layer panics: %v", v)
+		}
+	}()
+	f()
+}
+
+// bubble runs f with time of its own. A call that waits for what never comes is
+// a breach; what is left waiting when f is through is one by its own rule only,
+// see leavesNothing.
+func (tr *trial[Req, Resp]) bubble(f func()) {
+	through := false
+	defer func() {
+		if v := recover(); v != nil && !through {
+			tr.breach("a call hangs for ever: %v", v)
+		}
+	}()
+	synctest.Test(tr.t, func(*testing.T) {
+		tr.guarded(f)
+		through = true
+	})
+}

@@ -1,0 +1,239 @@
+package strategies_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+var transient = strategies.VerdictOf(strategies.Transient)
+
+func TestRetryNext(t *testing.T) {
+	hinted := func(class strategies.Class, d time.Duration) strategies.Verdict {
+		v := strategies.VerdictOf(class)
+		v.RetryAfter = d
+		return v
+	}
+	perAgent := strategies.Retry{Allowance: strategies.PerAgent}
+	slow := strategies.Retry{Backoff: strategies.Delays{-time.Hour}}
+	type state = strategies.RetryState
+	for _, tt := range []struct {
+		it    string
+		retry strategies.Retry
+		state state
+		want  time.Duration
+		stop  strategies.Stop
+	}{
+		{"waits 1 s first", strategies.Retry{}, state{Verdict: transient}, sec, ""},
+		{"waits 2 s next", strategies.Retry{}, state{Verdict: transient, Retries: 1}, 2 * sec, ""},
+		{"waits 4 s last", strategies.Retry{}, state{Verdict: transient, Retries: 2}, 4 * sec, ""},
+		{"stops after three", strategies.Retry{}, state{Verdict: transient, Retries: 3}, 0, strategies.StopExhausted},
+		{"repeats the last delay when there are more", strategies.Retry{MaxRetries: 9}, state{Verdict: transient, Retries: 8}, 4 * sec, ""},
+		{"follows its schedule", strategies.Retry{Backoff: strategies.Exponential{Base: 3 * sec}}, state{Verdict: transient, Retries: 1}, 6 * sec, ""},
+		{"never waits for less than no time", slow, state{Verdict: transient}, 0, ""},
+
+		{"does not retry what does not pass", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.Blocked)}, 0, strategies.StopClass},
+		{"retries a bad answer twice", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 1}, 2 * sec, ""},
+		{"retries a bad answer no third time", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 2}, 0, strategies.StopExhausted},
+		{"lets no class have more than its own number", strategies.Retry{MaxRetries: 1}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 1}, 0, strategies.StopExhausted},
+		{"does not retry once the retries are spent", strategies.Retry{}, state{Verdict: transient, Spent: true}, 0, strategies.StopSpent},
+
+		{"waits for as long as the provider says", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, 30*sec)}, 30 * sec, ""},
+		{"waits for no less than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Millisecond)}, sec, ""},
+		{"waits for a minute if told to", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Minute)}, time.Minute, ""},
+		{"waits for no longer", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Minute+1)}, 0, strategies.StopRetryAfter},
+		{"waits for longer if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.RateLimited, time.Hour)}, time.Hour, ""},
+		{"takes a negative hint for none", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, -time.Hour)}, sec, ""},
+
+		{"waits up to the deadline", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: sec + 1}, sec, ""},
+		{"does not wait until the deadline", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: sec}, 0, strategies.StopDeadline},
+		{"does not wait when the deadline has passed", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: -sec}, 0, strategies.StopDeadline},
+		{"does not retry at once at the deadline", strategies.Retry{Backoff: strategies.Delays{0}}, state{Verdict: transient, Bounded: true}, 0, strategies.StopDeadline},
+		{"looks at no deadline that is not there", strategies.Retry{}, state{Verdict: transient, TimeLeft: -sec}, sec, ""},
+		{"leaves an attempt the time it needs", strategies.Retry{MinAttempt: 5 * sec}, state{Verdict: transient, Bounded: true, TimeLeft: 6 * sec}, sec, ""},
+		{"begins no attempt that has less", strategies.Retry{MinAttempt: 5 * sec}, state{Verdict: transient, Bounded: true, TimeLeft: 6*sec - 1}, 0, strategies.StopDeadline},
+		{"does not wait for a hint beyond the deadline", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, 30*sec), Bounded: true, TimeLeft: 30 * sec}, 0, strategies.StopDeadline},
+
+		{"gives an agent 1 s at its first failed call", perAgent, state{Verdict: transient, Failures: 1}, sec, ""},
+		{"gives an agent 2 s at its second", perAgent, state{Verdict: transient, Failures: 2}, 2 * sec, ""},
+		{"gives an agent 4 s at its third", perAgent, state{Verdict: transient, Failures: 3}, 4 * sec, ""},
+		{"gives an agent nothing after that", perAgent, state{Verdict: transient, Failures: 4}, 0, strategies.StopSpent},
+		{"gives an agent one retry a call", perAgent, state{Verdict: transient, Failures: 1, Retries: 1}, 0, strategies.StopExhausted},
+		{"asks the schedule for no number below 1", perAgent, state{Verdict: transient}, sec, ""},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			got, stop := tt.retry.Next(tt.state)
+			if got != tt.want || stop != tt.stop {
+				t.Errorf("got %v %q, want %v %q", got, stop, tt.want, tt.stop)
+			}
+		})
+	}
+}
+
+func TestRetryTakesFromTheBudget(t *testing.T) {
+	retry := strategies.Retry{Budget: &strategies.Budget{Capacity: 20}}
+	ask := func(class strategies.Class, more strategies.RetryState) strategies.Stop {
+		more.Verdict = strategies.VerdictOf(class)
+		_, stop := retry.Next(more)
+		return stop
+	}
+	for _, step := range []struct {
+		it    string
+		class strategies.Class
+		state strategies.RetryState
+		stop  strategies.Stop
+		left  int
+	}{
+		{"takes nothing for a no by class", strategies.Blocked, strategies.RetryState{}, strategies.StopClass, 20},
+		{"takes nothing for a no by number", strategies.Transient, strategies.RetryState{Retries: 3}, strategies.StopExhausted, 20},
+		{"takes nothing for a no by deadline", strategies.Transient, strategies.RetryState{Bounded: true}, strategies.StopDeadline, 20},
+		{"takes 5 for a retry", strategies.Transient, strategies.RetryState{}, "", 15},
+		{"takes 10 after a timeout", strategies.Timeout, strategies.RetryState{}, "", 5},
+		{"refuses what costs more than there is", strategies.Timeout, strategies.RetryState{}, strategies.StopBudget, 5},
+		{"spends the last", strategies.Overloaded, strategies.RetryState{}, "", 0},
+		{"refuses everything when it is empty", strategies.Transient, strategies.RetryState{}, strategies.StopBudget, 0},
+	} {
+		if stop := ask(step.class, step.state); stop != step.stop || retry.Budget.Left() != step.left {
+			t.Fatalf("it %s: got %q with %d left, want %q with %d left", step.it, stop, retry.Budget.Left(), step.stop, step.left)
+		}
+	}
+}
+
+func TestRetryWorstCase(t *testing.T) {
+	for _, tt := range []struct {
+		it           string
+		retry        strategies.Retry
+		first, worst time.Duration
+		asked        time.Duration
+		perCall      int
+	}{
+		{"adds up the default", strategies.Retry{}, sec, 7 * sec, 3 * time.Minute, 3},
+		{"adds full jitter", strategies.Retry{Jitter: 0.5}, sec, 10500 * time.Millisecond, 270 * sec, 3},
+		{"takes the schedule where it is longer than a hint", strategies.Retry{MaxRetryAfter: 2 * sec}, sec, 7 * sec, 8 * sec, 3},
+		{"counts one delay a call, the longest, for PerAgent", strategies.Retry{Allowance: strategies.PerAgent}, sec, 4 * sec, time.Minute, 1},
+		{"finds the longest wherever it is in the schedule", strategies.Retry{Allowance: strategies.PerAgent, MaxRetryAfter: sec, Backoff: strategies.Delays{9 * sec, sec}}, 9 * sec, 9 * sec, 9 * sec, 1},
+		{"saturates", strategies.Retry{MaxRetries: 1000, Backoff: strategies.Delays{forever / 2}}, forever / 2, forever, forever, 1000},
+		{"saturates with jitter", strategies.Retry{Jitter: 10, MaxRetries: 1, Backoff: strategies.Delays{forever / 2}}, forever / 2, forever, forever, 1},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			if err := tt.retry.Validate(); err != nil {
+				t.Fatalf("the case itself is wrong: %v", err)
+			}
+			if got := tt.retry.FirstDelay(); got != tt.first {
+				t.Errorf("FirstDelay is %v, want %v", got, tt.first)
+			}
+			if got := tt.retry.WorstDelay(); got != tt.worst {
+				t.Errorf("WorstDelay is %v, want %v", got, tt.worst)
+			}
+			if got := tt.retry.WorstAsked(); got != tt.asked {
+				t.Errorf("WorstAsked is %v, want %v", got, tt.asked)
+			}
+			if got := tt.retry.PerCallMax(); got != tt.perCall {
+				t.Errorf("PerCallMax is %v, want %v", got, tt.perCall)
+			}
+		})
+	}
+}
+
+func TestRetryValidate(t *testing.T) {
+	for _, tt := range []struct {
+		it      string
+		retry   strategies.Retry
+		setting string
+	}{
+		{"accepts the zero value", strategies.Retry{}, ""},
+		{"accepts a fleet's settings", strategies.Retry{MaxRetries: 1000, Jitter: 10, Backoff: strategies.Exponential{}, Budget: &strategies.Budget{}, Allowance: strategies.PerAgent}, ""},
+		{"refuses negative retries", strategies.Retry{MaxRetries: -1}, "Retry.MaxRetries"},
+		{"refuses more retries than can be computed with", strategies.Retry{MaxRetries: 1001}, "Retry.MaxRetries"},
+		{"refuses a negative hint", strategies.Retry{MaxRetryAfter: -1}, "Retry.MaxRetryAfter"},
+		{"refuses a negative attempt", strategies.Retry{MinAttempt: -1}, "Retry.MinAttempt"},
+		{"refuses an allowance that is none", strategies.Retry{Allowance: 7}, "Retry.Allowance"},
+		{"refuses negative jitter", strategies.Retry{Jitter: -0.1}, "Retry.Jitter"},
+		{"refuses too much jitter", strategies.Retry{Jitter: 10.1}, "Retry.Jitter"},
+		{"refuses jitter that is no number", strategies.Retry{Jitter: math.NaN()}, "Retry.Jitter"},
+		{"refuses infinite jitter", strategies.Retry{Jitter: math.Inf(1)}, "Retry.Jitter"},
+		{"asks its schedule", strategies.Retry{Backoff: strategies.Delays{}}, "Delays"},
+		{"asks its budget", strategies.Retry{Budget: &strategies.Budget{Refund: -1}}, "Budget.Refund"},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) { wantSetting(t, tt.retry.Validate(), tt.setting) })
+	}
+}
+
+func TestRetryString(t *testing.T) {
+	for _, tt := range []struct {
+		retry strategies.Retry
+		want  string
+	}{
+		{strategies.Retry{}, "3 retries, delays 1s, 2s, 4s"},
+		{strategies.Retry{Jitter: 0.25, Backoff: strategies.Exponential{}}, "3 retries, delays 1s × 2^n, at most 1m0s, up to +25% jitter"},
+		{strategies.Retry{MaxRetries: 2, Allowance: strategies.PerAgent}, "1 retry a call, until 2 failed calls, delays 1s, 2s, 4s"},
+	} {
+		if got := tt.retry.String(); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// FuzzRetryNext holds the arithmetic to its promise: never below the schedule
+// nor the hint, never up to the deadline, never more than the jitter on top.
+func FuzzRetryNext(f *testing.F) {
+	f.Add(int64(sec), 0.25, int64(0), int64(time.Minute), int64(0), true, int64(time.Minute), 1, false)
+	f.Add(int64(math.MaxInt64), 10.0, int64(math.MaxInt64), int64(math.MaxInt64), int64(0), false, int64(0), 0, true)
+	f.Add(int64(math.MaxInt64), 10.0, int64(5), int64(9), int64(math.MaxInt64), true, int64(math.MaxInt64), 2, false)
+	f.Add(int64(-1), -1.0, int64(-1), int64(-1), int64(-1), true, int64(math.MinInt64), -1, true)
+	f.Add(int64(1), math.NaN(), int64(math.MinInt64), int64(0), int64(math.MinInt64), true, int64(1), math.MaxInt, false)
+	f.Fuzz(func(t *testing.T, delay int64, jitter float64, hint, maxHint, minAttempt int64, bounded bool, timeLeft int64, n int, perAgent bool) {
+		retry := strategies.Retry{
+			Backoff: strategies.Delays{time.Duration(delay)}, Jitter: jitter,
+			MaxRetryAfter: time.Duration(maxHint), MinAttempt: time.Duration(minAttempt),
+		}
+		if perAgent {
+			retry.Allowance = strategies.PerAgent
+		}
+		state := strategies.RetryState{Verdict: transient, Retries: n, Failures: n, Bounded: bounded, TimeLeft: time.Duration(timeLeft)}
+		state.Verdict.RetryAfter = time.Duration(hint)
+		got, stop := retry.Next(state)
+		if got < 0 {
+			t.Fatalf("%+v %+v: waits %v", retry, state, got)
+		}
+		if stop != "" {
+			if got != 0 {
+				t.Errorf("%+v %+v: waits %v in vain: %s", retry, state, got, stop)
+			}
+			return
+		}
+		if bounded && got >= state.TimeLeft {
+			t.Errorf("%+v %+v: waits %v, up to the deadline", retry, state, got)
+		}
+		if bounded && retry.MinAttempt > 0 && state.TimeLeft-got < retry.MinAttempt {
+			t.Errorf("%+v %+v: waits %v, which leaves too little", retry, state, got)
+		}
+		least := max(time.Duration(delay), time.Duration(hint))
+		if got < least {
+			t.Errorf("%+v %+v: waits %v, want at least %v", retry, state, got, least)
+		}
+		if retry.Validate() != nil {
+			return
+		}
+		if most := float64(least) * (1 + jitter); float64(got) > math.Nextafter(most, math.Inf(1))+1 {
+			t.Errorf("%+v %+v: waits %v, want at most %v", retry, state, got, time.Duration(most))
+		}
+		if worst := retry.WorstAsked(); got > worst {
+			t.Errorf("%+v %+v: waits %v, the worst case is %v", retry, state, got, worst)
+		}
+	})
+}
+
+func TestStopsReadAsSentences(t *testing.T) {
+	for _, stop := range []strategies.Stop{
+		strategies.StopClass, strategies.StopExhausted, strategies.StopSpent,
+		strategies.StopBudget, strategies.StopDeadline, strategies.StopRetryAfter,
+	} {
+		if s := string(stop); s == "" || strings.HasSuffix(s, ".") || strings.ToLower(s) != s {
+			t.Errorf("%q does not fit into a line", s)
+		}
+	}
+}
