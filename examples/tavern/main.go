@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, st stage) error {
 		return err
 	}
 
-	p.text("", "", about)
+	p.text("", "", fmt.Sprintf(about, nights[from.loopback()]))
 	p.println("", "")
 	p.text(grey, "", from.describe(*seed, *pace))
 	show := &play{page: p, cast: cast}
@@ -127,6 +127,9 @@ func run(ctx context.Context, args []string, st stage) error {
 }
 
 const about = `Four agents share the work of a game master, each answering the players by a call
-to a model, and tonight the provider of the models fails in every way it can. Read what the
-players hear; the line under each answer says who gave it, by which recovery strategy, after
-how many attempts, at which level, and how long it took.`
+to a model, and tonight the provider of those models %s. Read what the players hear; the line
+under each answer says who gave it, by which recovery strategy, after how many attempts, at
+which level, and how long it took.`
+
+// nights is how the provider does, by whether it is the one on the loopback interface.
+var nights = map[bool]string{true: "fails in every way it can", false: "is a real one"}

@@ -35,10 +35,15 @@ func perform(t *testing.T, ctx context.Context, screen bool, in string, env []st
 	return out.String(), err
 }
 
-var times = regexp.MustCompile(` *\b(\d+m)?[0-9.]+(ms|s)\b`)
+var (
+	elapsed = regexp.MustCompile(`(?m) +[0-9.]+m?s$`) // ends the line of an answer
+	delay   = regexp.MustCompile(`\b(\d+m)?[0-9.]+m?s\b`)
+)
 
 // timeless makes two runs comparable.
-func timeless(out string) string { return times.ReplaceAllString(out, " TIME") }
+func timeless(out string) string {
+	return delay.ReplaceAllString(elapsed.ReplaceAllString(out, " TIME"), "TIME")
+}
 
 func write(t *testing.T, text string) string {
 	t.Helper()
@@ -204,10 +209,10 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{[]string{"-pace", "soon"}, nil, `invalid value "soon"`},
 		{[]string{"-loud"}, nil, "not defined: -loud"},
 		{[]string{"my.txt"}, nil, `no argument is expected, got ["my.txt"]`},
-		{nil, []string{base}, "OPENAI_BASE_URL is set, but not OPENAI_API_KEY and TAVERN_MODEL"},
-		{nil, []string{model}, "TAVERN_MODEL is set, but not OPENAI_BASE_URL and OPENAI_API_KEY"},
-		{nil, []string{base, key}, "OPENAI_BASE_URL and OPENAI_API_KEY is set, but not TAVERN_MODEL"},
-		{nil, []string{key, model}, "but not OPENAI_BASE_URL"},
+		{nil, []string{base}, "there is OPENAI_BASE_URL, but no OPENAI_API_KEY and TAVERN_MODEL"},
+		{nil, []string{model}, "there is TAVERN_MODEL, but no OPENAI_BASE_URL and OPENAI_API_KEY"},
+		{nil, []string{base, key}, "there is OPENAI_BASE_URL and OPENAI_API_KEY, but no TAVERN_MODEL"},
+		{nil, []string{key, model}, "but no OPENAI_BASE_URL"},
 		{nil, []string{"OPENAI_BASE_URL=localhost:8080", key, model}, `OPENAI_BASE_URL is "localhost:8080"; use an address`},
 	} {
 		out, err := perform(t, t.Context(), false, "", tt.env, tt.args...)

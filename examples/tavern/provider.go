@@ -30,7 +30,7 @@ func providerOf(getenv func(string) string) (provider, error) {
 	case p.url == "" && p.model == "":
 		return provider{note: " OPENAI_API_KEY is set, and not used: a real provider needs OPENAI_BASE_URL and TAVERN_MODEL too."}, nil
 	case len(missing) > 0:
-		return provider{}, fmt.Errorf("%s is set, but not %s: set all three to play with a real provider, or none",
+		return provider{}, fmt.Errorf("to play with a real provider set all three of the environment: there is %s, but no %s",
 			strings.Join(set, " and "), strings.Join(missing, " and "))
 	}
 	if u, err := url.Parse(p.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

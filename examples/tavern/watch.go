@@ -18,8 +18,9 @@ import (
 // watch prints what the layers do while the players wait. The turns come one after the other,
 // so the page needs no lock.
 func watch(p *page) middleware.Observer {
-	return middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		if text := describe(e); text != "" {
+	return middleware.ObserverFunc(func(ctx context.Context, e middleware.Event) {
+		// Whoever has left the table wants no report of how the last call ended.
+		if text := describe(e); text != "" && ctx.Err() == nil {
 			p.text(grey, "      ", text)
 		}
 	})
