@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -163,6 +164,9 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	if g.budget = (&strategies.Budget{}); s.retry != nil && s.retry.Budget != nil {
 		g.budget = s.retry.Budget
 	}
+	if scope.longest = s.timeout; s.timeout > 0 && s.bulkhead != nil {
+		scope.longest = saturate(s.timeout, s.bulkhead.MaxWait)
+	}
 	bare := b.bare(scope)
 	standIns := understudies(scope, b.standIns, bare)
 	rungs := slices.Clone(b.rungs)
@@ -180,6 +184,11 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	g.rungs = rungs
 	g.settings = *s
 	g.settings.given = maps.Clone(s.given)
+	if s.retry != nil && s.retry.MaxRetryAfter == 0 && (len(b.standIns) > 0 || b.more != nil) {
+		impatient := *s.retry
+		impatient.MaxRetryAfter = maxRetryAfterWithStandIn
+		g.settings.retry = &impatient
+	}
 
 	layers := b.layers(scope, g)
 	g.short = compose(b.agent, StageBreaker, layers, b.use)
@@ -187,6 +196,10 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	g.watch(scope)
 	return g, nil
 }
+
+// maxRetryAfterWithStandIn is the default of [strategies.Retry.MaxRetryAfter]
+// where somebody can answer while the provider wants to be left alone.
+const maxRetryAfterWithStandIn = 10 * time.Second
 
 // layers is the documented order: a layer a stage, nil where none is wanted.
 func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [stages]Middleware[Req, Resp]) {
@@ -213,7 +226,7 @@ func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [sta
 		if s.retry == nil {
 			return &tallied[Req, Resp]{scope: scope, next: next}
 		}
-		policy := *s.retry
+		policy := *g.settings.retry
 		policy.Budget = g.budget
 		return newRetry(scope, policy, next)
 	})

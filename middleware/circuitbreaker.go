@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -36,6 +37,7 @@ type circuitBreaker[Req, Resp any] struct {
 	scope   *scope
 	breaker *strategies.Breaker
 	next    Runner[Req, Resp]
+	quota   quotaHold
 }
 
 func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
@@ -92,9 +94,35 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit ti
 	return l.next.Run(limited, req)
 }
 
-// defaultHold is how long an exhausted quota is remembered when the provider
-// does not say when it is reset.
-const defaultHold = time.Minute
+// quotaHold is how long an exhausted quota is remembered when the provider does
+// not say when it is reset: a minute, and twice as long each time it is found
+// still exhausted, for it may be a matter of hours.
+type quotaHold struct {
+	mu    sync.Mutex
+	last  time.Duration
+	until time.Time
+}
+
+const (
+	firstQuotaHold = time.Minute
+	mostQuotaHold  = 5 * time.Minute
+)
+
+func (q *quotaHold) next() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	switch over := now.Sub(q.until); {
+	case q.last == 0 || over > q.last: // it was well for longer than it was held
+		q.last = firstQuotaHold
+	case over < 0: // calls that were under way when the hold began
+		return q.until.Sub(now)
+	default:
+		q.last = min(2*q.last, mostQuotaHold)
+	}
+	q.until = now.Add(q.last)
+	return q.last
+}
 
 func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategies.Permit, err error) {
 	v := l.scope.classifier.Classify(ctx, err)
@@ -107,7 +135,7 @@ func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategi
 	switch v.Class {
 	case strategies.QuotaExhausted:
 		if hold <= 0 {
-			hold = defaultHold
+			hold = l.quota.next()
 		}
 	case strategies.RateLimited:
 	default:

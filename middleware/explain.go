@@ -104,10 +104,22 @@ func (g *Guarded[Req, Resp]) Explain() Explanation {
 	}
 	row(StageRecover, "a panic becomes an error")
 	row(StageAgent, "%s", g.scope.name)
-	e.Bounded, e.Time, e.TimeAsked = worst.total(s.deadline, len(standIns), len(g.rungs))
-	if s.after != "" && s.deadline == 0 {
-		e.Bounded = false // a stream that speaks may go on and on
+	var others, reduced []*scope
+	for _, c := range standIns {
+		who, _ := c.who.(*scope)
+		others = append(others, who)
 	}
+	for _, r := range g.rungs {
+		_, who := standIn(r.Runner)
+		reduced = append(reduced, who)
+	}
+	e.Bounded, e.Time, e.TimeAsked = worst.total(s.deadline, others, reduced)
+	if s.after != "" && !s.buffered {
+		// A stream that speaks may go on until the deadline, and a rung's on and on.
+		e.Bounded = s.deadline > 0 && e.Rungs == 0
+		e.Time, e.TimeAsked = s.deadline, s.deadline
+	}
+	e.Calls, e.Rungs = e.Calls*(1+s.follows), e.Rungs*(1+s.follows)
 	if s.breaker == nil {
 		e.Notes = append(e.Notes, "no CircuitBreaker: an agent that is down is called every time")
 	}
@@ -133,19 +145,38 @@ type worst struct {
 	delays, asked time.Duration
 }
 
-func (w worst) total(deadline time.Duration, standIns, rungs int) (bounded bool, plain, asked time.Duration) {
-	if w.attempt == 0 && deadline == 0 {
+func (w worst) total(deadline time.Duration, standIns, rungs []*scope) (bounded bool, plain, asked time.Duration) {
+	others, known := w.once(standIns)
+	reduced, answered := w.once(rungs)
+	known = known && w.attempt > 0
+	if !known && deadline == 0 {
 		return false, 0, 0
 	}
-	one := saturate(w.attempt, w.wait)
+	own := times(saturate(w.attempt, w.wait), 1+w.retries)
 	sum := func(delays time.Duration) time.Duration {
-		t := saturate(times(one, 1+w.retries+standIns), delays)
-		if deadline > 0 && (w.attempt == 0 || t > deadline) {
+		t := saturate(saturate(own, others), delays)
+		if deadline > 0 && (!known || t > deadline) {
 			t = deadline
 		}
-		return saturate(t, times(w.attempt, rungs))
+		return saturate(t, reduced)
 	}
-	return w.attempt > 0 || rungs == 0, sum(w.delays), sum(w.asked)
+	return answered, sum(w.delays), sum(w.asked)
+}
+
+// once adds up one attempt of each: a guarded one has a bound of its own, or
+// none, and any other has ours.
+func (w worst) once(all []*scope) (sum time.Duration, bounded bool) {
+	for _, s := range all {
+		d := w.attempt
+		if s != nil {
+			d = s.longest
+		}
+		if d == 0 {
+			return 0, false
+		}
+		sum = saturate(sum, d)
+	}
+	return sum, true
 }
 
 func saturate(a, b time.Duration) time.Duration {

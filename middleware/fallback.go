@@ -112,11 +112,15 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		return none, failure
 	}
 	asked := &trail{who: l.scope, up: trailOf(ctx)}
-	for _, c := range l.standIns() {
+	var standIns []understudy[Req, Resp]
+	if err := protect(func() error { standIns = l.standIns(); return nil }); err != nil {
+		failure.Cause = errors.Join(failure.Cause, err)
+	}
+	for _, c := range standIns {
 		if ctx.Err() != nil {
 			break
 		}
-		if asked.has(c.who) {
+		if c.Name == l.scope.name || asked.has(c.who) {
 			continue
 		}
 		asked = &trail{who: c.who, up: asked}

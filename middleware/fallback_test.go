@@ -225,6 +225,11 @@ func TestFallbackFrom(t *testing.T) {
 			expect(t, "elapsed", time.Since(start), time.Second)
 		})
 	})
+	t.Run("it survives a look-up that panics, and keeps what it said", func(t *testing.T) {
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { panic(errShort) }).Degrade(strategies.Minimal, plays("sorry", errGone)))
+		asked(t, g, "sorry")
+		expectIs(t, failing(t, g), errSick, errShort, errGone)
+	})
 	t.Run("it may find nobody", func(t *testing.T) {
 		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { return nil }))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))), "agent:transient")

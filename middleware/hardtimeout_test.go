@@ -67,6 +67,18 @@ func TestHardTimeout(t *testing.T) {
 			})
 		}
 	})
+	t.Run("nor a failure that came at once with the end", func(t *testing.T) {
+		for range 50 {
+			synctest.Test(t, func(t *testing.T) {
+				g := built(t, middleware.Wrap(plays(deaf(time.Second, errSick))).HardTimeout(time.Second, 1))
+				if err := failing(t, g); !errors.Is(err, errSick) && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("error = %v", err)
+				}
+				synctest.Wait()
+				expect(t, "left behind", g.Health().LeftBehind, 0)
+			})
+		}
+	})
 	t.Run("it keeps what an agent said that was stopped", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			stopped := stepFunc(func(ctx context.Context, _ string) (string, error) {

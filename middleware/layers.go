@@ -26,6 +26,8 @@ type settings struct {
 	timeout      time.Duration // of a stream: until the first chunk
 	idle         time.Duration // of a stream only
 	after        string        // what a stream does after its first chunk; "": no stream
+	buffered     bool          // a stream that delivers only whole answers
+	follows      int           // a stream's continuations, at most
 	hard         bool
 	abandoned    int
 	deadline     time.Duration

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -27,13 +28,20 @@ func newRetry[Req, Resp any](s *scope, policy strategies.Retry, next Runner[Req,
 	if policy.Budget == nil {
 		policy.Budget = &strategies.Budget{}
 	}
-	return &retry[Req, Resp]{scope: s, policy: policy, next: next}
+	l := &retry[Req, Resp]{scope: s, policy: policy, next: next}
+	if b, ok := next.(*circuitBreaker[Req, Resp]); ok {
+		l.breaker = b.breaker
+	}
+	return l
 }
 
 type retry[Req, Resp any] struct {
 	scope  *scope
 	policy strategies.Retry
-	next   Runner[Req, Resp]
+	// breaker is the one directly inside, if there is one: a loop ends when its
+	// own attempt has opened it, and not one delay later.
+	breaker *strategies.Breaker
+	next    Runner[Req, Resp]
 }
 
 func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -114,10 +122,26 @@ func (l *retry[Req, Resp]) ask(ctx context.Context, state *strategies.RetryState
 	if deadline, ok := ctx.Deadline(); ok {
 		state.Bounded, state.TimeLeft = true, time.Until(deadline)
 	}
+	if l.breaker != nil {
+		state.ShutFor = shutFor(l.breaker)
+	}
 	if l.scope.recovering(ctx) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
 	return l.policy.Next(*state)
+}
+
+// shutFor says how long a breaker will let nothing through. A hold is no matter
+// here: the provider's hint is in the verdict.
+func shutFor(b *strategies.Breaker) time.Duration {
+	switch b.State() {
+	case strategies.StateOpen:
+		return b.RetryAfter()
+	case strategies.StateIsolated:
+		return math.MaxInt64
+	default:
+		return 0
+	}
 }
 
 // deciding is the verdict that decides about the way taken after the last

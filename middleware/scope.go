@@ -30,6 +30,8 @@ type scope struct {
 
 	lastClass atomic.Uint32 // of the last failed attempt, for health
 	tracing   atomic.Int32  // calls of Outcome under way; see record
+
+	longest time.Duration // of one attempt, with its wait for a slot; 0: no bound
 }
 
 func (s Scope) ready() *scope {

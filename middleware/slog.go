@@ -87,7 +87,7 @@ func (e Event) attributes(add func(key string, value any)) {
 		add("strategy", e.Strategy.String())
 	}
 	if e.Level != strategies.Full || e.Kind == LevelChanged {
-		add("level", e.Level.String())
+		add("degradation_level", e.Level.String()) // "level" is the loggers' own key
 	}
 	if e.Delay > 0 {
 		add("delay", e.Delay.String())

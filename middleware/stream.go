@@ -50,7 +50,8 @@ func Chunks[Req, Chunk any](chunks ...Chunk) Streamer[Req, Chunk] {
 }
 
 // AdaptStream gives a streamer of other types the types of a role, so that it
-// can stand in: in turns the request, out each chunk.
+// can stand in: in turns the request, out each chunk. A guarded one keeps its own
+// layers, and is still called without its retries when it stands in.
 func AdaptStream[Req, Chunk, Req2, Chunk2 any](
 	streamer Streamer[Req2, Chunk2],
 	in func(ctx context.Context, req Req) (Req2, error),
@@ -59,26 +60,50 @@ func AdaptStream[Req, Chunk, Req2, Chunk2 any](
 	if isNil(streamer) || in == nil || out == nil {
 		return nil // refused by the builder, as any nil stand-in
 	}
-	return StreamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
-		return func(yield func(Chunk, error) bool) {
-			var none Chunk
-			other, err := in(ctx, req)
+	return &streamAdapter[Req, Chunk, Req2, Chunk2]{streamer: streamer, in: in, out: out}
+}
+
+type streamAdapter[Req, Chunk, Req2, Chunk2 any] struct {
+	streamer Streamer[Req2, Chunk2]
+	in       func(context.Context, Req) (Req2, error)
+	out      func(Chunk2) (Chunk, error)
+}
+
+func (a *streamAdapter[Req, Chunk, Req2, Chunk2]) Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		var none Chunk
+		other, err := a.in(ctx, req)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		for c, err := range a.streamer.Stream(ctx, other) {
 			if err != nil {
 				yield(none, err)
 				return
 			}
-			for c, err := range streamer.Stream(ctx, other) {
-				if err != nil {
-					yield(none, err)
-					return
-				}
-				chunk, err := out(c)
-				if !yield(chunk, err) || err != nil {
-					return
-				}
+			chunk, err := a.out(c)
+			if !yield(chunk, err) || err != nil {
+				return
 			}
 		}
-	})
+	}
+}
+
+func (a *streamAdapter[Req, Chunk, Req2, Chunk2]) short() (Streamer[Req, Chunk], *scope) {
+	short, who := shorten(a.streamer)
+	return &streamAdapter[Req, Chunk, Req2, Chunk2]{streamer: short, in: a.in, out: a.out}, who
+}
+
+// shorten returns the form in which a streamer stands in for another, as standIn
+// does for a runner.
+func shorten[Req, Chunk any](s Streamer[Req, Chunk]) (short Streamer[Req, Chunk], who *scope) {
+	if long, ok := s.(interface {
+		short() (Streamer[Req, Chunk], *scope)
+	}); ok {
+		return long.short()
+	}
+	return s, nil
 }
 
 // Sent returns what had been delivered of a stream before it was cut off, if
@@ -92,6 +117,8 @@ func Sent[Chunk any](err error) ([]Chunk, bool) {
 				return sent, true
 			}
 			err = e.Err
+		case *unheard:
+			return nil, false
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
@@ -115,6 +142,7 @@ func Sent[Chunk any](err error) ([]Chunk, bool) {
 type StreamCall[Req, Chunk any] struct {
 	Request Req
 	sink    *sink[Req, Chunk]
+	as      string // the name of a guarded stand-in
 }
 
 // StreamEnd is what they pass back in the place of an answer: the stream has

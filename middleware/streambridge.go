@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // Piece is a chunk or, at the end, an error, for streams that go by channel.
@@ -27,6 +29,10 @@ func FromChannel[Req, Chunk any](open func(ctx context.Context, req Req) (<-chan
 			pieces, err := open(ctx, req)
 			if err != nil {
 				yield(none, err)
+				return
+			}
+			if pieces == nil {
+				yield(none, strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: the agent returned a nil channel")))
 				return
 			}
 			for {

@@ -31,7 +31,7 @@ type StreamBuilder[Req, Chunk any] struct {
 // inferred from it.
 func WrapStream[Req, Chunk any](agent Streamer[Req, Chunk]) *StreamBuilder[Req, Chunk] {
 	b := &StreamBuilder[Req, Chunk]{agent: agent, rules: &streamRules[Req, Chunk]{}}
-	b.inner = Wrap(speak("", agent))
+	b.inner = Wrap[StreamCall[Req, Chunk], StreamEnd](&speaker[Req, Chunk]{from: agent})
 	if isNil(agent) {
 		b.inner.set.errs = []error{settingNil("WrapStream", "an agent: something with a Stream method")}
 	}
@@ -44,16 +44,17 @@ func WrapStreamFunc[Req, Chunk any](agent func(ctx context.Context, req Req) ite
 	return WrapStream(StreamFunc(agent))
 }
 
-// speak puts a streamer at the bottom of a chain. A guarded one brings its own
+// speak makes a stand-in, or a rung, of a streamer. A guarded one brings its own
 // chain, and speaks to the same reader.
 func speak[Req, Chunk any](name string, s Streamer[Req, Chunk]) Runner[StreamCall[Req, Chunk], StreamEnd] {
 	if isNil(s) {
 		return nil
 	}
 	if g, ok := s.(*GuardedStream[Req, Chunk]); ok {
-		return g.inner
+		return &guest[Req, Chunk]{as: name, inner: g.inner}
 	}
-	return &speaker[Req, Chunk]{name: name, from: s}
+	short, who := shorten(s)
+	return &speaker[Req, Chunk]{name: name, from: short, who: who}
 }
 
 // Commit says which chunk is the first of the answer: those before it are held
@@ -181,16 +182,18 @@ func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) 
 			rules.keep = 1 << 16
 		}
 	}
+	b.set.buffered = rules.buffer > 0
 	if c := b.continua; c != nil {
+		total := b.set.deadline
+		b.set.follows = c.times
 		b.inner.follow = func(scope *scope, budget *strategies.Budget) Middleware[StreamCall[Req, Chunk], StreamEnd] {
 			return func(next run) run {
-				return &continuer[Req, Chunk]{continuation: *c, keep: rules.keep, scope: scope, budget: budget, next: next}
+				return &continuer[Req, Chunk]{continuation: *c, keep: rules.keep, total: total, scope: scope, budget: budget, next: next}
 			}
 		}
 	}
-	if own, ok := b.inner.agent.(*speaker[Req, Chunk]); ok {
-		own.name = cmp.Or(b.set.name, defaultName)
-	}
+	// A new one each time: what was built does not change any more.
+	b.inner.agent = &speaker[Req, Chunk]{name: cmp.Or(b.set.name, defaultName), from: b.agent, rules: &rules}
 	inner, err := b.inner.Build()
 	if err != nil {
 		return nil, err

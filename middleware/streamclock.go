@@ -22,6 +22,7 @@ func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, 
 	s := call.sink
 	if l.first > 0 {
 		cause := &strategies.TimeoutError{Scope: "first chunk", After: l.first}
+		s.late = cause
 		s.first = time.AfterFunc(l.first, func() { cancel(cause) })
 	}
 	if l.idle > 0 {
@@ -33,14 +34,15 @@ func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, 
 		if s.first != nil {
 			s.first.Stop()
 		}
-		s.first, s.watched = nil, false
+		s.first, s.late, s.watched = nil, nil, false
 	}()
 	return l.next.Run(attempt, call)
 }
 
 // idleWatch looks four times in the idle time whether the turn has moved. It
 // needs no time.Now a chunk, and finds a silence out after its time and at most
-// a quarter late; never early, and never while it is the reader's turn.
+// a quarter late; never early, never before the first chunk, and never while it
+// is the reader's turn.
 type idleWatch struct {
 	turn    *atomic.Uint32
 	period  time.Duration
@@ -50,15 +52,16 @@ type idleWatch struct {
 	ready   chan struct{} // closed when timer is set
 	timer   *time.Timer
 
-	last  uint32 // these two belong to tick, which never overlaps itself
-	still int
+	last   uint32 // these three belong to tick, which never overlaps itself
+	still  int
+	spoken bool
 }
 
 const looks = 4
 
 func watch(turn *atomic.Uint32, idle time.Duration, cancel context.CancelCauseFunc) *idleWatch {
 	w := &idleWatch{
-		turn: turn, period: max(idle/looks, 1), cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
+		turn: turn, period: (idle + looks - 1) / looks, cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
 		cause: &strategies.TimeoutError{Scope: "idle", After: idle},
 	}
 	w.timer = time.AfterFunc(w.period, w.tick)
@@ -72,7 +75,9 @@ func (w *idleWatch) tick() {
 	case w.stopped.Load():
 		return
 	case now != w.last || now%2 == 1:
+		w.spoken = w.spoken || now != w.last
 		w.last, w.still = now, 0
+	case !w.spoken: // the time until the first chunk is another clock's
 	default:
 		if w.still++; w.still >= looks {
 			w.cancel(w.cause)

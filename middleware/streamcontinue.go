@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -20,15 +21,26 @@ type continuation[Req, Chunk any] struct {
 type continuer[Req, Chunk any] struct {
 	continuation[Req, Chunk]
 	keep   int
+	total  time.Duration // of the whole call; 0: no deadline
 	scope  *scope
 	budget *strategies.Budget
 	next   Runner[StreamCall[Req, Chunk], StreamEnd]
 }
 
 func (l *continuer[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+	var start time.Time
+	if l.total > 0 {
+		start = time.Now()
+	}
 	end, err := l.next.Run(ctx, call)
 	if err == nil {
 		return end, nil
+	}
+	if l.total > 0 {
+		// The deadline layer begins anew with each continuation; the total does not.
+		limited, cancel := context.WithDeadlineCause(ctx, start.Add(l.total), &strategies.TimeoutError{Scope: "deadline", After: l.total})
+		defer cancel()
+		ctx = limited
 	}
 	return l.goOn(ctx, call, err)
 }
@@ -38,10 +50,13 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, C
 	attempts := 0
 	for range l.times {
 		cut, ok := errors.AsType[*strategies.StreamError](err)
-		if !ok || s.left || ctx.Err() != nil || s.delivered > l.keep {
+		if !ok || s.left || ctx.Err() != nil || s.delivered == 0 || s.delivered > l.keep {
 			break
 		}
-		request, ok := l.ask(call.Request, s.sent.all())
+		request, ok, problem := l.ask(call.Request, s.sent.all())
+		if problem != nil {
+			return StreamEnd{}, l.both(err, problem)
+		}
 		if !ok || !l.budget.Take(l.scope.classifier.Classify(ctx, cut.Err).Class) {
 			break
 		}
@@ -60,13 +75,13 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, C
 	return StreamEnd{}, err
 }
 
-// ask builds the follow-up request. A panic in it is a no.
-func (l *continuer[Req, Chunk]) ask(req Req, sent []Chunk) (next Req, ok bool) {
-	err := protect(func() error {
+// ask builds the follow-up request. A panic in it is a failure of the call's.
+func (l *continuer[Req, Chunk]) ask(req Req, sent []Chunk) (next Req, ok bool, err error) {
+	err = protect(func() error {
 		next, ok = l.follow(req, sent)
 		return nil
 	})
-	return next, ok && err == nil
+	return next, ok, err
 }
 
 func attemptsOf(err error) int {

@@ -24,7 +24,15 @@ type GuardedStream[Req, Chunk any] struct {
 // Leaving the loop early frees everything and counts as neither success nor
 // failure. A panic in the loop's body passes through unchanged.
 func (g *GuardedStream[Req, Chunk]) Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
-	return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, nil) }
+	return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, g.inner.chain, nil) }
+}
+
+// short is how the agent stands in by way of [AdaptStream]: without its retries
+// and stand-ins.
+func (g *GuardedStream[Req, Chunk]) short() (Streamer[Req, Chunk], *scope) {
+	return StreamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+		return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, g.inner.short, nil) }
+	}), g.inner.scope
 }
 
 // StreamOutcome is a stream's provenance. It is complete once the stream has
@@ -50,23 +58,23 @@ func (g *GuardedStream[Req, Chunk]) Outcome(ctx context.Context, req Req) (iter.
 	out := &StreamOutcome{}
 	stream := func(yield func(Chunk, error) bool) {
 		*out = StreamOutcome{}
-		g.open(ctx, req, yield, out)
+		g.open(ctx, req, yield, nil, out)
 	}
 	return stream, func() StreamOutcome { return *out }
 }
 
-func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield func(Chunk, error) bool, out *StreamOutcome) {
+func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield func(Chunk, error) bool, run Runner[StreamCall[Req, Chunk], StreamEnd], out *StreamOutcome) {
 	var none Chunk
 	if ctx == nil {
 		yield(none, settingNil("Stream ctx", "a context, such as context.Background()"))
 		return
 	}
 	s := &sink[Req, Chunk]{rules: g.rules, yield: yield}
-	s.push, s.sent.kept, s.sources = s.take, s.firstSent[:0], s.firstSources[:0]
+	s.sent.kept, s.sources = s.firstSent[:0], s.firstSources[:0]
 	call := StreamCall[Req, Chunk]{Request: req, sink: s}
 	var err error
 	if out == nil {
-		_, err = g.inner.chain.Run(ctx, call)
+		_, err = run.Run(ctx, call)
 	} else {
 		err = g.trace(ctx, call, out)
 	}

@@ -32,22 +32,22 @@ func (r *streamRules[Req, Chunk]) loose() *streamRules[Req, Chunk] {
 // through it from inside the attempt, on the reader's own goroutine: so an
 // attempt lasts as long as its stream, and there is nothing to leak.
 type sink[Req, Chunk any] struct {
-	rules *streamRules[Req, Chunk] // of the call; an attempt may have looser ones
+	rules *streamRules[Req, Chunk] // of the call; an attempt may have others
 	yield func(Chunk, error) bool
-	push  func(Chunk, error) bool // take, made a function once a call
 
 	// of the attempt
 	by        *streamRules[Req, Chunk]
+	pass      *pass[Req, Chunk]
 	call      StreamCall[Req, Chunk]
 	held      []Chunk // before the commit; all of it when buffered
 	committed bool
-	flowing   bool // committed, and no rule wants to see the chunks
 	closed    bool // nothing more is taken
 	complete  bool // the terminal marker has been seen
 	count     int  // delivered in this attempt
 	err       error
 	onCommit  func(bounded bool)
 	first     *time.Timer // the first-chunk clock; nil: none
+	late      error       // what the attempt fails with when that was faster
 	watched   bool        // an idle clock looks at turn
 
 	// of the call
@@ -65,8 +65,17 @@ type sink[Req, Chunk any] struct {
 	beat uint32
 
 	// Room for a short stream, so that it costs no allocation more.
+	firstPass    pass[Req, Chunk]
 	firstSent    [8]Chunk
 	firstSources [2]Source
+}
+
+// pass is the way into the sink of one attempt: an iterator that calls its
+// yield after its attempt has ended finds it closed, and cannot speak in the
+// next one.
+type pass[Req, Chunk any] struct {
+	sink    *sink[Req, Chunk]
+	flowing bool // committed, and no rule wants to see the chunks
 }
 
 // Source says how many chunks of a stream came from whom.
@@ -82,18 +91,23 @@ var errLeft = strategies.WithClass(strategies.Interrupt, errors.New("understudy:
 // play runs one attempt: agent says its stream to the reader.
 func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCall[Req, Chunk], from Streamer[Req, Chunk], by *streamRules[Req, Chunk]) (end StreamEnd, err error) {
 	s.by = by
-	s.call, s.held, s.committed, s.flowing, s.closed, s.complete, s.count, s.err = call, s.held[:0], false, false, false, false, 0, nil
+	s.call, s.held, s.committed, s.closed, s.complete, s.count, s.err = call, s.held[:0], false, false, false, 0, nil
+	if s.pass == nil {
+		s.pass = &s.firstPass
+	} else {
+		s.pass = &pass[Req, Chunk]{}
+	}
+	s.pass.sink = s
 	ended := false
 	defer func() {
 		s.close()
+		if !ended && !s.reading { // the reader's own panic is left alone
+			if v := recover(); v != nil {
+				err = s.panicked(ctx, agent, &strategies.PanicError{Value: v, Stack: debug.Stack()})
+			}
+		}
 		if s.delivered += s.count; s.count > 0 {
 			s.sources = append(s.sources, Source{Agent: agent, Chunks: s.count})
-		}
-		if ended || s.reading {
-			return // or the reader's own panic, which is left alone
-		}
-		if v := recover(); v != nil {
-			err = s.tail(agent, &strategies.PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
 	stream := from.Stream(ctx, call.Request)
@@ -101,8 +115,12 @@ func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCa
 		ended = true
 		return end, strategies.WithClass(strategies.InvalidAnswer, fmt.Errorf("understudy: agent %q returned a nil stream", agent))
 	}
-	stream(s.push)
+	stream(s.pass.take)
 	s.close()
+	if s.reading {
+		// The iterator swallowed a panic of the reader's, who has left by it.
+		s.reading, s.left = false, true
+	}
 	err = s.finish(ctx, agent)
 	ended = true
 	return StreamEnd{Chunks: s.count}, err
@@ -110,9 +128,10 @@ func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCa
 
 // take is called by the agent's iterator, once a chunk. A stream that flows pays
 // for little more than the call of its reader.
-func (s *sink[Req, Chunk]) take(chunk Chunk, err error) bool {
-	if !s.flowing || err != nil {
-		return s.weigh(chunk, err)
+func (p *pass[Req, Chunk]) take(chunk Chunk, err error) bool {
+	s := p.sink
+	if !p.flowing || err != nil {
+		return p.weigh(chunk, err)
 	}
 	if !s.watched {
 		return s.deliver(chunk)
@@ -126,8 +145,9 @@ func (s *sink[Req, Chunk]) take(chunk Chunk, err error) bool {
 }
 
 // weigh is take before the commit, and wherever a rule wants to see the chunk.
-func (s *sink[Req, Chunk]) weigh(chunk Chunk, err error) bool {
-	if s.closed {
+func (p *pass[Req, Chunk]) weigh(chunk Chunk, err error) bool {
+	s := p.sink
+	if s.closed || s.pass != p {
 		return false // to an iterator that does not listen
 	}
 	if err != nil {
@@ -135,13 +155,13 @@ func (s *sink[Req, Chunk]) weigh(chunk Chunk, err error) bool {
 	}
 	s.beat++
 	s.turn.Store(s.beat)
-	more := s.pass(chunk)
+	more := s.admit(chunk)
 	s.beat++
 	s.turn.Store(s.beat)
 	return more
 }
 
-func (s *sink[Req, Chunk]) pass(chunk Chunk) bool {
+func (s *sink[Req, Chunk]) admit(chunk Chunk) bool {
 	r := s.by
 	if r.complete != nil && r.complete(chunk) {
 		s.complete = true
@@ -178,11 +198,10 @@ func (s *sink[Req, Chunk]) hold(chunk Chunk) bool {
 // is disarmed; if it was faster, this is a failed attempt like any other.
 func (s *sink[Req, Chunk]) decide() bool {
 	if s.first != nil && !s.first.Stop() {
-		s.close()
-		return false
+		return s.stop(s.late) // the context may end only in a moment
 	}
 	s.committed = true
-	s.flowing = s.by.complete == nil && s.by.check == nil
+	s.pass.flowing = !s.closed && s.by.complete == nil && s.by.check == nil
 	if s.onCommit != nil {
 		s.onCommit(s.watched)
 	}
@@ -213,7 +232,7 @@ func (s *sink[Req, Chunk]) deliver(chunk Chunk) bool {
 	return more
 }
 
-func (s *sink[Req, Chunk]) close() { s.closed, s.flowing = true, false }
+func (s *sink[Req, Chunk]) close() { s.closed, s.pass.flowing = true, false }
 
 // stop ends the attempt with an error of ours.
 func (s *sink[Req, Chunk]) stop(err error) bool {
@@ -227,6 +246,8 @@ func (s *sink[Req, Chunk]) finish(ctx context.Context, agent string) error {
 	switch {
 	case s.left:
 		return errLeft
+	case s.err != nil && s.class(s.err) == strategies.Interrupt:
+		return s.err // also of an agent that was told to stop
 	case ctx.Err() != nil && (s.err != nil || !s.complete):
 		// An agent whose context ended may say so in many ways, silence too.
 		return s.tail(agent, s.ended(ctx))
@@ -246,7 +267,7 @@ func (s *sink[Req, Chunk]) finish(ctx context.Context, agent string) error {
 		}
 	}
 	if !s.decide() {
-		return s.ended(ctx)
+		return s.err
 	}
 	if !s.flush() {
 		return errLeft
@@ -257,6 +278,9 @@ func (s *sink[Req, Chunk]) finish(ctx context.Context, agent string) error {
 // ended turns the end of the context into the attempt's error.
 func (s *sink[Req, Chunk]) ended(ctx context.Context) error {
 	cause := context.Cause(ctx)
+	if s.err == cause || s.err != nil && s.err == s.late {
+		return s.err
+	}
 	if ours, ok := errors.AsType[*strategies.TimeoutError](cause); ok {
 		return &strategies.TimeoutError{Scope: ours.Scope, After: ours.After, Err: s.err}
 	}
@@ -266,14 +290,51 @@ func (s *sink[Req, Chunk]) ended(ctx context.Context) error {
 	return errors.Join(s.err, cause)
 }
 
-// tail makes an error that came after the commit final for every layer. A
-// framework's interrupt is left as it is.
+// tail makes an error that came after the commit final for every layer.
 func (s *sink[Req, Chunk]) tail(agent string, err error) error {
-	if !s.committed || s.rules.scope.classifier.Classify(context.Background(), err).Class == strategies.Interrupt {
-		return err
+	if s.committed {
+		return &strategies.StreamError{Agent: agent, Chunks: s.delivered + s.count, Sent: s.sent.all(), Err: err}
 	}
-	return &strategies.StreamError{Agent: agent, Chunks: s.delivered + s.count, Sent: s.sent.all(), Err: err}
+	class := s.class(err)
+	for inner := err; class == strategies.CutOff; {
+		cut, ok := errors.AsType[*strategies.StreamError](inner)
+		if !ok {
+			return err
+		}
+		inner, class = cut.Err, s.class(cut.Err)
+		if class != strategies.CutOff {
+			return &unheard{class: class, err: err}
+		}
+	}
+	return err
 }
+
+// panicked is what an attempt fails with whose iterator panicked. If its reader
+// has left it counts as neither success nor failure, like every stream that was
+// left; but it is told of, for nobody else will see it.
+func (s *sink[Req, Chunk]) panicked(ctx context.Context, agent string, err error) error {
+	if !s.left {
+		return s.tail(agent, err)
+	}
+	s.rules.scope.emit(ctx, Event{Kind: AttemptFailed, ServedBy: agent, Attempt: Attempt(ctx), Class: strategies.Panic, Err: err})
+	return errLeft
+}
+
+func (s *sink[Req, Chunk]) class(err error) strategies.Class {
+	return s.rules.scope.classifier.Classify(context.Background(), err).Class
+}
+
+// unheard is the failure of a stream that an agent listened to in its turn, and
+// that was cut off before our reader heard of it: nothing has been said, so it
+// is of the class behind it and as recoverable as that.
+type unheard struct {
+	class strategies.Class
+	err   error
+}
+
+func (e *unheard) Error() string                   { return e.err.Error() }
+func (e *unheard) Unwrap() error                   { return e.err }
+func (e *unheard) RecoveryClass() strategies.Class { return e.class }
 
 // ring keeps the last chunks of a stream, in constant memory.
 type ring[Chunk any] struct {
@@ -294,19 +355,4 @@ func (r *ring[Chunk]) add(chunk Chunk, most int) {
 
 func (r *ring[Chunk]) all() []Chunk {
 	return append(slices.Clone(r.kept[r.next:]), r.kept[:r.next]...)
-}
-
-// speaker is an agent at the bottom of a stream's chain.
-type speaker[Req, Chunk any] struct {
-	name  string
-	from  Streamer[Req, Chunk]
-	loose bool // a reduced answer is taken as it is
-}
-
-func (l *speaker[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
-	by := call.sink.rules
-	if l.loose {
-		by = by.loose()
-	}
-	return call.sink.play(ctx, l.name, call, l.from, by)
 }

@@ -125,7 +125,7 @@ func (t *Terminal) parse(line string, i strategies.Incident) (strategies.Decisio
 		d.Action, d.Agent = strategies.UseAgent, rest
 	case "a", "answer":
 		if rest == "" {
-			return d, errors.New("an answer needs a text: a The gate is closed.")
+			return d, errors.New("an answer needs a text, as in: a The gate is closed")
 		}
 		d.Action, d.Value = strategies.Answer, rest
 		if t.Parse != nil {

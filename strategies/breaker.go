@@ -69,9 +69,15 @@ type Breaker struct {
 	// OpenFor is how long the breaker stays open. 0: 30 s.
 	OpenFor time.Duration
 
-	// MaxOpenFor lets the open time double each time a trial fails, up to this
-	// long: outages of model providers last about an hour, not a second.
-	// 0: no growth.
+	// MaxOpenFor lets the open time double, up to this long, each time a trial
+	// fails: outages of model providers last about an hour, not a second.
+	//
+	// A brown-out lets a trial through, so a breaker that has closed is on
+	// probation for as long as it had been open: failures need not be in a row
+	// then (Failures of them, and a quarter of the calls, will do), and opening
+	// again doubles the open time too.
+	//
+	// 0: four times OpenFor. As long as OpenFor: no growth, and no probation.
 	MaxOpenFor time.Duration
 
 	// Jitter adds up to this fraction of the open time at random, so that a
@@ -97,9 +103,13 @@ type Breaker struct {
 
 	openUntil atomic.Int64 // since started
 	heldUntil atomic.Int64 // since started
-	streak    atomic.Int64 // failed trials in a row, for MaxOpenFor
-	cause     atomic.Pointer[error]
-	lastCause atomic.Pointer[error]
+	waiting   atomic.Int64 // callers refused by a hold; see spread
+	streak    atomic.Int64 // openings in a row, less one, for MaxOpenFor
+
+	closedAt   atomic.Int64 // since started
+	wasOpenFor atomic.Int64 // the last time; 0: never
+	cause      atomic.Pointer[error]
+	lastCause  atomic.Pointer[error]
 
 	trials   trials
 	changing sync.Mutex // held by whoever changes the state; see change
@@ -107,7 +117,7 @@ type Breaker struct {
 }
 
 // The word, from the lowest bit: two bits of engine state, a bit each for
-// isolated, held and ready, a stamp, and the generation.
+// isolated, held, ready and probation, a stamp, and the generation.
 //
 // The ready bit says that the settings have been looked at and the engine made,
 // so that nonsense is refused by the first call at no price for the others.
@@ -122,8 +132,9 @@ const (
 	isolatedBit  = 0b0100
 	heldBit      = 0b1000
 	readyBit     = 0b10000
-	closedMask   = stateMask | isolatedBit | heldBit | readyBit // readyBit alone: let through
-	stampOne     = 1 << 5
+	probationBit = 0b100000
+	closedMask   = stateMask | isolatedBit | heldBit | readyBit | probationBit // readyBit alone: let through
+	stampOne     = 1 << 6
 	stampMask    = (1<<32 - 1) &^ closedMask
 	generationAt = 32
 )
@@ -164,7 +175,7 @@ func (b *Breaker) allowSlow() (Permit, error) {
 	}
 	if w&heldBit != 0 {
 		if b.heldUntil.Load() > b.now() {
-			return Permit{}, b.refuse(StateHeld, b.RetryAfter())
+			return Permit{}, b.refuse(StateHeld, b.spread(b.RetryAfter()))
 		}
 		b.release()
 		w = b.word.Load()
@@ -177,7 +188,19 @@ func (b *Breaker) allowSlow() (Permit, error) {
 	if State(w&stateMask) != StateClosed {
 		return b.allowTrial()
 	}
+	if w&probationBit != 0 && !b.onProbation() {
+		b.word.CompareAndSwap(w, w&^probationBit)
+	}
 	return Permit{breaker: b, gen: w >> generationAt}, nil
+}
+
+// spread tells each caller that a hold refuses to come back up to a tenth later
+// than the one before: they have all been told the same instant, and together
+// would run into the same limit again. Steps of the golden ratio fill the tenth
+// evenly, however many they are.
+func (b *Breaker) spread(left time.Duration) time.Duration {
+	_, step := math.Modf(float64(b.waiting.Add(1)-1) * math.Phi)
+	return scale(left, 1+step/10)
 }
 
 func (b *Breaker) refuse(s State, left time.Duration) error {
@@ -336,6 +359,7 @@ func (b *Breaker) Reset() {
 	defer b.changing.Unlock()
 	b.heldUntil.Store(0)
 	b.streak.Store(0)
+	b.wasOpenFor.Store(0)
 	b.cause.Store(nil)
 	b.lastCause.Store(nil)
 	// The generation goes first: an older call that finds the new engine must

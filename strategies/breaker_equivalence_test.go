@@ -189,7 +189,7 @@ func TestBreakerIsAPlainGobreaker(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, 7))
 					settings := &strategies.Breaker{
 						NoJitter: true, Failures: 1 + rnd.IntN(5), Trials: 1 + rnd.IntN(3),
-						OpenFor: 30 * time.Second, TrialTimeout: 1000 * time.Hour,
+						OpenFor: openFor, MaxOpenFor: openFor, TrialTimeout: 1000 * time.Hour,
 					}
 					if tt.window {
 						settings.Window, settings.Ratio = time.Minute, 0.1+0.9*rnd.Float64()

@@ -227,7 +227,7 @@ func TestBreakerIsAPlainOneUnderConcurrency(t *testing.T) {
 		for seed := range rounds {
 			rnd := rand.New(rand.NewPCG(seed, 13))
 			m := plainBreaker{failures: 1 + rnd.IntN(4), trials: 1 + rnd.IntN(3)}
-			b := &strategies.Breaker{Failures: m.failures, Trials: m.trials, NoJitter: true}
+			b := &strategies.Breaker{Failures: m.failures, Trials: m.trials, MaxOpenFor: openFor, NoJitter: true}
 			if seed%2 == 0 { // half of the histories begin when an open time has passed
 				trials++
 				for range m.failures {

@@ -22,9 +22,9 @@ func (b *Breaker) Validate() error {
 	case b.OpenFor < 0:
 		return negative("Breaker.OpenFor", b.OpenFor, "leave it 0 for 30s")
 	case b.MaxOpenFor < 0:
-		return negative("Breaker.MaxOpenFor", b.MaxOpenFor, "leave it 0 for no growth")
+		return negative("Breaker.MaxOpenFor", b.MaxOpenFor, "leave it 0 for four times Breaker.OpenFor")
 	case b.MaxOpenFor > 0 && b.MaxOpenFor < b.openFor():
-		return &ConfigError{Setting: "Breaker.MaxOpenFor", Problem: fmt.Sprintf("(%v) is below Breaker.OpenFor (%v)", b.MaxOpenFor, b.openFor()), Fix: "raise it"}
+		return &ConfigError{Setting: "Breaker.MaxOpenFor", Problem: fmt.Sprintf("(%v) is below Breaker.OpenFor (%v)", b.MaxOpenFor, b.openFor()), Fix: "raise it; as long as it means no growth"}
 	case b.Trials < 0:
 		return negative("Breaker.Trials", b.Trials, "leave it 0 for 1")
 	case b.Trials > math.MaxInt32:
@@ -45,8 +45,8 @@ func (b *Breaker) String() string {
 		s = fmt.Sprintf("opens at %.0f%% failures of at least %d calls in %v", b.ratio()*100, b.failures(), b.Window)
 	}
 	s += fmt.Sprintf(", for %v", b.openFor())
-	if b.MaxOpenFor > 0 {
-		s += fmt.Sprintf(" growing to %v", b.MaxOpenFor)
+	if most := b.maxOpenFor(); most > b.openFor() {
+		s += fmt.Sprintf(" growing to %v", most)
 	}
 	return s
 }
@@ -64,16 +64,27 @@ func (b *Breaker) openFor() time.Duration {
 	return time.Duration(orDefault(int64(b.OpenFor), int64(30*time.Second)))
 }
 
+func (b *Breaker) maxOpenFor() time.Duration {
+	if b.MaxOpenFor == 0 {
+		return scale(b.openFor(), 4)
+	}
+	return b.MaxOpenFor
+}
+
 func (b *Breaker) trialTimeout() time.Duration {
 	return time.Duration(orDefault(int64(b.TrialTimeout), int64(time.Minute)))
 }
 func (b *Breaker) trialCount() int { return orDefault(b.Trials, 1) }
 
+// onProbation says whether the breaker has been closed for less long than it
+// had been open before.
+func (b *Breaker) onProbation() bool { return b.now()-b.closedAt.Load() < b.wasOpenFor.Load() }
+
 // nextOpenFor is the open time of the breaker that opens now.
 func (b *Breaker) nextOpenFor() time.Duration {
-	d := b.openFor()
-	for n := b.streak.Load(); n > 0 && d < b.MaxOpenFor; n-- {
-		d = min(scale(d, 2), b.MaxOpenFor)
+	d, most := b.openFor(), b.maxOpenFor()
+	for n := b.streak.Load(); n > 0 && d < most; n-- {
+		d = min(scale(d, 2), most)
 	}
 	if b.NoJitter {
 		return d

@@ -1,6 +1,9 @@
 package strategies_test
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -51,6 +54,28 @@ func TestVerdictOf(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The package doc draws the same table.
+func TestTheTableInTheDoc(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := map[bool]string{true: "yes", false: "-"}
+	for _, row := range classTable {
+		retry, trips := yes[row.retry], yes[row.trips]
+		if row.maxRetries > 0 {
+			retry = fmt.Sprint(row.maxRetries, " at most")
+		}
+		if row.class == strategies.CutOff {
+			trips = "if its cause does"
+		}
+		want := fmt.Sprintf("//\t%-16s %-10s %-8s %-7s %-6s %s\n", row.name, retry, yes[row.fallback], yes[row.degrade], yes[row.intervene], trips)
+		if !strings.Contains(string(source), want) {
+			t.Errorf("doc.go lacks the line %q", want)
+		}
+	}
 }
 
 func TestClasses(t *testing.T) {

@@ -74,6 +74,7 @@ func TestClassify(t *testing.T) {
 		{"sees a limit of ours", &strategies.TimeoutError{Scope: "attempt", Err: strategies.WithClass(strategies.Blocked, errBoom)}, strategies.Timeout},
 		{"sees a panic, whatever was thrown", &strategies.PanicError{Value: strategies.WithClass(strategies.Blocked, errBoom)}, strategies.Panic},
 		{"sees an answer that was refused", &strategies.InvalidAnswerError{Err: errBoom}, strategies.InvalidAnswer},
+		{"sees an answer longer than its buffer", &strategies.StreamLimitError{}, strategies.ContextOverflow},
 		{"sees a wrong setting", &strategies.ConfigError{}, strategies.BadRequest},
 		{"sees the class of a RecoveryError", &strategies.RecoveryError{Class: strategies.Overloaded, Attempts: []strategies.Attempt{{Err: strategies.WithClass(strategies.Blocked, errBoom)}}}, strategies.Overloaded},
 		{"looks into a RecoveryError without class", &strategies.RecoveryError{Attempts: []strategies.Attempt{{Err: strategies.WithClass(strategies.Blocked, errBoom)}}}, strategies.Blocked},

@@ -22,7 +22,7 @@ func codeClass(code string) Class {
 		return ContextOverflow
 	case "content_filter", "content_policy_violation", "image_content_policy_violation",
 		"responsibleaipolicyviolation", "moderation_blocked", "invalid_prompt", "refusal",
-		"cyber_policy", "misalignment_policy_violation":
+		"cyber_policy", "bio_policy", "misalignment_policy_violation":
 		return Blocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
 	case "invalid_api_key", "api_key_invalid", "authentication_error", "authentication", "permission_error",
 		"permission_denied", "accessdeniedexception", "expiredtokenexception":
@@ -31,7 +31,7 @@ func codeClass(code string) Class {
 		return Unauthorized // see 404 in statusClass
 	case "request_too_large", "string_above_max_length":
 		return BadRequest
-	case "timeout_error", "timeout", "request_timeout", "modeltimeoutexception":
+	case "timeout_error", "timeout", "request_timeout", "vector_store_timeout", "modeltimeoutexception":
 		return Timeout
 	case "modelnotreadyexception", "modelerrorexception", "modelstreamerrorexception":
 		return Transient // Amazon sends them as 4xx

@@ -118,7 +118,7 @@ type FullError struct {
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("understudy: bulkhead %q is full: %d calls in flight (waited %v)", e.Bulkhead, e.Limit, e.Waited)
+	return fmt.Sprintf("understudy: bulkhead %q is full: %s in flight (waited %v)", e.Bulkhead, plural(e.Limit, "call"), e.Waited)
 }
 
 // Is makes a FullError match [ErrRejected].

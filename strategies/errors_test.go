@@ -38,6 +38,7 @@ func TestErrorTexts(t *testing.T) {
 		{"says what was wrong with the answer", &strategies.InvalidAnswerError{Err: errBoom}, `understudy: invalid answer: boom`},
 		{"says how far a stream came", &strategies.StreamError{Agent: "narrator", Chunks: 1, Err: errBoom}, `understudy: stream of agent "narrator" cut off after 1 chunk: boom`},
 		{"counts the chunks of a stream", &strategies.StreamError{Agent: "narrator", Chunks: 2, Err: errBoom}, `understudy: stream of agent "narrator" cut off after 2 chunks: boom`},
+		{"says what to do about an answer that is too long", &strategies.StreamLimitError{Limit: 2}, `understudy: answer is longer than the buffer of 2 chunks: raise Buffer, or deliver it as it comes`},
 		{"says that nothing was tried", &strategies.RecoveryError{Agent: "narrator", Class: strategies.BadRequest}, `understudy: agent "narrator" failed (bad_request) after 0 attempts`},
 		{"tells the whole story of a recovery", &strategies.RecoveryError{
 			Agent: "narrator", Class: strategies.Transient, Strategy: strategies.UserIntervention, Attempts: two,
@@ -115,7 +116,7 @@ func TestErrorTextsBeginWithOurName(t *testing.T) {
 	for _, err := range []error{
 		strategies.ErrConfig, strategies.ErrRecovery, strategies.ErrRejected,
 		&strategies.ConfigError{}, &strategies.AgentError{}, &strategies.OpenError{}, &strategies.FullError{},
-		&strategies.TimeoutError{}, &strategies.PanicError{}, &strategies.InvalidAnswerError{}, &strategies.StreamError{},
+		&strategies.TimeoutError{}, &strategies.PanicError{}, &strategies.InvalidAnswerError{}, &strategies.StreamError{}, &strategies.StreamLimitError{},
 		&strategies.RecoveryError{Attempts: make([]strategies.Attempt, 1)}, &strategies.InterventionError{},
 	} {
 		if text := err.Error(); !strings.HasPrefix(text, "understudy: ") {

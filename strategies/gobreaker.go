@@ -53,7 +53,11 @@ func newEngine(b *Breaker) *engine {
 			return seen >= failures && float64(c.TotalFailures) >= ratio*float64(seen)
 		}
 	} else {
-		settings.ReadyToTrip = func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures }
+		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
+			// On probation every success is recorded, so there is a ratio to go by.
+			return c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&
+				c.TotalFailures >= failures && 4*c.TotalFailures >= c.TotalSuccesses+c.TotalFailures
+		}
 	}
 	e.cb = gobreaker.NewCircuitBreaker[struct{}](settings)
 	return e
@@ -124,7 +128,7 @@ func (e *engine) changed(from, to gobreaker.State) {
 	var note BreakerChange
 	switch to {
 	case gobreaker.StateOpen:
-		if from == gobreaker.StateHalfOpen {
+		if from == gobreaker.StateHalfOpen || b.onProbation() {
 			b.streak.Add(1)
 		} else {
 			b.streak.Store(0)
@@ -133,12 +137,15 @@ func (e *engine) changed(from, to gobreaker.State) {
 		note.Cause = b.LastFailure()
 		b.cause.Store(b.lastCause.Load())
 		b.openUntil.Store(after(b.now(), note.OpenFor))
+		b.wasOpenFor.Store(int64(note.OpenFor))
 	case gobreaker.StateClosed:
-		b.streak.Store(0)
+		b.closedAt.Store(b.now())
 	}
-	b.change(note, func(w uint64) uint64 {
-		return (w>>generationAt+1)<<generationAt | w&(isolatedBit|heldBit|readyBit) | uint64(stateOf(to))
-	})
+	keep, add := uint64(isolatedBit|heldBit|readyBit), uint64(stateOf(to))
+	if to == gobreaker.StateClosed && b.Window == 0 && b.maxOpenFor() > b.openFor() {
+		add |= probationBit
+	}
+	b.change(note, func(w uint64) uint64 { return (w>>generationAt+1)<<generationAt | w&keep | add })
 	e.renew()
 }
 

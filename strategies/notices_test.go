@@ -25,7 +25,7 @@ func TestBreakerHold(t *testing.T) {
 		}
 		time.Sleep(time.Minute - 1)
 		b.refused(strategies.StateHeld, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.succeed()
 		b.moves(strategies.StateHeld, strategies.StateClosed)
 		if c := b.changes[0]; c.OpenFor != time.Minute || c.Cause != errLimit {
@@ -53,6 +53,18 @@ func TestBreakerHold(t *testing.T) {
 		}
 		b.moves(strategies.StateHeld)
 	})
+	inBench(t, "tells callers to come back one after the other, none too early, all within a tenth", quick(), func(b *bench) {
+		b.Hold(time.Minute, errLimit)
+		told := map[time.Duration]bool{}
+		for range 20 {
+			_, err := b.Allow()
+			after := strategies.Classify(err).RetryAfter
+			if told[after] || after < time.Minute || after > 66*time.Second {
+				b.t.Errorf("told to come back after %v", after)
+			}
+			told[after] = true
+		}
+	})
 	inBench(t, "does nothing for no time", quick(), func(b *bench) {
 		b.Hold(0, errLimit)
 		b.Hold(-time.Hour, errLimit)
@@ -66,6 +78,7 @@ func TestBreakerHold(t *testing.T) {
 		}
 	})
 	inBench(t, "can be for ever", quick(), func(b *bench) {
+		b.succeed()
 		time.Sleep(sec)
 		b.Hold(forever, errLimit)
 		time.Sleep(100 * 365 * 24 * time.Hour)

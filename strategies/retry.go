@@ -26,7 +26,8 @@ type Retry struct {
 
 	// MaxRetryAfter is the longest hint of a provider that is worth waiting
 	// for; a longer one ends the retries at once, so that a stand-in is asked
-	// instead. 0: 60 s, enough for a per-minute limit.
+	// instead. 0: 60 s, enough for a per-minute limit; in a chain that is built
+	// with a stand-in 10 s, for that one can answer meanwhile.
 	MaxRetryAfter time.Duration
 
 	// MinAttempt is the shortest time in which an attempt can succeed. No
@@ -64,6 +65,8 @@ const (
 	StopSpent      Stop = "retries spent by earlier calls, until the agent succeeds"
 	StopBudget     Stop = "retry budget empty"
 	StopDeadline   Stop = "the next attempt would miss the deadline"
+	StopRejected   Stop = "nobody was called"
+	StopOpen       Stop = "the circuit breaker is open"
 	StopRetryAfter Stop = "the provider asks for a longer wait than allowed"
 )
 
@@ -75,6 +78,7 @@ type RetryState struct {
 	Spent    bool          // an earlier call used up the retries; see [Tally]
 	Bounded  bool          // the context has a deadline
 	TimeLeft time.Duration // until that deadline, if Bounded
+	ShutFor  time.Duration // how long the agent's breaker will let nothing through
 }
 
 // Next decides about the retry after a failed attempt: how long to wait, or why
@@ -84,6 +88,8 @@ type RetryState struct {
 func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	step := s.Retries + 1
 	switch {
+	case !s.Verdict.Retry && s.Verdict.Class == Rejected:
+		return 0, StopRejected
 	case !s.Verdict.Retry:
 		return 0, StopClass
 	case r.Allowance == PerAgent:
@@ -106,6 +112,9 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	delay := jitterUp(max(r.backoff().Delay(step), hint, 0), r.Jitter)
 	if s.Bounded && (delay >= s.TimeLeft || s.TimeLeft-delay < r.MinAttempt) {
 		return 0, StopDeadline
+	}
+	if s.ShutFor > delay {
+		return 0, StopOpen // to sleep only to be turned away
 	}
 	if r.Budget != nil && !r.Budget.Take(s.Verdict.Class) {
 		return 0, StopBudget

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -51,20 +52,21 @@ func (t *trials) prolong(which *trial) {
 }
 
 // begin takes a slot in generation gen if fewer than most are taken. Otherwise
-// it returns the oldest trial under way, and takes none. Stale: gen itself is
-// over.
-func (t *trials) begin(gen uint64, now int64, most int) (taken, oldest *trial, since int64, stale bool) {
+// it returns the oldest trial under way that can be overdue, and takes none.
+// Stale: gen itself is over. That is asked under the lock, lest the slot be one
+// that a trial gave back after another had ended the half-open time.
+func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, most int) (taken, oldest *trial, since int64, stale bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if gen < t.gen {
+	if word.Load()>>generationAt != gen {
 		return nil, nil, 0, true
 	}
-	if gen > t.gen {
+	if gen != t.gen {
 		// Slots of earlier half-open times do not count any more.
 		t.gen, t.taken = gen, nil
 	}
 	if len(t.taken) >= most {
-		if i := slices.IndexFunc(t.taken, func(o *trial) bool { return !o.settled }); i >= 0 {
+		if i := slices.IndexFunc(t.taken, func(o *trial) bool { return !o.settled && o.since <= now }); i >= 0 {
 			oldest, since = t.taken[i], t.taken[i].since
 		}
 		return nil, oldest, since, false
@@ -93,7 +95,7 @@ func (b *Breaker) allowTrial() (Permit, error) {
 			continue
 		}
 		now := b.now()
-		taken, oldest, since, stale := b.trials.begin(gen, now, b.trialCount())
+		taken, oldest, since, stale := b.trials.begin(&b.word, gen, now, b.trialCount())
 		switch {
 		case stale:
 			continue
@@ -101,7 +103,7 @@ func (b *Breaker) allowTrial() (Permit, error) {
 			return Permit{breaker: b, gen: gen, trial: taken}, nil
 		}
 		left := time.Duration(0)
-		if oldest != nil && since <= now {
+		if oldest != nil {
 			if left = b.trialTimeout() - time.Duration(now-since); left <= 0 {
 				b.settleTrial(oldest, errHung)
 				continue

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
@@ -84,23 +82,16 @@ func unfit[Req, Resp any](layer func() middleware.Middleware[Req, Resp], sample 
 	case layer() == nil:
 		return "the layer is nil"
 	}
-	type pair struct {
-		request Req
-		answer  Resp
-	}
-	var seen []pair
-	for n := range samples {
-		var p pair
-		p.request, p.answer = sample(n)
-		if reflect.ValueOf(&p.answer).Elem().IsZero() {
+	all := draw(sample)
+	for n, s := range all {
+		if reflect.ValueOf(&s.answer).Elem().IsZero() {
 			return fmt.Sprintf("sample %d has the zero answer, as a failed call has", n)
 		}
-		if slices.ContainsFunc(seen, func(o pair) bool {
-			return reflect.DeepEqual(o.request, p.request) || reflect.DeepEqual(o.answer, p.answer)
-		}) {
-			return fmt.Sprintf("sample %d is no different from an earlier one", n)
+		for _, earlier := range all[:n] {
+			if reflect.DeepEqual(earlier.request, s.request) || reflect.DeepEqual(earlier.answer, s.answer) {
+				return fmt.Sprintf("sample %d is no different from an earlier one", n)
+			}
 		}
-		seen = append(seen, p)
 	}
 	return ""
 }
@@ -117,21 +108,10 @@ type rule[Req, Resp any] struct {
 	check func(*trial[Req, Resp])
 }
 
-// trial is a rule being checked against a layer.
-type trial[Req, Resp any] struct {
-	t       *testing.T // for its bubbles; breaches are kept
-	layer   func() middleware.Middleware[Req, Resp]
-	sample  func(n int) (Req, Resp)
-	allowed []Liberty
-
-	mu       sync.Mutex
-	breaches []string
-}
-
 // judge returns what a layer does wrong by a rule. It never fails t, so that the
 // suite itself can be put to the test.
-func (r rule[Req, Resp]) judge(t *testing.T, layer func() middleware.Middleware[Req, Resp], sample func(n int) (Req, Resp), allowed []Liberty, patience time.Duration) []string {
-	tr := &trial[Req, Resp]{t: t, layer: layer, sample: sample, allowed: allowed}
+func (r rule[Req, Resp]) judge(t *testing.T, layer func() middleware.Middleware[Req, Resp], source func(n int) (Req, Resp), allowed []Liberty, patience time.Duration) []string {
+	tr := &trial[Req, Resp]{t: t, layer: layer, source: source, samples: draw(source), allowed: allowed}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -145,40 +125,4 @@ func (r rule[Req, Resp]) judge(t *testing.T, layer func() middleware.Middleware[
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return slices.Clone(tr.breaches)
-}
-
-func (tr *trial[Req, Resp]) breach(format string, args ...any) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	if s := fmt.Sprintf(format, args...); !slices.Contains(tr.breaches, s) {
-		tr.breaches = append(tr.breaches, s)
-	}
-}
-
-func (tr *trial[Req, Resp]) may(l Liberty) bool { return slices.Contains(tr.allowed, l) }
-
-// guarded makes a breach of a panic while a layer is made or put around an agent.
-func (tr *trial[Req, Resp]) guarded(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			tr.breach("the layer panics: %v", v)
-		}
-	}()
-	f()
-}
-
-// bubble runs f with time of its own. A call that waits for what never comes is
-// a breach; what is left waiting when f is through is one by its own rule only,
-// see leavesNothing.
-func (tr *trial[Req, Resp]) bubble(f func()) {
-	through := false
-	defer func() {
-		if v := recover(); v != nil && !through {
-			tr.breach("a call hangs for ever: %v", v)
-		}
-	}()
-	synctest.Test(tr.t, func(*testing.T) {
-		tr.guarded(f)
-		through = true
-	})
 }

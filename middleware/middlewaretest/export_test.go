@@ -7,12 +7,16 @@ import (
 	"github.com/understudy-go/understudy/middleware"
 )
 
-// Broken returns the rules that a layer breaks, each with what it does wrong.
+// Broken returns the rules that a layer breaks, each with what it does wrong: of
+// all rules, or of the only one that is named.
 // The suite itself is under test here, so t does not fail.
-func Broken(t *testing.T, layer func() middleware.Middleware[string, string], patience time.Duration, allowed ...Liberty) map[string][]string {
+func Broken(t *testing.T, layer func() middleware.Middleware[string, string], only string, patience time.Duration, allowed ...Liberty) map[string][]string {
 	t.Helper()
 	broken := map[string][]string{}
 	for _, r := range rules[string, string]() {
+		if only != "" && r.name != only {
+			continue
+		}
 		if breaches := r.judge(t, layer, texts, allowed, patience); len(breaches) > 0 {
 			broken[r.name] = breaches
 		}

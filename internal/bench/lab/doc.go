@@ -1,0 +1,51 @@
+// Package lab simulates bad days: seeded callers, agents with latencies and
+// limits, and a plan of faults, in virtual time. The same day is lived through
+// by several systems of recovery, and what became of the requests is measured.
+//
+// # A scenario
+//
+// A scenario is a JSON file. Durations are Go's ("90s", "1h13m"), shares are
+// numbers from 0 to 1, and a field that is not listed here is refused.
+//
+//	{
+//	  "name": "outage",              // appears in results; unique in its folder
+//	  "about": "one sentence",
+//	  "seed": 1,                     // arrivals and every draw follow from it
+//	  "length": "1h",                // how long requests arrive
+//	  "rate": 2,                     // requests a second, a Poisson process
+//	  "surges": [{"from": "10m", "for": "1m", "times": 3}],
+//	  "patience": "2m",              // callers leave after that. Default 2m
+//	  "timeout": "30s",              // of an attempt, for every system. Default 30s
+//	  "poison": 0.02,                // requests that every agent refuses with 400
+//	  "primary": {
+//	    "median": "2s", "sigma": 0.4,  // latency, lognormal. Default 2s and 0.4
+//	    "servers": 8,                // calls at a time. Default: no limit
+//	    "queue": 100,                // calls that may wait; others get 503
+//	    "slowdown": 0.5              // all busy: so much slower than alone
+//	  },
+//	  "stand_in": {},                // the same fields; without it there is none
+//	  "faults": [{
+//	    "on": "primary",             // or "stand_in"
+//	    "from": "20m", "for": "73m", // without "for": to the end
+//	    "every": "10m",              // repeats; "times" says how often
+//	    "times": 3,
+//	    "errors": 0.3,               // share of calls that fail, with
+//	    "status": 503, "code": "",   // this HTTP status (default 503) and code
+//	    "hangs": 0.1,                // share of calls that never answer
+//	    "bad": 0.1,                  // share of answers that are no good, with 200
+//	    "slow": 3,                   // latencies times this
+//	    "limit": {"calls": 30, "per": "1m"} // others get 429 and Retry-After
+//	  }]
+//	}
+//
+// # The agents
+//
+// A call takes 5 to 25 ms to reach its agent, and meets the faults of that
+// moment. A refusal takes 50 to 250 ms and no server. An answer takes a server,
+// first come first served, and does so to its end even if its caller has left:
+// a provider goes on generating. A hang takes no server and ends with its call.
+//
+// What happens to call number k of request number n at an agent is drawn from
+// seed, n, k and the agent alone, so it is the same in every system, and does
+// not depend on the order in which calls arrive.
+package lab

@@ -1,0 +1,90 @@
+package lab
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+var ours = System{
+	Name: "understudy",
+	Config: "Wrap(primary).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{NoJitter: true}).Timeout(…).Validate(…).Fallback(…): the defaults;\n" +
+		"jitter of the open time off, so that results can be repeated",
+	Build: func(env Env) Ask {
+		b := middleware.Wrap(runner(env.Primary)).
+			Named(Primary).
+			Retry(strategies.Retry{}).
+			CircuitBreaker(watched(&strategies.Breaker{NoJitter: true}, env)).
+			Timeout(env.Timeout).
+			Validate(good)
+		if env.StandIn != nil {
+			b.Fallback(StandIn, runner(env.StandIn))
+		}
+		return build(b)
+	},
+}
+
+var oursTuned = System{
+	Name: "understudy, tuned",
+	Config: "the same; breaker Failures 10 in a Window of 2m at Ratio 0.5, MaxOpenFor 5m; MaxRetryAfter 10s; a stand-in with a breaker of its own;\n" +
+		"Deadline 60s; Degrade to a fixed answer, which counts as degraded",
+	Build: func(env Env) Ask {
+		b := middleware.Wrap(runner(env.Primary)).
+			Named(Primary).
+			Retry(strategies.Retry{MaxRetryAfter: 10 * time.Second}).
+			CircuitBreaker(watched(&strategies.Breaker{Window: 2 * time.Minute, MaxOpenFor: 5 * time.Minute, NoJitter: true}, env)).
+			Timeout(env.Timeout).
+			Deadline(time.Minute).
+			Validate(good).
+			Degrade(strategies.Reduced, runner(canned))
+		if env.StandIn != nil {
+			standIn, err := middleware.Wrap(runner(env.StandIn)).
+				Named(StandIn).
+				CircuitBreaker(&strategies.Breaker{MaxOpenFor: 5 * time.Minute, NoJitter: true}).
+				Timeout(env.Timeout).
+				Validate(good).
+				Build()
+			if err != nil {
+				panic(err) // the settings are constants
+			}
+			b.Fallback(StandIn, standIn)
+		}
+		return build(b)
+	},
+}
+
+const cannedName = "canned"
+
+func canned(context.Context, Request) (Answer, error) {
+	return Answer{By: cannedName, Good: true}, nil
+}
+
+func good(_ Request, answer Answer) error {
+	if !answer.Good {
+		return errBad
+	}
+	return nil
+}
+
+func runner(ask Ask) middleware.Runner[Request, Answer] {
+	return middleware.RunnerFunc[Request, Answer](ask)
+}
+
+func watched(b *strategies.Breaker, env Env) *strategies.Breaker {
+	b.Watch(func(c strategies.BreakerChange) {
+		if c.To == strategies.StateOpen {
+			env.Opened()
+		}
+	})
+	return b
+}
+
+func build(b *middleware.Builder[Request, Answer]) Ask {
+	guarded, err := b.Build()
+	if err != nil {
+		panic(err) // the settings are constants
+	}
+	return guarded.Run
+}

@@ -1,0 +1,3 @@
+package lab
+import "io"
+func WriteSVG(w io.Writer, rows []Row) error { return nil }

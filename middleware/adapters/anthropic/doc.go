@@ -1,0 +1,68 @@
+// Package anthropic makes the official Anthropic client an agent that can be
+// wrapped: every way in which a message of it can be no answer becomes an error
+// with a class, and the client's own retries are switched off.
+//
+//	import (
+//		sdk "github.com/anthropics/anthropic-sdk-go"
+//		"github.com/understudy-go/understudy/middleware"
+//		"github.com/understudy-go/understudy/middleware/adapters/anthropic"
+//		"github.com/understudy-go/understudy/strategies"
+//	)
+//
+//	messages := anthropic.Messages(sdk.NewClient())
+//	narrator, err := middleware.Wrap(messages).
+//		Retry(strategies.Retry{}).
+//		Timeout(30*time.Second).
+//		FallbackVia("sonnet", messages, anthropic.Model("claude-sonnet-4-5")).
+//		Degrade(strategies.Reduced, anthropic.Reply("The innkeeper shrugs.")).
+//		Build()
+//	message, err := narrator.Run(ctx, sdk.MessageNewParams{...})
+//
+// The agent stands at the bottom of the chain; what it adds to the client is
+// between the two lines:
+//
+//	retry ── breaker ── timeout ── │ MessagesAgent                      │ ── sdk.Client ── wire
+//	                               │   ── params ──────────────────────►│     (retries: 0)
+//	                               │ ◄── an answer, or an error with    │
+//	                               │     a class, the answer within it  │
+//
+// # Streams
+//
+// The same agent streams. Says and Ends tell the builder which event is the
+// first that counts (message_start says nothing) and which is the terminal
+// marker (message_stop):
+//
+//	stream, err := middleware.WrapStream(anthropic.Messages(client)).
+//		Commit(anthropic.Says).
+//		Complete(anthropic.Ends).
+//		Retry(strategies.Retry{}).
+//		Build()
+//
+// Without Commit the first event commits, whatever it is, and next to nothing is
+// recoverable.
+//
+// # What comes with status 200 and is no answer
+//
+// By its stop reason: refusal is [strategies.Blocked], max_tokens is
+// [strategies.InvalidAnswer], model_context_window_exceeded is
+// [strategies.ContextOverflow]. A message without content, and a stream without
+// its end, are [strategies.InvalidAnswer]. The error is an [AnswerError] and
+// holds the message. Reasons that are fine with the caller are accepted:
+// Messages(client).Accept(anthropic.Length). An overload in the middle of a
+// stream, whose status was 200, is known by its type.
+//
+// # Traps
+//
+//   - The client retries twice by default, and sleeps as long as Retry-After says,
+//     without a bound. The agent sends WithMaxRetries(0) with every call, after all
+//     other options: leave the client's setting as it is.
+//   - The client refuses to ask for a whole message with a MaxTokens that may take
+//     more than 10 minutes, without sending anything: that is a
+//     [strategies.BadRequest] here. Use the stream.
+//   - The client swallows pings, so that they do not move the builder's Idle clock.
+//   - A stream that fails after its first words is not retried, whoever is asked:
+//     see Continue and Buffer of the builder.
+//   - tool_use and pause_turn are answers: the one wants a tool's result, the other
+//     to be sent back as it is.
+//   - Both packages are called anthropic: import one of them by another name.
+package anthropic

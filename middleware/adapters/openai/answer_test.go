@@ -1,0 +1,220 @@
+package openai_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/openai/openai-go/v3"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/adapters/openai"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// completion is an answer with these choices.
+func completion(choices ...string) http.HandlerFunc {
+	return says(200, `{"id":"1","object":"chat.completion","model":"gpt","choices":[`+strings.Join(choices, ",")+`]}`)
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	t.Parallel()
+	const (
+		good    = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Hello"}}`
+		refusal = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I cannot."}}`
+		cut     = `{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"Hel"}}`
+		thought = `{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"","reasoning_content":"Hm"}}`
+		silent  = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":""}}`
+	)
+	for _, tt := range []struct {
+		it     string
+		answer http.HandlerFunc
+		accept []openai.Reason
+		want   openai.Reason // "": it is an answer
+		class  strategies.Class
+		text   string
+	}{
+		{it: "takes a refusal for blocked", answer: completion(refusal), want: openai.Refusal, class: strategies.Blocked, text: "I cannot."},
+		{it: "takes a filtered answer for blocked, also if some is left of it", answer: completion(`{"index":0,"finish_reason":"content_filter","message":{"content":"Hel"}}`), want: openai.ContentFilter, class: strategies.Blocked},
+		{it: "takes a truncated answer for invalid", answer: completion(cut), want: openai.Length, class: strategies.InvalidAnswer},
+		{it: "accepts a truncated answer if told to", answer: completion(cut), accept: []openai.Reason{openai.Length}},
+		{it: "does not accept one that was cut before its first word", answer: completion(thought), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "takes an empty answer for invalid", answer: completion(silent), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "accepts an empty answer if told to", answer: completion(silent), accept: []openai.Reason{openai.Empty}},
+		{it: "takes no choices for invalid", answer: completion(), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "takes a null for invalid", answer: says(200, `null`), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "takes an object without choices for invalid", answer: says(200, `{}`), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "takes an answer without a finish reason, as some servers send it", answer: completion(`{"index":0,"message":{"content":"Hello"}}`)},
+		{it: "takes a tool call", answer: completion(`{"index":0,"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}}`)},
+		{it: "takes a function call of old", answer: completion(`{"index":0,"finish_reason":"function_call","message":{"content":null,"function_call":{"name":"f","arguments":"{}"}}}`)},
+		{it: "takes sound", answer: completion(`{"index":0,"finish_reason":"stop","message":{"content":null,"audio":{"id":"a","data":"","transcript":"","expires_at":1}}}`)},
+		{it: "takes an answer of which one choice is good", answer: completion(refusal, good)},
+		{it: "judges by the first choice when none is good", answer: completion(cut, refusal), want: openai.Length, class: strategies.InvalidAnswer},
+		{it: "accepts one of two", answer: completion(refusal, cut), accept: []openai.Reason{openai.Length}},
+		{it: "reads an error in the body of a 200 by its status", answer: says(200, `{"error":{"code":429,"message":"Provider returned error"}}`), want: openai.Failed, class: strategies.RateLimited, text: "Provider returned error"},
+		{it: "reads an error in the body of a 200 by its code", answer: says(200, `{"error":{"code":"insufficient_quota","message":"no credit"}}`), want: openai.Failed, class: strategies.QuotaExhausted, text: "no credit"},
+		{it: "takes a choice that failed for transient", answer: completion(`{"index":0,"finish_reason":"error","message":{"content":"Hel"}}`), want: openai.Failed, class: strategies.Transient},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			server := serve(t, tt.answer)
+			got, err := openai.Chat(connect(server.URL)).Accept(tt.accept...).Run(t.Context(), ask("gpt"))
+			if tt.want == "" {
+				if err != nil || got == nil {
+					t.Errorf("got %v, %v", got, err)
+				}
+				return
+			}
+			e, ok := errors.AsType[*openai.AnswerError](err)
+			if !ok {
+				t.Fatalf("got %v, %v", got, err)
+			}
+			if got != nil || e.Reason != tt.want || e.Text != tt.text {
+				t.Errorf("got %v, reason %q, text %q", got, e.Reason, e.Text)
+			}
+			class(t, err, tt.class)
+			if tt.text != "" && !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("the error does not say %q: %v", tt.text, err)
+			}
+		})
+	}
+	t.Run("it keeps the answer within reach, through all layers", func(t *testing.T) {
+		server := serve(t, completion(cut))
+		_, err := built(t, middleware.Wrap(openai.Chat(connect(server.URL))).Retry(soon)).Run(t.Context(), ask("gpt"))
+		if e, ok := errors.AsType[*openai.AnswerError](err); !ok || text(e.Completion) != "Hel" {
+			t.Errorf("got %v", err)
+		}
+		if got := server.requests.Load(); got != 3 {
+			t.Errorf("%d requests; an invalid answer is asked for again twice", got)
+		}
+	})
+}
+
+func TestResponsesTheClientCannotRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		it     string
+		answer http.HandlerFunc
+		class  strategies.Class
+		wait   time.Duration
+	}{
+		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.RateLimited, 3 * time.Second},
+		{"reads a bare error object", says(400, `{"object":"error","message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}`), strategies.ContextOverflow, 0},
+		{"reads a code in a bare error object", says(429, `{"message":"no credit","code":"insufficient_quota"}`), strategies.QuotaExhausted, 0},
+		{"reads an empty body", says(503, "", "Retry-After", "2"), strategies.Transient, 2 * time.Second},
+		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.Transient, 0},
+		{"leaves an error that the client has read", says(429, `{"error":{"code":"rate_limit_exceeded","message":"slow"}}`, "Retry-After-Ms", "250"), strategies.RateLimited, 250 * time.Millisecond},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			server := serve(t, tt.answer)
+			chat := openai.Chat(connect(server.URL))
+			_, whole := chat.Run(t.Context(), ask("gpt"))
+			_, streamed := middleware.Collect(chat.Stream(t.Context(), ask("gpt")))
+			for _, err := range []error{whole, streamed} {
+				class(t, err, tt.class)
+				if got := strategies.Classify(err).RetryAfter; got != tt.wait {
+					t.Errorf("wait %v, want %v", got, tt.wait)
+				}
+			}
+		})
+	}
+	t.Run("it keeps the client's own error within reach", func(t *testing.T) {
+		server := serve(t, says(503, "busy"))
+		_, err := openai.Chat(connect(server.URL)).Run(t.Context(), ask("gpt"))
+		own, ok := errors.AsType[*sdk.Error](err)
+		seen, is := errors.AsType[*openai.HTTPError](err)
+		if !ok || own.StatusCode != 503 || !is || seen.Message != "busy" || seen.StatusCode != 503 {
+			t.Errorf("got %T: %v", err, err)
+		}
+		if strings.Contains(err.Error(), "busy") {
+			t.Errorf("the text of the error has the body in it, which the client keeps out of logs: %v", err)
+		}
+	})
+}
+
+func TestStreamsThatAreNone(t *testing.T) {
+	t.Parallel()
+	const (
+		role  = `{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`
+		hello = `{"choices":[{"index":0,"delta":{"content":"Hello"}}]}`
+		stop  = `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+		usage = `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`
+		done  = `[DONE]`
+	)
+	for _, tt := range []struct {
+		it     string
+		events []string
+		accept []openai.Reason
+		want   openai.Reason
+		class  strategies.Class
+		text   string
+		chunks int
+	}{
+		{it: "delivers every chunk, the usage too", events: []string{role, hello, stop, usage, done}, chunks: 4},
+		{it: "needs no [DONE]", events: []string{role, hello, stop}, chunks: 3},
+		{it: "misses a marker", events: []string{role, hello, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 2},
+		{it: "does without a marker if told to", events: []string{role, hello, done}, accept: []openai.Reason{openai.Unfinished}, chunks: 2},
+		{it: "misses a marker in nothing", events: []string{done}, want: openai.Unfinished, class: strategies.InvalidAnswer},
+		{it: "does not take usage alone for an answer", events: []string{usage, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 1},
+		{it: "puts a refusal together", events: []string{role, `{"choices":[{"index":0,"delta":{"refusal":"I "}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"cannot."}}]}`, stop, done}, want: openai.Refusal, class: strategies.Blocked, text: "I cannot.", chunks: 4},
+		{it: "reports a filter after what it let through", events: []string{role, hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`, done}, want: openai.ContentFilter, class: strategies.Blocked, chunks: 3},
+		{it: "reports a limit after usage", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, want: openai.Length, class: strategies.InvalidAnswer, chunks: 3},
+		{it: "accepts a limit if told to", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, accept: []openai.Reason{openai.Length}, chunks: 3},
+		{it: "takes an end without a word for empty", events: []string{role, stop, done}, want: openai.Empty, class: strategies.InvalidAnswer, chunks: 2},
+		{it: "waits for the end of every choice", events: []string{hello, `{"choices":[{"index":1,"delta":{"content":"Hi"}}]}`, stop, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 3},
+		{it: "takes a choice that comes before the first", events: []string{`{"choices":[{"index":1,"delta":{"content":"Hi"},"finish_reason":"stop"}]}`, hello, stop, done}, chunks: 3},
+		{it: "survives an index that is none", events: []string{`{"choices":[{"index":-1,"delta":{"content":"x"}},{"index":9000000000,"delta":{"content":"x"}}]}`, hello, stop, done}, chunks: 3},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			server := serve(t, streams(tt.events...))
+			chunks, err := middleware.Collect(openai.Chat(connect(server.URL)).Accept(tt.accept...).Stream(t.Context(), ask("gpt")))
+			if len(chunks) != tt.chunks {
+				t.Errorf("%d chunks, want %d", len(chunks), tt.chunks)
+			}
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if e, ok := errors.AsType[*openai.AnswerError](err); !ok || e.Reason != tt.want || e.Text != tt.text {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			class(t, err, tt.class)
+		})
+	}
+}
+
+func TestSays(t *testing.T) {
+	t.Parallel()
+	for delta, want := range map[string]bool{
+		`{}`:                                      false,
+		`{"role":"assistant"}`:                    false,
+		`{"role":"assistant","content":""}`:       false,
+		`{"role":"assistant","content":null}`:     false,
+		`{"content":" "}`:                         true,
+		`{"refusal":"I cannot."}`:                 false,
+		`{"tool_calls":[{"index":0,"id":"1"}]}`:   true,
+		`{"function_call":{"name":"f"}}`:          true,
+		`{"audio":{"id":"a"}}`:                    true,
+		`{"reasoning_content":"Hm"}`:              true,
+		`{"reasoning_content":null,"content":""}`: false,
+		`{"reasoning":"Hm"}`:                      true,
+		`{"reasoning":"","reasoning_content":""}`: false,
+	} {
+		var chunk sdk.ChatCompletionChunk
+		if err := chunk.UnmarshalJSON([]byte(`{"choices":[{"index":0,"delta":` + delta + `}]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := openai.Says(chunk); got != want {
+			t.Errorf("it says of %s that it says something: %v", delta, got)
+		}
+		if openai.Ends(chunk) {
+			t.Errorf("it takes %s for an end", delta)
+		}
+	}
+	if none := (sdk.ChatCompletionChunk{}); openai.Says(none) || openai.Ends(none) {
+		t.Error("it finds something in an empty chunk")
+	}
+}
