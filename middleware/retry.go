@@ -58,77 +58,97 @@ func (l *retry[Req, Resp]) succeeded() {
 	l.policy.Budget.Success()
 }
 
-// again is all that happens after a first attempt that failed with err.
-func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (resp Resp, _ error) {
-	var none Resp
-	verdict := l.scope.judge(ctx, err)
-	if verdict.Class == strategies.Interrupt {
-		return none, err
+// again is all that happens after a first attempt that failed with err. The
+// engine is entered only if there is to be a second one.
+func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
+	r := retrying[Req, Resp]{retry: l, failure: &strategies.RecoveryError{Agent: l.scope.name}}
+	if delay, ok := r.decide(ctx, err); ok {
+		return r.loop(ctx, req, delay)
 	}
-	failure := &strategies.RecoveryError{Agent: l.scope.name}
-	state := strategies.RetryState{Verdict: verdict}
-	if countable(verdict.Class) {
-		state.Failures, state.Spent = l.scope.count.Failed()
-	}
+	return none, r.conclude(ctx)
+}
 
-	// decide books a failed attempt and says whether, and when, to try again.
-	decide := func(failed error) (time.Duration, bool) {
-		if err = failed; state.Retries > 0 {
-			verdict = l.scope.judge(ctx, err)
-		}
-		if verdict.Class == strategies.Interrupt {
-			return 0, false // it is no failure
-		}
-		failure.Attempts = append(failure.Attempts, l.scope.failed(ctx, err, verdict, state.Retries+1))
-		if verdict.Class == strategies.Canceled || ctx.Err() != nil {
-			return 0, false
-		}
-		delay := time.Duration(0)
-		delay, failure.Stop = l.ask(ctx, &state, verdict)
-		if failure.Stop != "" {
-			l.scope.emit(ctx, Event{Kind: RetriesEnded, Attempt: state.Retries + 1, Class: verdict.Class, Stop: failure.Stop, Err: err})
-			return 0, false
-		}
-		state.Retries++
-		l.scope.emit(ctx, Event{Kind: RetryScheduled, Attempt: state.Retries + 1, Class: verdict.Class, Delay: delay, Err: err})
-		return delay, true
-	}
-	attempt := func() error {
-		var failed error
-		resp, failed = l.next.Run(withAttempt(ctx, state.Retries+1), req)
+// retrying is one call that is being retried.
+type retrying[Req, Resp any] struct {
+	*retry[Req, Resp]
+	failure *strategies.RecoveryError
+	state   strategies.RetryState
+	verdict strategies.Verdict // of the last failure
+	err     error              // the last failure
+}
+
+// loop is the second attempt and all that follow, the first of them after delay.
+func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Duration) (resp Resp, _ error) {
+	again := &r // from here on it lives on the heap
+	attempt := func() (failed error) {
+		resp, failed = again.next.Run(withAttempt(ctx, again.state.Retries+1), req)
 		return failed
 	}
-	if retryLoop(ctx, l.policy.PerCallMax(), err, decide, attempt) {
-		l.succeeded()
-		l.scope.recovered(ctx, l.scope.name, strategies.Retrying, strategies.Full, len(failure.Attempts)+1)
-		return resp, nil
+	decide := func(failed error) (time.Duration, bool) { return again.decide(ctx, failed) }
+	if !retryLoop(ctx, again.policy.PerCallMax(), again.err, delay, decide, attempt) {
+		var none Resp
+		return none, again.conclude(ctx)
 	}
-	if verdict.Class == strategies.Interrupt {
-		return none, err
+	again.succeeded()
+	again.scope.recovered(ctx, again.scope.name, strategies.Retrying, strategies.Full, len(again.failure.Attempts)+1)
+	return resp, nil
+}
+
+// decide books a failed attempt and says whether, and when, to try again.
+func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Duration, bool) {
+	r.err, r.verdict = err, r.scope.judge(ctx, err)
+	class := r.verdict.Class
+	if class == strategies.Interrupt {
+		return 0, false // it is no failure
 	}
-	if failure.Stop == strategies.StopExhausted && state.Retries >= l.policy.Max() {
-		l.scope.count.Spend()
+	if len(r.failure.Attempts) == 0 && countable(class) {
+		r.state.Failures, r.state.Spent = r.scope.count.Failed()
 	}
-	if ctx.Err() != nil {
-		verdict = l.scope.judge(ctx, err)
+	r.failure.Attempts = append(r.failure.Attempts, r.scope.failed(ctx, err, r.verdict, r.state.Retries+1))
+	if class == strategies.Canceled || ctx.Err() != nil {
+		return 0, false
 	}
-	l.scope.conclude(ctx, failure, deciding(l.scope, failure, verdict))
-	return none, failure
+	delay, stop := r.ask(ctx)
+	if r.failure.Stop = stop; stop != "" {
+		r.scope.emit(ctx, Event{Kind: RetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
+		return 0, false
+	}
+	r.state.Retries++
+	r.scope.emit(ctx, Event{Kind: RetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
+	return delay, true
 }
 
 // ask asks the policy about one more attempt.
-func (l *retry[Req, Resp]) ask(ctx context.Context, state *strategies.RetryState, v strategies.Verdict) (time.Duration, strategies.Stop) {
-	state.Verdict = v
-	if deadline, ok := ctx.Deadline(); ok {
-		state.Bounded, state.TimeLeft = true, time.Until(deadline)
-	}
-	if l.breaker != nil {
-		state.ShutFor = shutFor(l.breaker)
-	}
-	if l.scope.recovering(ctx) {
+func (r *retrying[Req, Resp]) ask(ctx context.Context) (time.Duration, strategies.Stop) {
+	if r.scope.recovering(ctx) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
-	return l.policy.Next(*state)
+	if unrecoverable(r.err) {
+		return 0, strategies.StopClass
+	}
+	r.state.Verdict = r.verdict
+	if deadline, ok := ctx.Deadline(); ok {
+		r.state.Bounded, r.state.TimeLeft = true, time.Until(deadline)
+	}
+	if r.breaker != nil {
+		r.state.ShutFor = shutFor(r.breaker)
+	}
+	return r.policy.Next(r.state)
+}
+
+// conclude is the error the call ends with.
+func (r *retrying[Req, Resp]) conclude(ctx context.Context) error {
+	if r.verdict.Class == strategies.Interrupt {
+		return r.err
+	}
+	if r.failure.Stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
+		r.scope.count.Spend()
+	}
+	if ctx.Err() != nil {
+		r.verdict = r.scope.judge(ctx, r.err)
+	}
+	r.scope.conclude(ctx, r.failure, deciding(r.scope, r.failure, r.verdict))
+	return r.failure
 }
 
 // shutFor says how long a breaker will let nothing through. A hold is no matter

@@ -16,22 +16,18 @@ import (
 //   - RetryIf runs before DelayType. So the one question, whether and when, is
 //     asked in RetryIf, and its answer kept for DelayType; no jitter, cap or
 //     combination of the engine's is used.
-//   - A RetryIf of one's own switches off Unrecoverable. So it is asked here.
+//   - A RetryIf of one's own switches off Unrecoverable. So decide asks for it.
 //   - It drops what it was told when a context ends. So decide keeps the errors.
 
-// retryLoop replays the first failure and then calls attempt after each delay
-// that decide grants, at most most times; true means that an attempt succeeded.
-// decide is asked exactly once for each failure.
-func retryLoop(ctx context.Context, most int, first error, decide func(error) (time.Duration, bool), attempt func() error) bool {
-	var (
-		delay    time.Duration
-		replayed bool
-		left     bool // the context ended before an attempt that was due
-	)
+// retryLoop calls attempt after delay, and again after each delay that decide
+// grants, at most most times; true means that an attempt succeeded. decide is
+// asked exactly once for each failure, but not for first, which is replayed to
+// let the engine in: its answer is delay.
+func retryLoop(ctx context.Context, most int, first error, delay time.Duration, decide func(error) (time.Duration, bool), attempt func() error) bool {
+	replayed, left := false, false // left: the context ended before an attempt that was due
 	err := retrygo.Do(
 		func() error {
 			if !replayed {
-				replayed = true
 				return first
 			}
 			if left = ctx.Err() != nil; left {
@@ -42,17 +38,20 @@ func retryLoop(ctx context.Context, most int, first error, decide func(error) (t
 		retrygo.Context(ctx),
 		retrygo.Attempts(uint(most)+1),
 		retrygo.RetryIf(func(err error) (again bool) {
-			if left {
-				return false
+			switch {
+			case !replayed:
+				replayed, again = true, true
+			case !left:
+				delay, again = decide(err)
 			}
-			delay, again = decide(err)
-			return again && retrygo.IsRecoverable(err)
+			return again
 		}),
 		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return max(delay, 0) }),
 		retrygo.LastErrorOnly(true),
 	)
-	if !replayed { // the context had ended before the engine began
-		decide(first)
-	}
 	return err == nil
 }
+
+// unrecoverable says whether an agent that knows the engine has marked its error
+// for it.
+func unrecoverable(err error) bool { return !retrygo.IsRecoverable(err) }

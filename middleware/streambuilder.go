@@ -174,7 +174,7 @@ func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) 
 	b.set.after = b.policy()
 	b.inner.late, b.inner.clock, b.inner.follow = b.late, nil, nil
 	if first, idle := b.set.timeout, b.set.idle; first > 0 || idle > 0 {
-		b.inner.clock = func(next run) run { return &streamClock[Req, Chunk]{first: first, idle: idle, next: next} }
+		b.inner.clock = func(next run) run { return newStreamClock(first, idle, next) }
 	}
 	rules := *b.rules
 	if rules.keep == 0 {

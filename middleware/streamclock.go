@@ -12,20 +12,30 @@ import (
 // the time until the commit, which is disarmed then; and idle, the time the
 // agent may take between two chunks. The third, the total, is the deadline.
 type streamClock[Req, Chunk any] struct {
-	first, idle time.Duration // 0: none
+	first, idle *strategies.TimeoutError // of all calls; nil: no such clock
 	next        Runner[StreamCall[Req, Chunk], StreamEnd]
+}
+
+func newStreamClock[Req, Chunk any](first, idle time.Duration, next Runner[StreamCall[Req, Chunk], StreamEnd]) *streamClock[Req, Chunk] {
+	l := &streamClock[Req, Chunk]{next: next}
+	if first > 0 {
+		l.first = &strategies.TimeoutError{Scope: "first chunk", After: first}
+	}
+	if idle > 0 {
+		l.idle = &strategies.TimeoutError{Scope: "idle", After: idle}
+	}
+	return l
 }
 
 func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
 	attempt, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := call.sink
-	if l.first > 0 {
-		cause := &strategies.TimeoutError{Scope: "first chunk", After: l.first}
-		s.late = cause
-		s.first = time.AfterFunc(l.first, func() { cancel(cause) })
+	if l.first != nil {
+		s.late = l.first
+		s.first = time.AfterFunc(l.first.After, func() { cancel(l.first) })
 	}
-	if l.idle > 0 {
+	if l.idle != nil {
 		w := watch(&s.turn, l.idle, cancel)
 		s.watched = true
 		defer w.stop()
@@ -59,10 +69,10 @@ type idleWatch struct {
 
 const looks = 4
 
-func watch(turn *atomic.Uint32, idle time.Duration, cancel context.CancelCauseFunc) *idleWatch {
+func watch(turn *atomic.Uint32, cause *strategies.TimeoutError, cancel context.CancelCauseFunc) *idleWatch {
 	w := &idleWatch{
-		turn: turn, period: (idle + looks - 1) / looks, cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
-		cause: &strategies.TimeoutError{Scope: "idle", After: idle},
+		turn: turn, period: (cause.After + looks - 1) / looks, cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
+		cause: cause,
 	}
 	w.timer = time.AfterFunc(w.period, w.tick)
 	close(w.ready)

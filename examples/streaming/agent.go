@@ -130,11 +130,11 @@ type timing struct {
 func timingOf(pace float64) timing {
 	scale := func(d time.Duration) time.Duration { return time.Duration(float64(d) * pace) }
 	return timing{
-		word: scale(22 * time.Millisecond), beat: scale(250 * time.Millisecond), retry: scale(200 * time.Millisecond),
+		word: scale(20 * time.Millisecond), beat: scale(200 * time.Millisecond), retry: scale(200 * time.Millisecond),
 		// However fast the show and busy the machine, a healthy stream must not look like one
 		// that stalls.
 		first: max(scale(2*time.Second), 2*time.Second),
-		idle:  max(scale(1600*time.Millisecond), 1600*time.Millisecond),
+		idle:  max(scale(2*time.Second), 2*time.Second),
 		whole: max(scale(10*time.Second), 10*time.Second),
 	}
 }

@@ -183,6 +183,16 @@ func brokenLayers() map[string]broken {
 			allowed: liberties{retries},
 			rule:    "respects a cancelled context", says: "asked after the context has ended",
 		},
+		"it asks again for a caller who has left before": {
+			layer: each(func(ctx context.Context, req string, next text) (string, error) {
+				if ctx.Err() != nil {
+					_, _ = next.Run(ctx, req)
+				}
+				return next.Run(ctx, req)
+			}),
+			allowed: liberties{retries},
+			rule:    "respects a cancelled context", says: "no reason to ask again (2 times)",
+		},
 		"it makes no error of a cancellation": {
 			layer: each(func(ctx context.Context, req string, next text) (string, error) {
 				resp, err := next.Run(ctx, req)

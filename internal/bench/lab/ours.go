@@ -28,13 +28,13 @@ var ours = System{
 
 var oursTuned = System{
 	Name: "understudy, tuned",
-	Config: "the same; breaker Failures 10 in a Window of 2m at Ratio 0.5, MaxOpenFor 5m; MaxRetryAfter 10s; a stand-in with a breaker of its own;\n" +
+	Config: "the same; breaker with a Window of 1m at Ratio 0.2 and 3 Trials, which leaves a brown-out sooner; a stand-in with a breaker of its own;\n" +
 		"Deadline 60s; Degrade to a fixed answer, which counts as degraded",
 	Build: func(env Env) Ask {
 		b := middleware.Wrap(runner(env.Primary)).
 			Named(Primary).
-			Retry(strategies.Retry{MaxRetryAfter: 10 * time.Second}).
-			CircuitBreaker(watched(&strategies.Breaker{Window: 2 * time.Minute, MaxOpenFor: 5 * time.Minute, NoJitter: true}, env)).
+			Retry(strategies.Retry{}).
+			CircuitBreaker(watched(&strategies.Breaker{Window: time.Minute, Ratio: 0.2, Trials: 3, NoJitter: true}, env)).
 			Timeout(env.Timeout).
 			Deadline(time.Minute).
 			Validate(good).
@@ -42,7 +42,7 @@ var oursTuned = System{
 		if env.StandIn != nil {
 			standIn, err := middleware.Wrap(runner(env.StandIn)).
 				Named(StandIn).
-				CircuitBreaker(&strategies.Breaker{MaxOpenFor: 5 * time.Minute, NoJitter: true}).
+				CircuitBreaker(&strategies.Breaker{NoJitter: true}).
 				Timeout(env.Timeout).
 				Validate(good).
 				Build()

@@ -1,0 +1,197 @@
+package anthropic_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/anthropics/anthropic-sdk-go"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/adapters/anthropic"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+func TestMessagesThatAreNoAnswer(t *testing.T) {
+	t.Parallel()
+	const (
+		thought = `{"type":"thinking","thinking":"Hm","signature":"s"}`
+		tool    = `{"type":"tool_use","id":"1","name":"f","input":{}}`
+		why     = `{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"bio","explanation":"No recipes."},"content":[]}`
+	)
+	type reasons = []anthropic.Reason
+	for _, tt := range []struct {
+		it     string
+		answer string
+		accept reasons
+		want   anthropic.Reason // "": it is an answer
+		class  strategies.Class
+		text   string
+	}{
+		{it: "takes text", answer: message("end_turn", "Hello")},
+		{it: "takes text after thinking", answer: blocks("end_turn", thought, `{"type":"text","text":"Hello"}`)},
+		{it: "takes text that one of the caller's sequences ended", answer: message("stop_sequence", "Hello")},
+		{it: "takes a tool call", answer: blocks("tool_use", tool)},
+		{it: "takes a refusal for blocked, whatever came before it", answer: message("refusal", "Hel"), want: anthropic.Refusal, class: strategies.Blocked},
+		{it: "says why it was refused", answer: why, want: anthropic.Refusal, class: strategies.Blocked, text: "No recipes."},
+		{it: "takes a truncated message for invalid", answer: message("max_tokens", "Hel"), want: anthropic.Length, class: strategies.InvalidAnswer},
+		{it: "takes a tool call whose arguments may be torn for invalid", answer: blocks("max_tokens", tool), want: anthropic.Length, class: strategies.InvalidAnswer},
+		{it: "accepts a truncated message if told to", answer: message("max_tokens", "Hel"), accept: reasons{anthropic.Length}},
+		{it: "does not accept one cut before its first word", answer: blocks("max_tokens", thought), accept: reasons{anthropic.Length}, want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes a full window for an overflow", answer: message("model_context_window_exceeded", "Hel"), want: anthropic.Window, class: strategies.ContextOverflow},
+		{it: "accepts a full window if told to", answer: message("model_context_window_exceeded", "Hel"), accept: reasons{anthropic.Length, anthropic.Window}},
+		{it: "takes nothing for invalid", answer: blocks("end_turn"), want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes an empty text for invalid", answer: message("end_turn", ""), want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes thinking alone for invalid", answer: blocks("end_turn", thought, `{"type":"redacted_thinking","data":"x"}`), want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "accepts nothing if told to", answer: blocks("end_turn"), accept: reasons{anthropic.Empty}},
+		{it: "takes a null for invalid", answer: "null", want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes an object without content for invalid", answer: "{}", want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes a stop reason it does not know", answer: message("end_of_season", "Hello")},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			p, messages := scripted(t, says(200, tt.answer))
+			got, err := messages.Accept(tt.accept...).Run(t.Context(), ask("narrator"))
+			if p.seen("narrator") != 1 {
+				t.Errorf("%d requests", p.seen("narrator"))
+			}
+			if tt.want == "" {
+				if err != nil || got.RawJSON() != tt.answer {
+					t.Errorf("got %v, %v", got, err)
+				}
+				return
+			}
+			e, ok := errors.AsType[*anthropic.AnswerError](err)
+			if !ok || got != nil || e.Reason != tt.want || e.Text != tt.text {
+				t.Fatalf("got %v, %v, want %s %q", got, err, tt.want, tt.text)
+			}
+			if tt.answer != "null" && e.Message.RawJSON() != tt.answer {
+				t.Error("the message is not within reach")
+			}
+			if !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("the error does not say %q: %v", tt.text, err)
+			}
+			class(t, err, tt.class)
+		})
+	}
+}
+
+func TestErrorsOfTheClient(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		it     string
+		answer http.HandlerFunc
+		class  strategies.Class
+		wait   time.Duration
+	}{
+		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.RateLimited, 3 * time.Second},
+		{"reads status and wait beside no body", says(529, "", "Retry-After", "2"), strategies.Overloaded, 2 * time.Second},
+		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.Transient, 0},
+		{"reads a request that is too large", says(413, problem("request_too_large", "no")), strategies.BadRequest, 0},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			_, messages := scripted(t, tt.answer, tt.answer)
+			_, whole := messages.Run(t.Context(), ask("narrator"))
+			_, streamed := middleware.Collect(messages.Stream(t.Context(), ask("narrator")))
+			for _, err := range []error{whole, streamed} {
+				class(t, err, tt.class)
+				if got := strategies.Classify(err).RetryAfter; got != tt.wait {
+					t.Errorf("wait %v, want %v", got, tt.wait)
+				}
+				if own, ok := errors.AsType[*sdk.Error](err); !ok {
+					t.Errorf("the client's own error is not within reach: %v", own)
+				}
+			}
+		})
+	}
+	t.Run("it does not retry what the client does not even send", func(t *testing.T) {
+		p, messages := scripted(t)
+		params := ask("narrator")
+		params.MaxTokens = 100_000
+		o := built(t, middleware.Wrap(messages).Retry(soon)).Outcome(t.Context(), params)
+		class(t, o.Err, strategies.BadRequest)
+		if o.Attempts != 1 || p.seen("narrator") != 0 {
+			t.Errorf("%d attempts, %d requests: %v", o.Attempts, p.seen("narrator"), o.Err)
+		}
+		if events, err := middleware.Collect(messages.Stream(t.Context(), params)); err != nil || joined(events) == "" {
+			t.Errorf("streamed, it is possible: got %v", err)
+		}
+	})
+}
+
+func TestStreamsThatAreNoAnswer(t *testing.T) {
+	t.Parallel()
+	type reasons = []anthropic.Reason
+	const (
+		thinking = `{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}`
+		thought  = `{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}}`
+		tool     = `{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"1","name":"f","input":{}}}`
+		refused  = `{"type":"message_delta","delta":{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"bio","explanation":"No recipes."}},"usage":{"output_tokens":1}}`
+	)
+	for _, tt := range []struct {
+		it     string
+		events []string
+		accept reasons
+		want   anthropic.Reason
+		class  strategies.Class
+		text   string
+		count  int
+	}{
+		{it: "delivers every event but pings", events: []string{begin, block, ping, text("Hello"), end("end_turn"), stop}, count: 5},
+		{it: "takes a tool call without arguments", events: []string{begin, tool, end("tool_use"), stop}, count: 4},
+		{it: "takes a paused turn", events: []string{begin, end("pause_turn"), stop}, count: 3},
+		{it: "misses a marker", events: []string{begin, text("Hello"), end("end_turn")}, want: anthropic.Unfinished, class: strategies.InvalidAnswer, count: 3},
+		{it: "does without a marker if told to", events: []string{begin, text("Hello"), end("end_turn")}, accept: reasons{anthropic.Unfinished}, count: 3},
+		{it: "misses a marker in nothing", want: anthropic.Unfinished, class: strategies.InvalidAnswer},
+		{it: "takes thinking alone for empty", events: []string{begin, thinking, thought, end("end_turn"), stop}, want: anthropic.Empty, class: strategies.InvalidAnswer, count: 5},
+		{it: "reports a refusal with its reason", events: []string{begin, text("Hel"), refused, stop}, want: anthropic.Refusal, class: strategies.Blocked, text: "No recipes.", count: 4},
+		{it: "reports a limit at the end", events: []string{begin, text("Hel"), end("max_tokens"), stop}, want: anthropic.Length, class: strategies.InvalidAnswer, count: 4},
+		{it: "accepts a limit if told to", events: []string{begin, text("Hel"), end("max_tokens"), stop}, accept: reasons{anthropic.Length}, count: 4},
+		{it: "reports a full window at the end", events: []string{begin, text("Hel"), end("model_context_window_exceeded"), stop}, want: anthropic.Window, class: strategies.ContextOverflow, count: 4},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			_, messages := scripted(t, streams(tt.events...))
+			events, err := middleware.Collect(messages.Accept(tt.accept...).Stream(t.Context(), ask("narrator")))
+			if len(events) != tt.count {
+				t.Errorf("%d events, want %d", len(events), tt.count)
+			}
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if e, ok := errors.AsType[*anthropic.AnswerError](err); !ok || e.Reason != tt.want || e.Text != tt.text {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			class(t, err, tt.class)
+		})
+	}
+}
+
+func TestSays(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]bool{
+		begin: false, block: false, ping: false, text(""): false, text("H"): true, end("end_turn"): false, stop: false,
+		`{"type":"content_block_start","content_block":{"type":"text","text":"H"}}`:                  true,
+		`{"type":"content_block_start","content_block":{"type":"thinking","thinking":""}}`:           false,
+		`{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}`:     false,
+		`{"type":"content_block_start","content_block":{"type":"tool_use","name":"f"}}`:              true,
+		`{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"Hm"}}`:           true,
+		`{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"s"}}`:          false,
+		`{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{\"a\""}}`: true,
+		`{"type":"content_block_stop","index":0}`:                                                    false,
+	} {
+		var e sdk.MessageStreamEventUnion
+		if err := e.UnmarshalJSON([]byte(event)); err != nil {
+			t.Fatal(err)
+		}
+		if got := anthropic.Says(e); got != want {
+			t.Errorf("it says of %s that it says something: %v", event, got)
+		}
+		if got := anthropic.Ends(e); got != (event == stop) {
+			t.Errorf("it says of %s that it is the end: %v", event, got)
+		}
+	}
+}
