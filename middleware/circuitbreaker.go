@@ -18,6 +18,9 @@ import (
 // (Retry-After, an exhausted quota) has the breaker held for that long, for
 // everyone who shares it.
 //
+// A chain that has an observer watches its breaker for as long as the breaker
+// lives: share a breaker between agents, not between ever new chains.
+//
 // It costs a healthy call two atomic loads and a deferred call; with a Window,
 // two locks of the engine.
 func CircuitBreaker[Req, Resp any](s Scope, b *strategies.Breaker) Middleware[Req, Resp] {

@@ -15,7 +15,8 @@ type (
 )
 
 // Attempt returns which attempt of its agent a call is: 1 is the first. An
-// agent may use it to send less, or an idempotency key that says so.
+// agent may use it to send less, or an idempotency key that says so. An agent that
+// is called by another one sees the nearest retry above it.
 func Attempt(ctx context.Context) int {
 	if n, ok := ctx.Value(attemptKey{}).(int); ok {
 		return n
@@ -91,6 +92,7 @@ type record struct {
 	level    strategies.Level
 	attempts int
 	late     bool
+	round    bool // of an intervention, whose layer tells of its end
 }
 
 func (r *record) Value(key any) any {
@@ -126,8 +128,12 @@ func (s *scope) note(ctx context.Context, change func(*record)) {
 // recovered tells the record and the observer how a call was answered after
 // all: attempts counts every call that was made or refused, the last included.
 func (s *scope) recovered(ctx context.Context, by string, how strategies.Strategy, level strategies.Level, attempts int) {
+	told := true
 	s.note(ctx, func(r *record) {
 		r.strategy, r.servedBy, r.level, r.attempts = how, by, max(level, r.level), attempts
+		told = !r.round
 	})
-	s.emit(ctx, Event{Kind: Recovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
+	if told {
+		s.emit(ctx, Event{Kind: Recovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
+	}
 }

@@ -12,7 +12,8 @@ import (
 
 // HardTimeout bounds one attempt as [Timeout] does, and returns on time even if
 // the agent is deaf to its context: the attempt is then left running behind. At
-// most abandoned attempts may be left behind at a time; while there are so many,
+// most abandoned attempts may be left behind at a time, beside those that are
+// under way when the last of them is; while there are so many,
 // calls are refused with a [strategies.FullError], for an agent that never comes
 // back would eat all memory. What an abandoned attempt answers is dropped.
 //

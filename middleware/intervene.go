@@ -116,11 +116,11 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 			failure.Cause = errors.Join(failure.Cause, context.Cause(free))
 			return none, failure
 		}
-		by := cmp.Or(decision.By, "a person")
+		by, level, calls := cmp.Or(decision.By, "a person"), strategies.Full, 1
 		switch decision.Action {
 		case strategies.RetryNow:
 			by = l.scope.name
-			resp, err = l.next.Run(free, req)
+			resp, level, calls, err = l.retry(free, req)
 		case strategies.UseAgent:
 			by = decision.Agent
 			resp, err = l.use(free, id, decision.Agent, req)
@@ -132,7 +132,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		}
 		if err == nil {
 			l.scope.count.Recovered()
-			l.scope.recovered(ctx, by, strategies.UserIntervention, strategies.Full, len(failure.Attempts)+1)
+			l.scope.recovered(ctx, by, strategies.UserIntervention, level, len(failure.Attempts)+calls)
 			return resp, nil
 		}
 		if l.scope.judge(free, err).Class == strategies.Interrupt {
@@ -144,6 +144,18 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		}
 	}
 	return none, failure
+}
+
+// retry asks the agent again, with all its layers. How they recover it is part of
+// how the person did.
+func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req) (Resp, strategies.Level, int, error) {
+	l.scope.tracing.Add(1)
+	defer l.scope.tracing.Add(-1)
+	r := &record{Context: ctx, scope: l.scope, attempts: 1, round: true}
+	resp, err := l.next.Run(r, req)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return resp, r.level, r.attempts, err
 }
 
 // add books a decision that failed in its turn.

@@ -30,7 +30,7 @@ type Terminal struct {
 	// which suits agents that answer with a string.
 	Parse func(text string) (any, error)
 
-	turn  sync.Mutex // one question at a time
+	turn  chan struct{} // one question at a time
 	once  sync.Once
 	lines chan string
 	stale bool  // a question expired: a line for it may still come
@@ -42,9 +42,13 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 	if t.In == nil || t.Out == nil {
 		return strategies.Decision{}, &strategies.ConfigError{Setting: "Terminal", Problem: "has no In or no Out", Fix: "set both, as in Terminal{In: os.Stdin, Out: os.Stdout}"}
 	}
-	t.turn.Lock()
-	defer t.turn.Unlock()
 	t.once.Do(t.read)
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done(): // while another question was open
+		return strategies.Decision{}, context.Cause(ctx)
+	}
 	for t.stale {
 		select {
 		case line, ok := <-t.lines:
@@ -70,7 +74,11 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 			fmt.Fprintf(t.Out, "  %v\n", err)
 		case <-ctx.Done():
 			t.stale = true
-			fmt.Fprintln(t.Out, "\n  too late, the question has expired")
+			why := "the caller has left"
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				why = "the question has expired"
+			}
+			fmt.Fprintf(t.Out, "\n  too late, %s\n", why)
 			return strategies.Decision{}, context.Cause(ctx)
 		}
 	}
@@ -78,7 +86,7 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 
 func (t *Terminal) read() {
 	// With room, so that all that was typed too late is known to be so.
-	t.lines = make(chan string, 64)
+	t.lines, t.turn = make(chan string, 64), make(chan struct{}, 1)
 	go func() {
 		defer close(t.lines)
 		in := bufio.NewScanner(t.In)

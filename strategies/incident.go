@@ -8,7 +8,8 @@ import (
 
 // Incident is what a person is told when everything else has failed.
 type Incident struct {
-	// ID is unique within the process; a late answer to it is refused.
+	// ID is the agent's name and a number: unique among agents of different
+	// names. A late answer to it is refused.
 	ID string
 	// Agent is the one that was called, and Request what it was asked.
 	Agent   string

@@ -115,6 +115,7 @@ func TestColoursAreAllThatAScreenAdds(t *testing.T) {
 }
 
 func TestAnInterruptEndsTheStoryWhereItStands(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{
 		"only waits.",    // before it begins
 		"the two floods", // while it flows

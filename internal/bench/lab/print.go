@@ -20,6 +20,15 @@ func Print(w io.Writer, rows []Row) {
 		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.System, f[3], f[4], f[10], f[11], f[6], f[7], f[8], f[9], f[12], f[13], f[14])
 	}
 	_ = out.Flush()
+	fmt.Fprintln(w)
+	for _, r := range rows {
+		for _, o := range Beaten(r, rows) {
+			if isOurs(r) {
+				fmt.Fprintf(w, "%s: %s is beaten by %s (%.3f %% with %.4f calls a request, against %.3f %% with %.4f)\n",
+					r.Scenario, r.System, o.System, o.Full, o.CallsPerRequest, r.Full, r.CallsPerRequest)
+			}
+		}
+	}
 }
 
 // Beaten returns the rows of the same scenario that answer at least as many

@@ -13,7 +13,7 @@ import (
 // A chart's measures. Marks stand on the left, their labels in a list on the
 // right, so that no two overlap however close the marks are.
 const (
-	chartWide, chartHigh  = 340.0, 220.0
+	chartWide, chartHigh  = 340.0, 196.0
 	plotLeft, plotTop     = 52.0, 44.0
 	plotWide, plotHigh    = 130.0, 118.0
 	labelLeft, labelPitch = 208.0, 17.0
