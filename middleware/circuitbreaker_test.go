@@ -54,7 +54,7 @@ func TestCircuitBreaker(t *testing.T) {
 			expect(t, "class that decides", re.Class, strategies.Transient)
 			expect(t, "calls", agent.called(), 2)
 			expect(t, "elapsed: it does not sleep only to be turned away", time.Since(start), time.Second)
-			if h := g.Health(); h.Breaker != strategies.StateOpen || h.RetryAfter < 29*time.Second || h.RetryAfter > 32*time.Second {
+			if h := g.Health(); h.Breaker != strategies.StateOpen || h.RetryAfter < 30*time.Second || h.RetryAfter > 33*time.Second {
 				t.Errorf("health = %+v, want open for what is left of 30 s and up to a tenth more", h)
 			}
 		})
@@ -155,6 +155,57 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 			})
 		})
 	}
+	t.Run("longer each time a quota that says nothing is still exhausted, up to five minutes, and anew once it was not", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			quota := ofClass(strategies.QuotaExhausted)
+			agent := plays(quota, quota, quota, quota, quota, "hi", quota)
+			g := built(t, middleware.Wrap(agent).CircuitBreaker(&strategies.Breaker{}))
+			for _, held := range []time.Duration{1, 2, 4, 5, 5} {
+				failing(t, g)
+				expect(t, "held for", g.Health().RetryAfter, held*time.Minute)
+				time.Sleep(held*time.Minute + time.Second)
+			}
+			asked(t, g, "hi")
+			time.Sleep(5 * time.Minute)
+			failing(t, g)
+			expect(t, "held for, after it was well", g.Health().RetryAfter, time.Minute)
+		})
+	})
+	t.Run("no longer for calls that were under way when a quota ran out", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			slowly := stepFunc(func(context.Context, string) (string, error) {
+				time.Sleep(10 * time.Second)
+				return "", ofClass(strategies.QuotaExhausted)
+			})
+			g := built(t, middleware.Wrap(plays(slowly, slowly, slowly)).CircuitBreaker(&strategies.Breaker{}))
+			var callers sync.WaitGroup
+			for range 3 {
+				callers.Go(func() { _, _ = g.Run(t.Context(), "hello") })
+				time.Sleep(time.Second)
+			}
+			callers.Wait()
+			expect(t, "held for", g.Health().RetryAfter, time.Minute-2*time.Second)
+		})
+	})
+	t.Run("and a stand-in answers meanwhile, unless the wait is short or longer ones are allowed", func(t *testing.T) {
+		for _, tc := range []struct {
+			hint   time.Duration
+			policy strategies.Retry
+			waits  time.Duration
+			answer string
+		}{
+			{10 * time.Second, strategies.Retry{}, 10 * time.Second, "hi"},
+			{11 * time.Second, strategies.Retry{}, 0, "hello from the stand-in"},
+			{11 * time.Second, strategies.Retry{MaxRetryAfter: time.Minute}, 11 * time.Second, "hi"},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				agent, start := plays(strategies.WithRetryAfter(tc.hint, ofClass(strategies.RateLimited)), "hi"), time.Now()
+				g := built(t, middleware.Wrap(agent).Retry(tc.policy).Fallback("stand-in", plays("hello from the stand-in")).CircuitBreaker(&strategies.Breaker{}))
+				asked(t, g, tc.answer)
+				expect(t, "elapsed", time.Since(start), tc.waits)
+			})
+		}
+	})
 	t.Run("and a retry waits for it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			agent, start := plays(strategies.WithRetryAfter(5*time.Second, ofClass(strategies.RateLimited)), "hi"), time.Now()

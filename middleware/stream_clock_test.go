@@ -106,6 +106,29 @@ func TestStreamIdleIsExact(t *testing.T) {
 	}
 }
 
+// A chunk that comes in the very moment in which its time is up is in time or is
+// not; it is never lost without a word.
+func TestStreamFirstChunkAtTheLastMoment(t *testing.T) {
+	for _, buffer := range []bool{false, true} {
+		counts := map[string]int{}
+		for range 300 {
+			synctest.Test(t, func(t *testing.T) {
+				b := middleware.WrapStream(voices(script{deafFor(second1), "a"})).Timeout(second1)
+				if buffer {
+					b.Buffer(3)
+				}
+				seen, _ := hear(streaming(t, b).Stream(t.Context(), "tell"))
+				counts[seen]++
+			})
+		}
+		for seen := range counts {
+			if seen != "a end" && seen != "!timeout" {
+				t.Errorf("buffer %v: the reader sees %q: %v", buffer, seen, counts)
+			}
+		}
+	}
+}
+
 // A trial of a half-open breaker is bounded until the commit; after that by the
 // stream's own clocks, if there are any.
 func TestStreamTrial(t *testing.T) {
@@ -184,7 +207,8 @@ func TestStreamOfAnEndedContext(t *testing.T) {
 	seen, err := hear(g.Stream(ctx, "tell"))
 	expectIs(t, err, context.Canceled)
 	expect(t, "the reader sees", seen, "a !cut_off") // the agent did not listen
-	seen, err = hear(g.Stream(nil, "tell"))          //nolint:staticcheck // the point
+	var none context.Context
+	seen, err = hear(g.Stream(none, "tell"))
 	expectIs(t, err, strategies.ErrConfig)
 	expect(t, "the reader sees", seen, "!bare error")
 }

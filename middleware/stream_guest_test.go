@@ -135,6 +135,16 @@ func TestStreamNested(t *testing.T) {
 			})
 		}
 	}
+	t.Run("what our reader has heard nothing of is not continued", func(t *testing.T) {
+		inner := streaming(t, middleware.WrapStream(voices(script{"a", errSick})))
+		g := streaming(t, middleware.WrapStream(inner).Commit(func(c string) bool { return c == "z" }).
+			Continue(1, func(_ string, sent []string) (string, bool) {
+				t.Errorf("asked to go on after %q", sent)
+				return "", true
+			}))
+		seen, _ := hear(g.Stream(t.Context(), "tell"))
+		expect(t, "the reader sees", seen, "!transient")
+	})
 	t.Run("what the inner one had sent is not what our reader got", func(t *testing.T) {
 		inner := streaming(t, middleware.WrapStream(voices(script{"a", errSick})))
 		_, err := hear(streaming(t, middleware.WrapStream(inner).Buffer(9)).Stream(t.Context(), "tell"))

@@ -5,13 +5,13 @@ go 1.26
 require (
 	github.com/avast/retry-go/v4 v4.7.0
 	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/felixgeelhaar/fortify v1.1.2
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/understudy-go/understudy v0.0.0
 )
 
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
-	github.com/felixgeelhaar/fortify v1.1.2 // indirect
 	go.uber.org/multierr v1.10.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
 )

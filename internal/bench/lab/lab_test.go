@@ -92,7 +92,7 @@ func TestShortLab(t *testing.T) {
 func TestTheSameSeedGivesTheSameResults(t *testing.T) {
 	days := shipped(t, "rate-limit", "overload")
 	for i := range days {
-		days[i].Length = lab.Duration(14 * time.Minute)
+		days[i].Length = lab.Duration(12 * time.Minute)
 	}
 	first := csvOf(t, lab.Run(t, days, lab.Systems(), nil))
 	if again := csvOf(t, lab.Run(t, days, lab.Systems(), nil)); again != first {
@@ -101,7 +101,7 @@ func TestTheSameSeedGivesTheSameResults(t *testing.T) {
 	for i := range days {
 		days[i].Seed++
 	}
-	if other := csvOf(t, lab.Run(t, days, lab.Systems(), nil)); other == first {
+	if other := csvOf(t, lab.Run(t, days[:1], lab.Systems()[:1], nil)); strings.Contains(first, strings.Split(other, "\n")[1]) {
 		t.Error("another seed gives the same results")
 	}
 }

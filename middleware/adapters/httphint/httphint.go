@@ -18,12 +18,21 @@
 //	retry ── attempt ── Layer ── agent ── SDK ── Transport ── wire
 //	                      └──────── hint ◄──────────┘
 //
+// For a stream the two types are those of its calls:
+//
+//	middleware.WrapStream(agent).
+//		Use(middleware.StageAgent, httphint.Layer[middleware.StreamCall[Req, Chunk], middleware.StreamEnd](observe))
+//
+// An agent that calls another one, or a tool on the web, through the same client
+// has those requests in its hint too: give tools a client of their own.
+//
 // It uses the standard library only. A healthy call pays one context value and
 // one small allocation; a call without a Layer above pays a look-up.
 package httphint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -36,8 +45,9 @@ import (
 // Seen is what one attempt sent and got.
 type Seen struct {
 	// Requests is how many were really sent, those without a response included.
+	// A redirect that is followed is the same request still.
 	Requests int
-	// Status is that of the last response; 0: there was none.
+	// Status is that of the last response; 0: the last request has had none.
 	Status int
 	// RetryAfter is what the last response asked for; 0: nothing.
 	RetryAfter time.Duration
@@ -46,6 +56,7 @@ type Seen struct {
 // Hint is the note of one attempt. An attempt that was left behind may still
 // write to it, so it is guarded.
 type Hint struct {
+	up   *Hint // of whoever called this agent
 	mu   sync.Mutex
 	seen Seen
 }
@@ -57,22 +68,37 @@ func (h *Hint) Seen() Seen {
 	return h.seen
 }
 
-func (h *Hint) note(resp *http.Response) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.seen.Requests++
-	h.seen.Status, h.seen.RetryAfter = 0, 0
-	if resp != nil {
-		h.seen.Status = resp.StatusCode
-		h.seen.RetryAfter, _ = strategies.RetryAfter(resp.Header, time.Now())
+// began is told of a request before it is sent: one that never comes back has
+// been sent all the same.
+func (h *Hint) began(req *http.Request) {
+	for ; h != nil; h = h.up {
+		h.mu.Lock()
+		if req.Response == nil { // set on the request of a redirect
+			h.seen.Requests++
+		}
+		h.seen.Status, h.seen.RetryAfter = 0, 0
+		h.mu.Unlock()
+	}
+}
+
+func (h *Hint) got(resp *http.Response) {
+	if resp == nil {
+		return
+	}
+	wait, _ := strategies.RetryAfter(resp.Header, time.Now())
+	for ; h != nil; h = h.up {
+		h.mu.Lock()
+		h.seen.Status, h.seen.RetryAfter = resp.StatusCode, wait
+		h.mu.Unlock()
 	}
 }
 
 type key struct{}
 
-// With returns a context with an empty hint.
+// With returns a context with an empty hint. If there is one in ctx already, it
+// is told as well: whoever called has sent these requests too.
 func With(ctx context.Context) (context.Context, *Hint) {
-	h := &Hint{}
+	h := &Hint{up: From(ctx)}
 	return context.WithValue(ctx, key{}, h), h
 }
 
@@ -94,17 +120,20 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
+	h := From(req.Context())
+	h.began(req)
 	resp, err := base.RoundTrip(req)
-	if h := From(req.Context()); h != nil {
-		h.note(resp)
-	}
+	h.got(resp)
 	return resp, err
 }
 
 // Layer gives each attempt a hint of its own and adds what it says to the
 // attempt's error. It belongs at [middleware.StageAgent]. hidden, if not nil, is
 // told of an attempt that sent more than one request: somebody below retries
-// too, and every retry of ours is multiplied by theirs.
+// too, and every retry of ours is multiplied by theirs. It is called on the
+// goroutine of the attempt; [Hidden] makes one of an observer.
+//
+// An interrupt, and an error without a response that failed, are left as they are.
 func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middleware.Middleware[Req, Resp] {
 	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
 		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (Resp, error) {
@@ -114,7 +143,7 @@ func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middlewar
 			if seen.Requests > 1 && hidden != nil {
 				hidden(ctx, seen)
 			}
-			if err != nil && seen.Status >= 400 {
+			if err != nil && seen.Status >= 400 && strategies.Classify(err).Class != strategies.Interrupt {
 				err = &Error{Seen: seen, Err: err}
 			}
 			return resp, err
@@ -138,14 +167,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // RecoveryClass leaves the class to the error's own code, and says what the
 // status says where that has none.
 func (e *Error) RecoveryClass() strategies.Class {
-	if v := strategies.Classify(e.Err); v.Class != strategies.Transient {
-		return v.Class
+	if c := strategies.Classify(e.Err).Class; c != strategies.Transient {
+		return c
+	}
+	// Transient is also what nobody recognises; an error that says so itself is believed.
+	if own, ok := errors.AsType[interface {
+		error
+		RecoveryClass() strategies.Class
+	}](e.Err); ok && own.RecoveryClass() == strategies.Transient {
+		return strategies.Transient
 	}
 	return strategies.Classify(status(e.Seen.Status)).Class
 }
 
-// RecoveryHint is how long the provider asked to wait.
-func (e *Error) RecoveryHint() time.Duration { return e.Seen.RetryAfter }
+// RecoveryHint is how long the provider asked to wait: in the headers, or in the
+// error itself if that is longer, for a hint is never shortened.
+func (e *Error) RecoveryHint() time.Duration {
+	return max(e.Seen.RetryAfter, strategies.Classify(e.Err).RetryAfter)
+}
 
 // status is an error with nothing but a status.
 type status int
@@ -154,8 +193,12 @@ func (s status) Error() string   { return fmt.Sprintf("HTTP status %d", int(s)) 
 func (s status) StatusCode() int { return int(s) }
 
 // Hidden returns a function for [Layer] that tells an observer of hidden
-// requests, as an event of kind [middleware.HiddenRequests].
+// requests, as an event of kind [middleware.HiddenRequests]. A nil observer is
+// nobody to tell.
 func Hidden(observer middleware.Observer, agent string) func(context.Context, Seen) {
+	if observer == nil {
+		return nil
+	}
 	return func(ctx context.Context, seen Seen) {
 		observer.Observe(ctx, middleware.Event{
 			Kind: middleware.HiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent, Attempt: middleware.Attempt(ctx),

@@ -17,6 +17,7 @@ import (
 func main() {
 	scenarios := flag.String("scenarios", "lab/scenarios", "`folder` of scenarios")
 	out := flag.String("out", "../../bench-results", "`folder` for lab.csv and lab.svg")
+	seed := flag.Uint64("seed", 0, "`number` added to every scenario's seed: other days of the same kind")
 	config := flag.Bool("config", false, "print how each system is configured, and end")
 	flag.Parse()
 	if *config {
@@ -29,6 +30,9 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	for i := range days {
+		days[i].Seed += *seed
 	}
 	// Virtual time belongs to tests, so the lab is one: testing.Main exists for
 	// programs that are.
