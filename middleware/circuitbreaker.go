@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -46,7 +45,7 @@ type circuitBreaker[Req, Resp any] struct {
 func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
 	permit, err := l.breaker.Allow()
 	if err != nil {
-		if open, ok := errors.AsType[*strategies.OpenError](err); ok && open.Breaker == "" {
+		if open, ok := err.(*strategies.OpenError); ok && open.Breaker == "" { //nolint:errorlint // made just now, by Allow
 			open.Breaker = l.scope.name
 		}
 		return resp, err

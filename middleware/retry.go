@@ -61,7 +61,7 @@ func (l *retry[Req, Resp]) succeeded() {
 // again is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	r := retrying[Req, Resp]{retry: l, failure: &strategies.RecoveryError{Agent: l.scope.name}}
+	r := retrying[Req, Resp]{retry: l, failure: l.scope.newFailure()}
 	if delay, ok := r.decide(ctx, err); ok {
 		return r.loop(ctx, req, delay)
 	}
@@ -78,21 +78,31 @@ type retrying[Req, Resp any] struct {
 }
 
 // loop is the second attempt and all that follow, the first of them after delay.
-func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Duration) (resp Resp, _ error) {
-	again := &r // from here on it lives on the heap
-	attempt := func() (failed error) {
-		resp, failed = again.next.Run(withAttempt(ctx, again.state.Retries+1), req)
-		return failed
-	}
-	decide := func(failed error) (time.Duration, bool) { return again.decide(ctx, failed) }
-	if !retryLoop(ctx, again.policy.PerCallMax(), again.err, delay, decide, attempt) {
+func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Duration) (Resp, error) {
+	again := &reattempts[Req, Resp]{retrying: r, ctx: ctx, req: req} // from here on it lives on the heap
+	if !retryLoop(ctx, r.policy.PerCallMax(), r.err, delay, again) {
 		var none Resp
 		return none, again.conclude(ctx)
 	}
 	again.succeeded()
 	again.scope.recovered(ctx, again.scope.name, strategies.Retrying, strategies.Full, len(again.failure.Attempts)+1)
-	return resp, nil
+	return again.resp, nil
 }
+
+// reattempts is what the engine of the loop is given to drive.
+type reattempts[Req, Resp any] struct {
+	retrying[Req, Resp]
+	ctx  context.Context
+	req  Req
+	resp Resp
+}
+
+func (r *reattempts[Req, Resp]) attempt() (err error) {
+	r.resp, err = r.next.Run(withAttempt(r.ctx, r.state.Retries+1), r.req)
+	return err
+}
+
+func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) { return r.decide(r.ctx, failed) }
 
 // decide books a failed attempt and says whether, and when, to try again.
 func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Duration, bool) {
@@ -123,10 +133,13 @@ func (r *retrying[Req, Resp]) ask(ctx context.Context) (time.Duration, strategie
 	if r.scope.recovering(ctx) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
+	r.state.Verdict = r.verdict
+	if !r.verdict.Retry {
+		return r.policy.Next(r.state) // knows why not, and need not know more
+	}
 	if unrecoverable(r.err) {
 		return 0, strategies.StopClass
 	}
-	r.state.Verdict = r.verdict
 	if deadline, ok := ctx.Deadline(); ok {
 		r.state.Bounded, r.state.TimeLeft = true, time.Until(deadline)
 	}

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	retrygo "github.com/avast/retry-go/v4"
@@ -9,48 +10,106 @@ import (
 
 // This is the only file that knows retry-go, the engine of the retry loop. It
 // is entered after the first attempt has failed, with that failure replayed, so
-// that a healthy call does not pay for it. Four of its traits shape what is below.
+// that a healthy call does not pay for it. Five of its traits shape what is below.
 //
 //   - It looks at the context only while it sleeps, and with no delay not even
 //     then for sure. So every attempt looks first.
 //   - RetryIf runs before DelayType. So the one question, whether and when, is
 //     asked in RetryIf, and its answer kept for DelayType; no jitter, cap or
 //     combination of the engine's is used.
-//   - A RetryIf of one's own switches off Unrecoverable. So decide asks for it.
-//   - It drops what it was told when a context ends. So decide keeps the errors.
+//   - A RetryIf of one's own switches off Unrecoverable. So the one question
+//     looks for it.
+//   - It drops what it was told when a context ends. So the errors are kept here.
+//   - Its options are functions made for one call. So ours are made once for a
+//     loop that is used again, and its timer is not asked for no time at all.
 
-// retryLoop calls attempt after delay, and again after each delay that decide
-// grants, at most most times; true means that an attempt succeeded. decide is
-// asked exactly once for each failure, but not for first, which is replayed to
-// let the engine in: its answer is delay.
-func retryLoop(ctx context.Context, most int, first error, delay time.Duration, decide func(error) (time.Duration, bool), attempt func() error) bool {
-	replayed, left := false, false // left: the context ended before an attempt that was due
-	err := retrygo.Do(
-		func() error {
-			if !replayed {
-				return first
-			}
-			if left = ctx.Err() != nil; left {
-				return ctx.Err()
-			}
-			return attempt()
-		},
-		retrygo.Context(ctx),
-		retrygo.Attempts(uint(most)+1),
-		retrygo.RetryIf(func(err error) (again bool) {
-			switch {
-			case !replayed:
-				replayed, again = true, true
-			case !left:
-				delay, again = decide(err)
-			}
-			return again
-		}),
-		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return max(delay, 0) }),
-		retrygo.LastErrorOnly(true),
-	)
+// attempts is a call that is being retried.
+type attempts interface {
+	// attempt makes the next one.
+	attempt() error
+	// after is asked exactly once for each that failed: whether, and when, to
+	// make another.
+	after(failed error) (time.Duration, bool)
+}
+
+// retryLoop makes an attempt after delay, and again after each delay that is
+// granted, at most most times; true means that one succeeded. The failure that
+// delay was granted for, first, is replayed to let the engine in.
+func retryLoop(ctx context.Context, most int, first error, delay time.Duration, of attempts) bool {
+	l := loops.Get().(*loop)
+	l.of, l.ctx, l.most, l.first, l.delay = of, ctx, uint(most)+1, first, delay
+	l.replayed, l.left = false, false
+	_, err := retrygo.DoWithData(l.run, l.options...)
+	l.of, l.ctx, l.first = nil, nil, nil
+	loops.Put(l) // unless an attempt panicked or left by Goexit
 	return err == nil
 }
+
+var loops = sync.Pool{New: func() any { return newLoop() }}
+
+// loop is what one run of the engine has to remember.
+type loop struct {
+	of       attempts
+	ctx      context.Context
+	most     uint
+	first    error
+	delay    time.Duration
+	replayed bool
+	left     bool // the context ended before an attempt that was due
+
+	run     retrygo.RetryableFuncWithData[struct{}]
+	options []retrygo.Option
+}
+
+func newLoop() *loop {
+	l := &loop{}
+	l.run = func() (struct{}, error) { return struct{}{}, l.next() }
+	l.options = []retrygo.Option{
+		func(c *retrygo.Config) { retrygo.Context(l.ctx)(c) },
+		func(c *retrygo.Config) { retrygo.Attempts(l.most)(c) },
+		retrygo.RetryIf(l.again),
+		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return max(l.delay, 0) }),
+		retrygo.LastErrorOnly(true),
+		retrygo.WithTimer(timer{}),
+	}
+	return l
+}
+
+func (l *loop) next() error {
+	if !l.replayed {
+		return l.first
+	}
+	if l.left = l.ctx.Err() != nil; l.left {
+		return l.ctx.Err()
+	}
+	return l.of.attempt()
+}
+
+func (l *loop) again(err error) (again bool) {
+	switch {
+	case !l.replayed:
+		l.replayed, again = true, true
+	case !l.left:
+		l.delay, again = l.of.after(err)
+	}
+	return again
+}
+
+// timer is the engine's own, but for no time at all it needs none.
+type timer struct{}
+
+func (timer) After(d time.Duration) <-chan time.Time {
+	if d == 0 {
+		return now
+	}
+	return time.After(d)
+}
+
+var now = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
 
 // unrecoverable says whether an agent that knows the engine has marked its error
 // for it.

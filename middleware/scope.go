@@ -88,12 +88,24 @@ func (s *scope) failed(ctx context.Context, err error, v strategies.Verdict, att
 	return strategies.Attempt{Agent: s.name, Class: v.Class, Err: err}
 }
 
+// newFailure is the agent's failure before its first attempt is noted, with room
+// for it: most failures have one, and so cost one allocation.
+func (s *scope) newFailure() *strategies.RecoveryError {
+	f := &struct {
+		strategies.RecoveryError
+		first [1]strategies.Attempt
+	}{}
+	f.Agent, f.Attempts = s.name, f.first[:0]
+	return &f.RecoveryError
+}
+
 // failure returns err as this agent's failure: the one an inner layer put
 // together, or a new one with a single attempt. It may be added to.
 func (s *scope) failure(ctx context.Context, err error, v strategies.Verdict) *strategies.RecoveryError {
 	re := s.own(err)
 	if re == nil {
-		re = &strategies.RecoveryError{Agent: s.name, Attempts: []strategies.Attempt{s.failed(ctx, err, v, 1)}}
+		re = s.newFailure()
+		re.Attempts = append(re.Attempts, s.failed(ctx, err, v, 1))
 	}
 	s.conclude(ctx, re, v)
 	return re

@@ -16,8 +16,9 @@ import (
 // attempt reaches the reader. What comes after it is final for every layer;
 // what happens then is declared: Terminate (the default), Continue or Buffer.
 //
-// Timeout is the time until the commit, Idle the longest silence after that, and
-// Deadline the total.
+// Timeout is the time until the commit, Idle the longest silence after the first
+// chunk, and Deadline the total. All three end the agent's context, and wait for
+// an agent that is deaf to it.
 type StreamBuilder[Req, Chunk any] struct {
 	Layers[*StreamBuilder[Req, Chunk]]
 
@@ -120,7 +121,8 @@ func (b *StreamBuilder[Req, Chunk]) Keep(chunks int) *StreamBuilder[Req, Chunk] 
 }
 
 // Idle bounds the silence of the agent between two chunks. It watches the agent,
-// never the reader, and finds a silence out at most a quarter late.
+// never the reader, and finds a silence out at most a quarter late. With a
+// Timeout it begins at the commit, without one at the first chunk.
 func (b *StreamBuilder[Req, Chunk]) Idle(silence time.Duration) *StreamBuilder[Req, Chunk] {
 	b.set.once("Idle", positive("Idle", silence))
 	b.set.idle = silence
@@ -146,6 +148,32 @@ func (b *StreamBuilder[Req, Chunk]) FallbackVia(name string, standIn Streamer[Re
 		call.Request, err = change(call.Request)
 		return call, err
 	})
+	return b
+}
+
+// FallbackFrom adds stand-ins that are looked up when they are needed, as
+// [Builder.FallbackFrom] does.
+func (b *StreamBuilder[Req, Chunk]) FallbackFrom(standIns func() []StreamStandIn[Req, Chunk]) *StreamBuilder[Req, Chunk] {
+	if standIns == nil {
+		b.inner.FallbackFrom(nil)
+		return b
+	}
+	b.inner.FallbackFrom(func() (found []StandIn[StreamCall[Req, Chunk], StreamEnd]) {
+		for _, s := range standIns() {
+			found = append(found, StandIn[StreamCall[Req, Chunk], StreamEnd]{Name: s.Name, Runner: speak(s.Name, s.Streamer)})
+		}
+		return found
+	})
+	return b
+}
+
+// Roster lets a person name agents beyond the stand-ins of this one.
+func (b *StreamBuilder[Req, Chunk]) Roster(r StreamRoster[Req, Chunk]) *StreamBuilder[Req, Chunk] {
+	if isNil(r) {
+		b.inner.Roster(nil)
+		return b
+	}
+	b.inner.Roster(streamRoster[Req, Chunk]{r})
 	return b
 }
 

@@ -44,7 +44,7 @@ type StreamOutcome struct {
 	Attempts int
 
 	Ended         bool     // false: not ranged over to the end, yet or at all
-	Left          bool     // the reader left the loop
+	Left          bool     // the reader left the loop; Strategy, Level and Attempts were not settled then
 	Chunks        int      // delivered
 	Sources       []Source // how many of them from whom, in order
 	Continuations int

@@ -90,6 +90,7 @@ var errLeft = strategies.WithClass(strategies.Interrupt, errors.New("understudy:
 
 // play runs one attempt: agent says its stream to the reader.
 func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCall[Req, Chunk], from Streamer[Req, Chunk], by *streamRules[Req, Chunk]) (end StreamEnd, err error) {
+	s.agentsTurn()
 	s.by = by
 	s.call, s.held, s.committed, s.closed, s.complete, s.count, s.err = call, s.held[:0], false, false, false, 0, nil
 	if s.pass == nil {
@@ -153,12 +154,29 @@ func (p *pass[Req, Chunk]) weigh(chunk Chunk, err error) bool {
 	if err != nil {
 		return s.stop(err)
 	}
-	s.beat++
-	s.turn.Store(s.beat)
+	// The time until the commit is the first-chunk clock's, if there is one: what
+	// is held back must not start the idle clock, or a model that opens at once
+	// and then thinks would be taken for one that has stalled.
+	if s.committed || s.by.buffer > 0 || s.first == nil {
+		s.readersTurn()
+	}
 	more := s.admit(chunk)
-	s.beat++
-	s.turn.Store(s.beat)
+	s.agentsTurn()
 	return more
+}
+
+func (s *sink[Req, Chunk]) readersTurn() {
+	if s.beat%2 == 0 {
+		s.beat++
+		s.turn.Store(s.beat)
+	}
+}
+
+func (s *sink[Req, Chunk]) agentsTurn() {
+	if s.beat%2 == 1 {
+		s.beat++
+		s.turn.Store(s.beat)
+	}
 }
 
 func (s *sink[Req, Chunk]) admit(chunk Chunk) bool {
@@ -201,6 +219,7 @@ func (s *sink[Req, Chunk]) decide() bool {
 		return s.stop(s.late) // the context may end only in a moment
 	}
 	s.committed = true
+	s.readersTurn()
 	s.pass.flowing = !s.closed && s.by.complete == nil && s.by.check == nil
 	if s.onCommit != nil {
 		s.onCommit(s.watched)

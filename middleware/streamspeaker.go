@@ -53,3 +53,24 @@ func (r *streamRules[Req, Chunk]) visiting(reader *streamRules[Req, Chunk]) *str
 	own.buffer = cmp.Or(reader.buffer, own.buffer)
 	return &own
 }
+
+// StreamStandIn is an agent that can play the role of another, under its name.
+type StreamStandIn[Req, Chunk any] struct {
+	Name     string
+	Streamer Streamer[Req, Chunk]
+}
+
+// StreamRoster knows agents by name, for a person who says "use that one".
+type StreamRoster[Req, Chunk any] interface {
+	Names() []string
+	Lookup(name string) (Streamer[Req, Chunk], bool)
+}
+
+type streamRoster[Req, Chunk any] struct{ of StreamRoster[Req, Chunk] }
+
+func (r streamRoster[Req, Chunk]) Names() []string { return r.of.Names() }
+
+func (r streamRoster[Req, Chunk]) Lookup(name string) (Runner[StreamCall[Req, Chunk], StreamEnd], bool) {
+	s, ok := r.of.Lookup(name)
+	return speak(name, s), ok && !isNil(s)
+}

@@ -1,8 +1,10 @@
 package strategies
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"reflect"
 	"time"
 )
 
@@ -117,6 +119,10 @@ func walkTree(err error, left *int) (Class, time.Duration) {
 	class, hint := Unclassified, time.Duration(0)
 	for err != nil && *left > 0 {
 		*left--
+		if reflect.TypeOf(err) == plainError { // has no method to ask, and wraps nothing
+			c, _ := recognise(err)
+			return cmp.Or(class, c), hint
+		}
 		var c Class
 		var h time.Duration
 		if own, ok := err.(classed); ok {

@@ -23,6 +23,11 @@ func recognise(err error) (Class, time.Duration) {
 	case io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE:
 		return Transient, 0
 	}
+	switch err.(type) {
+	case *AgentError, *ConfigError, *FullError, *InvalidAnswerError, *OpenError, *PanicError,
+		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
+		return Unclassified, 0 // ours say what they are by method, and nothing by shape
+	}
 	switch reflect.TypeOf(err) {
 	case plainError, wrapError, wrapErrors, joinError:
 		return Unclassified, 0 // most errors are these, and reflection is slow

@@ -114,15 +114,25 @@ type Transport struct {
 	Base http.RoundTripper // nil: http.DefaultTransport
 }
 
+func (t Transport) base() http.RoundTripper {
+	if t.Base == nil {
+		return http.DefaultTransport
+	}
+	return t.Base
+}
+
+// CloseIdleConnections lets http.Client.CloseIdleConnections through to Base.
+func (t Transport) CloseIdleConnections() {
+	if base, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
 // RoundTrip sends the request, once and unchanged.
 func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	base := t.Base
-	if base == nil {
-		base = http.DefaultTransport
-	}
 	h := From(req.Context())
 	h.began(req)
-	resp, err := base.RoundTrip(req)
+	resp, err := t.base().RoundTrip(req)
 	h.got(resp)
 	return resp, err
 }
@@ -133,7 +143,8 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // too, and every retry of ours is multiplied by theirs. It is called on the
 // goroutine of the attempt; [Hidden] makes one of an observer.
 //
-// An interrupt, and an error without a response that failed, are left as they are.
+// An error is added to only if the last response had an error's status, and an
+// interrupt never.
 func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middleware.Middleware[Req, Resp] {
 	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
 		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (Resp, error) {

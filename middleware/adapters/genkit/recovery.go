@@ -1,0 +1,183 @@
+package genkit
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+
+	"github.com/firebase/genkit/go/ai"
+	"github.com/firebase/genkit/go/core/api"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Recovery is the middleware: give it to a call with ai.WithUse, as the first
+// one there, so that it is the outermost. What it holds is built once and shared
+// by all calls.
+type Recovery struct {
+	// Stream is the chain for every call of a model, listened to or not: one
+	// made with [middleware.WrapStream] around [Next].
+	Stream middleware.Streamer[Call, Chunk] `json:"-"`
+	// Model, if not nil, is the chain for the calls that nobody listens to,
+	// made with [middleware.Wrap] around [Next].
+	Model middleware.Runner[Call, *ai.ModelResponse] `json:"-"`
+	// Tools are chains for single tools, by name, made with [middleware.Wrap]
+	// around [NextTool]; Tool is the one for all others. A tool without a chain
+	// is called as it would be.
+	Tools map[string]middleware.Runner[ToolCall, *ai.MultipartToolResponse] `json:"-"`
+	Tool  middleware.Runner[ToolCall, *ai.MultipartToolResponse]            `json:"-"`
+}
+
+// Name is the name under which genkit knows the middleware.
+func (Recovery) Name() string { return "understudy/recovery" }
+
+// New returns the hooks of one call.
+func (r Recovery) New(context.Context) (*ai.Hooks, error) {
+	hooks := &ai.Hooks{}
+	if r.Stream != nil || r.Model != nil {
+		hooks.WrapModel = r.model
+	}
+	if r.Tool != nil || len(r.Tools) > 0 {
+		hooks.WrapTool = r.tool
+	}
+	if hooks.WrapModel == nil && hooks.WrapTool == nil {
+		return nil, &strategies.ConfigError{Setting: "Recovery", Problem: "has no chain", Fix: "give it Stream, Model, Tool or Tools"}
+	}
+	return hooks, nil
+}
+
+// Plugin registers the middleware under its name, for prompts that use it and
+// for the developer UI: genkit.WithPlugins(recovery.Plugin()).
+func (r Recovery) Plugin() api.Plugin { return plugin{r} }
+
+type plugin struct{ recovery Recovery }
+
+func (plugin) Name() string                      { return "understudy" }
+func (plugin) Init(context.Context) []api.Action { return nil }
+
+// Middlewares is what genkit asks a plugin for.
+func (p plugin) Middlewares(context.Context) ([]*ai.MiddlewareDesc, error) {
+	return []*ai.MiddlewareDesc{ai.NewMiddleware("Recover failed calls of models and tools", p.recovery)}, nil
+}
+
+func (r Recovery) model(ctx context.Context, params *ai.ModelParams, next ai.ModelNext) (*ai.ModelResponse, error) {
+	call := Call{Request: params.Request, Streaming: params.Callback != nil, next: next}
+	switch {
+	case !call.Streaming && r.Model != nil:
+		return whole(ctx, r.Model, call)
+	case r.Stream != nil:
+		return streamed(ctx, r.Stream, call, params.Callback)
+	}
+	return nil, &strategies.ConfigError{
+		Setting: "Recovery.Stream", Problem: "is nil, and the call streams",
+		Fix: "make a chain with WrapStream: one made with Wrap cannot take back what was said",
+	}
+}
+
+func whole(ctx context.Context, chain middleware.Runner[Call, *ai.ModelResponse], call Call) (*ai.ModelResponse, error) {
+	traced, ok := chain.(interface {
+		Outcome(context.Context, Call) middleware.Outcome[*ai.ModelResponse]
+	})
+	if !ok {
+		return chain.Run(ctx, call)
+	}
+	o := traced.Outcome(ctx, call)
+	if o.Err != nil {
+		return nil, untouched(o.Err)
+	}
+	return mark(o.Value, Provenance{o.Strategy, o.ServedBy, o.Level, o.Attempts}), nil
+}
+
+func streamed(ctx context.Context, chain middleware.Streamer[Call, Chunk], call Call, listener ai.ModelStreamCallback) (*ai.ModelResponse, error) {
+	var stream iter.Seq2[Chunk, error]
+	outcome := func() (o middleware.StreamOutcome) { return o }
+	if traced, ok := chain.(interface {
+		Outcome(context.Context, Call) (iter.Seq2[Chunk, error], func() middleware.StreamOutcome)
+	}); ok {
+		stream, outcome = traced.Outcome(ctx, call)
+	} else {
+		stream = chain.Stream(ctx, call)
+	}
+	var final *ai.ModelResponse
+	for chunk, err := range stream {
+		if err != nil {
+			return nil, untouched(err)
+		}
+		if chunk.Delta != nil && listener != nil {
+			if err := listener(ctx, chunk.Delta); err != nil {
+				return nil, err
+			}
+		}
+		if chunk.Final != nil {
+			final = chunk.Final
+		}
+	}
+	if final == nil {
+		return nil, &AnswerError{Reason: Empty}
+	}
+	o := outcome()
+	return mark(final, Provenance{o.Strategy, o.ServedBy, o.Level, o.Attempts}), nil
+}
+
+func (r Recovery) tool(ctx context.Context, params *ai.ToolParams, next ai.ToolNext) (*ai.MultipartToolResponse, error) {
+	chain := r.Tool
+	if own, ok := r.Tools[params.Request.Name]; ok {
+		chain = own
+	}
+	if chain == nil {
+		return next(ctx, params)
+	}
+	resp, err := chain.Run(ctx, ToolCall{Request: params.Request, Tool: params.Tool, next: next})
+	if err != nil {
+		return nil, untouched(err)
+	}
+	return resp, nil
+}
+
+// untouched returns an interrupt as the tool gave it.
+func untouched(err error) error {
+	if p, ok := errors.AsType[*pause](err); ok {
+		return p.err
+	}
+	return err
+}
+
+// Provenance says how an answer came about that was not given by the agent at
+// once.
+type Provenance struct {
+	Strategy strategies.Strategy
+	ServedBy string // a stand-in, a rung or a person
+	Level    strategies.Level
+	Attempts int
+}
+
+const provenance = "understudy"
+
+// ProvenanceOf returns how an answer was recovered: only one at
+// [strategies.Full] is a whole one. false: there was nothing to recover. It is
+// in the metadata of the answer's message.
+func ProvenanceOf(resp *ai.ModelResponse) (Provenance, bool) {
+	if resp == nil || resp.Message == nil {
+		return Provenance{}, false
+	}
+	p, ok := resp.Message.Metadata[provenance].(Provenance)
+	return p, ok
+}
+
+// mark notes on an answer how it was recovered; on a copy, for a model may give
+// the same one twice.
+func mark(resp *ai.ModelResponse, p Provenance) *ai.ModelResponse {
+	if p.Strategy == strategies.NoRecovery || resp == nil || resp.Message == nil {
+		return resp
+	}
+	own, message := *resp, *resp.Message
+	message.Metadata = maps.Clone(message.Metadata)
+	if message.Metadata == nil {
+		message.Metadata = map[string]any{}
+	}
+	message.Metadata[provenance] = p
+	own.Message = &message
+	return &own
+}

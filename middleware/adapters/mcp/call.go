@@ -1,0 +1,205 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync/atomic"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+const (
+	methodCall = "tools/call"
+	methodList = "tools/list"
+)
+
+// around is the sending middleware.
+func (r *recovery) around(next sdk.MethodHandler) sdk.MethodHandler {
+	r.next = next
+	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+		session, ok := req.GetSession().(*sdk.ClientSession)
+		if !ok {
+			return next(ctx, method, req)
+		}
+		switch params, ok := req.GetParams().(*sdk.CallToolParams); {
+		case method == methodList:
+			result, err := next(ctx, method, req)
+			if list, ok := result.(*sdk.ListToolsResult); ok && err == nil {
+				r.of(session).learn(list.Tools)
+			}
+			return result, err
+		case method == methodCall && ok && ctx.Value(bareKey{}) == nil:
+			return r.call(ctx, Call{Session: session, Params: params})
+		}
+		return next(ctx, method, req)
+	}
+}
+
+// state is what the layers must know of one call.
+type state struct {
+	caller context.Context
+	again  bool // it may be made again
+	sent   atomic.Bool
+	asked  atomic.Bool // somebody, in the course of it
+}
+
+type (
+	stateKey struct{}
+	bareKey  struct{} // a call of a stand-in, which gets no layers of its own
+)
+
+// stateOf returns the state of the call that ctx belongs to; nil: of none.
+func stateOf(ctx context.Context) *state {
+	s, _ := ctx.Value(stateKey{}).(*state)
+	return s
+}
+
+func (r *recovery) call(ctx context.Context, c Call) (sdk.Result, error) {
+	s := r.of(c.Session)
+	if s.err != nil {
+		return nil, s.err
+	}
+	call := &state{caller: ctx, again: r.repeatable[c.Params.Name] || s.mayRepeat(c.Params.Name)}
+	s.begin(call)
+	defer s.end(call)
+	o := s.chain.Outcome(context.WithValue(ctx, stateKey{}, call), c)
+	if o.Err == nil {
+		return marked(o), nil
+	}
+	if own := lastWord(o.Err); own != nil {
+		return own.Result, nil
+	}
+	return nil, o.Err
+}
+
+// MetaLevel and MetaServedBy are the keys of a result's _meta which say that it
+// is a reduced answer, and whose.
+const (
+	MetaLevel    = "understudy/level"
+	MetaServedBy = "understudy/servedBy"
+)
+
+// marked says in a result that the tool did not give all of it. The result is
+// copied: a rung may give the same one to everybody.
+func marked(o middleware.Outcome[*sdk.CallToolResult]) *sdk.CallToolResult {
+	if o.Level == strategies.Full || o.Value == nil {
+		return o.Value
+	}
+	result := *o.Value
+	if result.Meta = maps.Clone(result.Meta); result.Meta == nil {
+		result.Meta = sdk.Meta{}
+	}
+	result.Meta[MetaLevel], result.Meta[MetaServedBy] = o.Level.String(), o.ServedBy
+	return &result
+}
+
+// lastWord returns what the tool itself said when it was last called, if that
+// was an error: the model shall read it.
+func lastWord(err error) *ToolError {
+	failure, ok := errors.AsType[*strategies.RecoveryError](err)
+	if !ok || failure.Cause != nil {
+		return nil
+	}
+	for i := len(failure.Attempts) - 1; i >= 0; i-- {
+		if a := failure.Attempts[i]; !errors.Is(a.Err, strategies.ErrRejected) {
+			own, _ := errors.AsType[*ToolError](a.Err)
+			return own
+		}
+	}
+	return nil
+}
+
+// ask is the leaf: it makes the call, with as many rounds as the server wants.
+func (r *recovery) ask(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
+	held, release := stateOf(ctx).begin(ctx)
+	defer release()
+	result, err := r.next(held, methodCall, &sdk.ClientRequest[*sdk.CallToolParams]{Session: c.Session, Params: c.Params})
+	answer, _ := result.(*sdk.CallToolResult)
+	return judge(c, answer, err)
+}
+
+// begin notes that the call is made, and returns a context for it, which ends
+// with the attempt. From the moment on when somebody is asked it ends with the
+// caller's only: a person takes longer than a tool may.
+func (s *state) begin(ctx context.Context) (context.Context, func()) {
+	if s == nil {
+		return ctx, func() {}
+	}
+	s.sent.Store(true)
+	held, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	attempt := context.AfterFunc(ctx, func() {
+		if !s.asked.Load() {
+			cancel(context.Cause(ctx))
+		}
+	})
+	caller := context.AfterFunc(s.caller, func() { cancel(context.Cause(s.caller)) })
+	return held, func() {
+		attempt()
+		caller()
+		cancel(nil)
+	}
+}
+
+// once sees to it that what must not be called again is not: whatever a
+// classifier makes of the error, a second attempt gets no further than here.
+// It stands inside of the retries and outside of the breaker, which is to see
+// the error as it is.
+func (r *recovery) once(next runner) runner {
+	return middleware.Func(func(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
+		if err := stateOf(ctx).refuse(c.Params.Name, nil); err != nil {
+			return nil, err
+		}
+		result, err := next.Run(ctx, c)
+		if err == nil || errors.Is(err, strategies.ErrRejected) {
+			return result, err
+		}
+		if v := strategies.Classify(err); !v.Retry && !v.Fallback {
+			return nil, err
+		}
+		if once := stateOf(ctx).refuse(c.Params.Name, err); once != nil {
+			return nil, once
+		}
+		return nil, err
+	})
+}
+
+// refuse says why a call that was made must not be made again, or nil.
+func (s *state) refuse(tool string, err error) error {
+	switch {
+	case s == nil || !s.sent.Load():
+		return nil
+	case s.asked.Load():
+		return &OnceError{Tool: tool, Reason: "somebody was asked in the course of the call", Err: err}
+	case !s.again:
+		return &OnceError{Tool: tool, Reason: "the tool is listed as neither read-only nor idempotent", Err: err}
+	}
+	return nil
+}
+
+// Session makes the tools of another session a stand-in, for Fallback: a second
+// server that offers the same ones. It is called once, without the layers that
+// its client may have; and only if the call may be made again, or was not made
+// at all.
+func Session(session *sdk.ClientSession) middleware.Runner[Call, *sdk.CallToolResult] {
+	if session == nil {
+		return nil // refused by the builder
+	}
+	return middleware.Func(func(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
+		if err := stateOf(ctx).refuse(c.Params.Name, nil); err != nil {
+			return nil, err
+		}
+		held, release := stateOf(ctx).begin(ctx)
+		defer release()
+		params := *c.Params
+		params.Meta = maps.Clone(params.Meta)
+		for _, own := range [...]string{sdk.MetaKeyProtocolVersion, sdk.MetaKeyClientInfo, sdk.MetaKeyClientCapabilities} {
+			delete(params.Meta, own) // the client has filled them in for the first server
+		}
+		answer, err := session.CallTool(context.WithValue(held, bareKey{}, true), &params)
+		return judge(c, answer, err)
+	})
+}
