@@ -1,3 +1,4 @@
+//nolint:errorlint // outermost looks at one value at a time
 package genkit
 
 import (
@@ -91,7 +92,9 @@ func beside(raw any) error {
 // bodyError is an error object. The classifier reads its JSON.
 type bodyError string
 
-func (e bodyError) Error() string { return "the provider reports an error beside its answer: " + string(e) }
+func (e bodyError) Error() string {
+	return "the provider reports an error beside its answer: " + string(e)
+}
 
 // RawJSON returns the error object.
 func (e bodyError) RawJSON() string { return string(e) }
@@ -108,11 +111,8 @@ func Status(err error) strategies.Class {
 	if paused, _ := ai.IsToolInterruptError(err); paused {
 		return strategies.Interrupt
 	}
-	if own, ok := errors.AsType[classed](err); ok && own.RecoveryClass() != strategies.Unclassified {
-		return strategies.Unclassified // ours, which the classifier knows better
-	}
-	e, ok := errors.AsType[*status.Error](err)
-	if !ok || e == nil {
+	e := outermost(err)
+	if e == nil {
 		return strategies.Unclassified
 	}
 	switch class := strategies.Classify(e.Unwrap()).Class; {
@@ -124,12 +124,29 @@ func Status(err error) strategies.Class {
 	}
 }
 
-type classed interface {
-	error
-	RecoveryClass() strategies.Class
+// outermost returns the first status of an error tree, unless a class was given
+// further out, which the classifier finds for itself.
+func outermost(err error) *status.Error {
+	if e, ok := err.(*status.Error); ok {
+		return e // may be nil
+	}
+	if own, ok := err.(interface{ RecoveryClass() strategies.Class }); ok && own.RecoveryClass() != strategies.Unclassified {
+		return nil
+	}
+	switch w := err.(type) {
+	case interface{ Unwrap() error }:
+		return outermost(w.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, branch := range w.Unwrap() {
+			if e := outermost(branch); e != nil {
+				return e
+			}
+		}
+	}
+	return nil
 }
 
-// RetryAfter returns the provider's hint in the details of a genkit error.
+// retryAfter returns the provider's hint in the details of a genkit error.
 func retryAfter(err error) time.Duration {
 	e, ok := errors.AsType[*status.Error](err)
 	if !ok || e == nil {
@@ -148,18 +165,18 @@ func retryAfter(err error) time.Duration {
 	return time.Duration(min(max(ms, 0), 24*60*60*1000) * float64(time.Millisecond))
 }
 
-// pause is a tool's interrupt on its way through the chain.
-type pause struct{ err error }
+// pauseError is a tool's interrupt on its way through the chain.
+type pauseError struct{ err error }
 
-func (e *pause) Error() string                   { return e.err.Error() }
-func (e *pause) Unwrap() error                   { return e.err }
-func (e *pause) RecoveryClass() strategies.Class { return strategies.Interrupt }
+func (e *pauseError) Error() string                   { return e.err.Error() }
+func (e *pauseError) Unwrap() error                   { return e.err }
+func (e *pauseError) RecoveryClass() strategies.Class { return strategies.Interrupt }
 
 // explain marks an error of genkit with what the classifier cannot see in it.
 func explain(err error) error {
 	class := Status(err)
 	if class == strategies.Interrupt {
-		return &pause{err}
+		return &pauseError{err}
 	}
 	if class != strategies.Unclassified {
 		err = strategies.WithClass(class, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"math"
 
 	"github.com/firebase/genkit/go/ai"
 	"github.com/firebase/genkit/go/core/api"
@@ -23,12 +24,15 @@ type Recovery struct {
 	// Model, if not nil, is the chain for the calls that nobody listens to,
 	// made with [middleware.Wrap] around [Next].
 	Model middleware.Runner[Call, *ai.ModelResponse] `json:"-"`
-	// Tools are chains for single tools, by name, made with [middleware.Wrap]
-	// around [NextTool]; Tool is the one for all others. A tool without a chain
-	// is called as it would be.
-	Tools map[string]middleware.Runner[ToolCall, *ai.MultipartToolResponse] `json:"-"`
-	Tool  middleware.Runner[ToolCall, *ai.MultipartToolResponse]            `json:"-"`
+	// Tools are chains for single tools, Tool is the one for all others. A tool
+	// without a chain is called as it would be.
+	Tools Tools                                                  `json:"-"`
+	Tool  middleware.Runner[ToolCall, *ai.MultipartToolResponse] `json:"-"`
 }
+
+// Tools are chains by the names of their tools, made with [middleware.Wrap]
+// around [NextTool]. A nil one leaves its tool alone.
+type Tools map[string]middleware.Runner[ToolCall, *ai.MultipartToolResponse]
 
 // Name is the name under which genkit knows the middleware.
 func (Recovery) Name() string { return "understudy/recovery" }
@@ -138,7 +142,7 @@ func (r Recovery) tool(ctx context.Context, params *ai.ToolParams, next ai.ToolN
 
 // untouched returns an interrupt as the tool gave it.
 func untouched(err error) error {
-	if p, ok := errors.AsType[*pause](err); ok {
+	if p, ok := errors.AsType[*pauseError](err); ok {
 		return p.err
 	}
 	return err
@@ -148,7 +152,7 @@ func untouched(err error) error {
 // once.
 type Provenance struct {
 	Strategy strategies.Strategy
-	ServedBy string // a stand-in, a rung or a person
+	ServedBy string // the agent after retries, a stand-in, a rung or a person
 	Level    strategies.Level
 	Attempts int
 }
@@ -157,13 +161,37 @@ const provenance = "understudy"
 
 // ProvenanceOf returns how an answer was recovered: only one at
 // [strategies.Full] is a whole one. false: there was nothing to recover. It is
-// in the metadata of the answer's message.
+// in the metadata of the answer's message, as text, and so in traces too.
 func ProvenanceOf(resp *ai.ModelResponse) (Provenance, bool) {
 	if resp == nil || resp.Message == nil {
 		return Provenance{}, false
 	}
-	p, ok := resp.Message.Metadata[provenance].(Provenance)
-	return p, ok
+	fields, ok := resp.Message.Metadata[provenance].(map[string]any)
+	if !ok {
+		return Provenance{}, false
+	}
+	p := Provenance{Strategy: named[strategies.Strategy](fields["strategy"]), Level: named[strategies.Level](fields["level"])}
+	p.ServedBy, _ = fields["servedBy"].(string)
+	switch n := fields["attempts"].(type) {
+	case int:
+		p.Attempts = n
+	case float64: // genkit copies some messages by way of JSON
+		p.Attempts = int(n)
+	}
+	return p, true
+}
+
+// named returns the value with a name.
+func named[T interface {
+	~uint8
+	String() string
+}](name any) T {
+	for v := range T(math.MaxUint8) {
+		if v.String() == name {
+			return v
+		}
+	}
+	return 0
 }
 
 // mark notes on an answer how it was recovered; on a copy, for a model may give
@@ -177,7 +205,9 @@ func mark(resp *ai.ModelResponse, p Provenance) *ai.ModelResponse {
 	if message.Metadata == nil {
 		message.Metadata = map[string]any{}
 	}
-	message.Metadata[provenance] = p
+	message.Metadata[provenance] = map[string]any{
+		"strategy": p.Strategy.String(), "servedBy": p.ServedBy, "level": p.Level.String(), "attempts": p.Attempts,
+	}
 	own.Message = &message
 	return &own
 }

@@ -20,7 +20,9 @@ type ToolCall struct {
 
 // NextTool is the agent at the bottom of a tool's chain: the tool that the model
 // called, with the middleware that comes after [Recovery].
-func NextTool() middleware.Runner[ToolCall, *ai.MultipartToolResponse] { return &toolAgent{name: "next"} }
+func NextTool() middleware.Runner[ToolCall, *ai.MultipartToolResponse] {
+	return &toolAgent{name: "next"}
+}
 
 type toolAgent struct{ name string } // not empty: two of them are not the same
 

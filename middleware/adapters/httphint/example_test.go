@@ -51,7 +51,7 @@ func Example() {
 	defer provider.Close()
 
 	log := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		fmt.Println(e.Kind, e.Class, e.Delay, e.Detail)
+		fmt.Printf("%v: %v, %v %q\n", e.Kind, e.Class, e.Delay, e.Detail)
 	})
 	client := &http.Client{Transport: httphint.Transport{}} // any SDK that takes a client
 	narrator, err := middleware.WrapFunc(newAgent(client, provider.URL)).
@@ -67,10 +67,10 @@ func Example() {
 	answer, err := narrator.Run(context.Background(), "Who is at the door?")
 	fmt.Println(answer, err)
 	// Output:
-	// hidden_requests unclassified 0s 3 requests where 1 was asked for: switch off the retries below
-	// attempt_failed rate_limited 0s
-	// retry_scheduled rate_limited 20ms
-	// recovered unclassified 0s
+	// hidden_requests: unclassified, 0s "3 requests where 1 was asked for: switch off the retries below"
+	// attempt_failed: rate_limited, 0s ""
+	// retry_scheduled: rate_limited, 20ms ""
+	// recovered: unclassified, 0s ""
 	// A stranger. <nil>
 }
 
