@@ -89,16 +89,17 @@ func (s *Server) Log() []Request {
 	return slices.Clone(s.log)
 }
 
-// ServeHTTP answers POST /v1beta/models/{model}:generateContent, and
-// :streamGenerateContent with alt=sse.
+// ServeHTTP answers POST .../models/{model}:generateContent, and
+// :streamGenerateContent with alt=sse, below the paths of Gemini and Vertex AI.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := Request{Header: r.Header.Clone()}
 	data, err := io.ReadAll(r.Body) // to its end, or nobody notices that the client has gone
 	if err == nil {
 		err = json.Unmarshal(data, &seen.Body)
 	}
-	path, method, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1beta/models/"), ":")
-	seen.Model, seen.Stream = path, method == "streamGenerateContent"
+	_, path, _ := strings.Cut(r.URL.Path, "/models/")
+	model, method, ok := strings.Cut(path, ":")
+	seen.Model, seen.Stream = model, method == "streamGenerateContent"
 	if err != nil || !ok || seen.Stream && r.URL.Query().Get("alt") != "sse" {
 		Error(404, "NOT_FOUND", "no such method: "+r.URL.Path)(w, r, seen)
 		return

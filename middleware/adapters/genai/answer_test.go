@@ -57,7 +57,6 @@ func TestAnswersThatAreNone(t *testing.T) {
 		{it: "knows a jailbreak", answer: `{"promptFeedback":{"blockReason":"JAILBREAK"}}`, want: genai.PromptBlocked, class: strategies.Blocked},
 		{it: "knows what is new", answer: response(candidate("SOMETHING_NEW", hello)), want: "SOMETHING_NEW", class: unsaid},
 		{it: "judges by the first when none is good", answer: response(candidate("MAX_TOKENS", hello), `{"index":1,"finishReason":"SAFETY"}`), want: sdk.FinishReasonMaxTokens, class: unsaid},
-		{it: "keeps what the API says", answer: response(`{"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"print(f("}`), want: sdk.FinishReasonMalformedFunctionCall, class: unsaid, text: "print(f("},
 		{it: "takes no text for empty", answer: response(candidate("STOP", `{"text":""}`)), want: genai.Empty, class: unsaid},
 		{it: "takes thoughts alone for empty", answer: response(candidate("STOP", thought)), want: genai.Empty, class: unsaid},
 		{it: "takes a signature alone for empty", answer: response(candidate("STOP", `{"text":"","thoughtSignature":"YQ=="}`)), want: genai.Empty, class: unsaid},
@@ -108,6 +107,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 			})
 		}
 	}
+	t.Run("it keeps what the API says, which the client does for Vertex AI only", func(t *testing.T) {
+		server := play(t, answers{"narrator": {gemini.Body(response(`{"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"print(f("}`))}})
+		agent := genai.Models(connect(t, server.URL(), func(c *sdk.ClientConfig) { c.Backend = sdk.BackendVertexAI }))
+		_, err := agent.Run(t.Context(), ask("narrator"))
+		if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Text != "print(f(" {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("it keeps the answer within reach, through all layers", func(t *testing.T) {
 		server, agent := narrator(t, gemini.Good("one"), gemini.Body(response(candidate("MAX_TOKENS", hello))), gemini.Body(response(candidate("MAX_TOKENS", hello))), gemini.Body(response(candidate("MAX_TOKENS", hello))))
 		g := built(t, middleware.Wrap(agent).Retry(soon))
@@ -138,15 +145,11 @@ func TestFinishReasons(t *testing.T) {
 		sdk.FinishReasonImageOther: strategies.InvalidAnswer, sdk.FinishReasonContinuation: strategies.InvalidAnswer,
 	} {
 		t.Run(string(reason), func(t *testing.T) {
-			for form, answer := range map[string]gemini.Answer{"whole": gemini.Good(""), "streamed": gemini.Good("")} {
-				_, agent := narrator(t, gemini.Body(gemini.Candidate("Hel", string(reason))), answer)
-				err := error(nil)
-				if form == "whole" {
-					_, err = agent.Run(t.Context(), ask("narrator"))
-				} else {
-					_, agent = narrator(t, gemini.Events(gemini.Candidate("Hel", string(reason))))
-					_, err = middleware.Collect(agent.Stream(t.Context(), ask("narrator")))
-				}
+			answer := gemini.Candidate("Hel", string(reason))
+			_, agent := narrator(t, gemini.Body(answer), gemini.Events(answer))
+			_, whole := agent.Run(t.Context(), ask("narrator"))
+			_, streamed := middleware.Collect(agent.Stream(t.Context(), ask("narrator")))
+			for form, err := range map[string]error{"whole": whole, "streamed": streamed} {
 				if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Reason != reason {
 					t.Errorf("%s: got %v", form, err)
 				}

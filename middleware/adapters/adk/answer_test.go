@@ -1,0 +1,167 @@
+package adk_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	wire "github.com/understudy-go/understudy/internal/gemini"
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/adapters/adk"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+func TestAnswersThatAreNone(t *testing.T) {
+	t.Parallel()
+	const (
+		blocked = strategies.Blocked
+		invalid = strategies.InvalidAnswer
+	)
+	prompt := func(reason string) string { return `{"promptFeedback":{"blockReason":"` + reason + `"}}` }
+	thought := `{"candidates":[{"finishReason":"STOP","content":{"role":"model","parts":[{"text":"Hm","thought":true}]}}]}`
+	for _, tt := range []struct {
+		it     string
+		answer string
+		accept genai.FinishReason
+		want   genai.FinishReason // "": it is an answer
+		class  strategies.Class
+		form   string // "": both
+	}{
+		{it: "takes text", answer: wire.Candidate("Hello", "STOP")},
+		{it: "takes thoughts, after which the framework asks again", answer: thought},
+		{it: "takes a call of a tool", answer: `{"candidates":[{"finishReason":"STOP","content":{"parts":[{"functionCall":{"name":"f"}}]}}]}`},
+		{it: "takes text without a finish reason", answer: wire.Candidate("Hello", ""), form: "whole"},
+
+		{it: "knows what is held back, without content", answer: wire.Candidate("", "SAFETY"), want: genai.FinishReasonSafety, class: blocked},
+		{it: "knows what is held back, with content", answer: wire.Candidate("Hel", "RECITATION"), want: genai.FinishReasonRecitation, class: blocked},
+		{it: "knows a broken call of a tool", answer: wire.Candidate("", "MALFORMED_FUNCTION_CALL"), want: genai.FinishReasonMalformedFunctionCall, class: invalid},
+		{it: "knows other reasons", answer: wire.Candidate("", "OTHER"), want: genai.FinishReasonOther, class: invalid},
+		{it: "knows a truncated one, without content", answer: wire.Candidate("", "MAX_TOKENS"), want: genai.FinishReasonMaxTokens, class: invalid},
+		{it: "knows a truncated one, with content", answer: wire.Candidate("Hel", "MAX_TOKENS"), want: genai.FinishReasonMaxTokens, class: invalid},
+		{it: "accepts a truncated one if told to", answer: wire.Candidate("Hel", "MAX_TOKENS"), accept: genai.FinishReasonMaxTokens},
+		{it: "does not accept one cut before its first word", answer: wire.Candidate("", "MAX_TOKENS"), accept: genai.FinishReasonMaxTokens, want: genai.FinishReasonMaxTokens, class: invalid},
+		{it: "takes no content for empty", answer: wire.Candidate("", "STOP"), want: adk.Empty, class: invalid},
+		{it: "takes an empty text for empty", answer: `{"candidates":[{"finishReason":"STOP","content":{"role":"model","parts":[{"text":""}]}}]}`, want: adk.Empty, class: invalid},
+		{it: "takes no candidates for empty, whatever the reason was", answer: prompt("SAFETY"), want: adk.Empty, class: invalid, form: "whole"},
+		{it: "knows a blocked prompt", answer: prompt("SAFETY"), want: "SAFETY", class: blocked, form: "streamed"},
+		{it: "knows a prompt blocked for other reasons", answer: prompt("OTHER"), want: "OTHER", class: blocked, form: "streamed"},
+		{it: "knows a jailbreak", answer: prompt("JAILBREAK"), want: "JAILBREAK", class: blocked, form: "streamed"},
+		{it: "misses a finish reason", answer: wire.Candidate("Hel", ""), want: adk.Unfinished, class: invalid, form: "streamed"},
+		{it: "does without a finish reason if told to", answer: wire.Candidate("Hel", ""), accept: adk.Unfinished, form: "streamed"},
+	} {
+		for form, answer := range map[string]wire.Answer{"whole": wire.Body(tt.answer), "streamed": wire.Events(tt.answer)} {
+			if tt.form != "" && tt.form != form {
+				continue
+			}
+			t.Run("it "+tt.it+", "+form, func(t *testing.T) {
+				server := play(t, answers{"narrator": {answer}})
+				agent := adk.LLM(google(t, server.URL(), "narrator")).Accept(tt.accept)
+				call := adk.Call{Request: &model.LLMRequest{Contents: genai.Text("Who?")}, Stream: form == "streamed"}
+				_, err := middleware.Collect(agent.Stream(t.Context(), call))
+				if n := server.Requests("narrator"); n != 1 {
+					t.Errorf("%d requests", n)
+				}
+				if tt.want == "" {
+					if err != nil {
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+				e, ok := errors.AsType[*adk.AnswerError](err)
+				if !ok || e.Reason != tt.want || !strings.Contains(err.Error(), string(tt.want)) {
+					t.Fatalf("got %v", err)
+				}
+				class(t, err, tt.class)
+			})
+		}
+	}
+}
+
+// script is a model that says what it is told to.
+type script struct {
+	responses []*model.LLMResponse
+	asked     []*model.LLMRequest
+}
+
+func (s *script) Name() string { return "script" }
+
+func (s *script) GenerateContent(_ context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
+	s.asked = append(s.asked, req)
+	return func(yield func(*model.LLMResponse, error) bool) {
+		for _, r := range s.responses {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func says(word string) *model.LLMResponse {
+	return &model.LLMResponse{Content: genai.NewContentFromText(word, genai.RoleModel)}
+}
+
+func TestOtherModels(t *testing.T) {
+	t.Parallel()
+	piece := says("Hel")
+	piece.Partial = true
+	for _, tt := range []struct {
+		it        string
+		responses []*model.LLMResponse
+		want      genai.FinishReason
+		class     strategies.Class
+	}{
+		{it: "wants no finish reason of a model that is not Google's", responses: []*model.LLMResponse{piece, says("Hello")}},
+		{it: "takes an unspecified one", responses: []*model.LLMResponse{piece, {Content: says("Hello").Content, FinishReason: genai.FinishReasonUnspecified}}},
+		{it: "steps over a nil", responses: []*model.LLMResponse{nil, says("Hello")}},
+		{it: "misses a response that is not partial", responses: []*model.LLMResponse{piece}, want: adk.Unfinished, class: strategies.InvalidAnswer},
+		{it: "misses any response", want: adk.Unfinished, class: strategies.InvalidAnswer},
+		{it: "reads the code of a rate limit", responses: []*model.LLMResponse{{ErrorCode: "RESOURCE_EXHAUSTED"}}, want: "RESOURCE_EXHAUSTED", class: strategies.RateLimited},
+		{it: "reads the code of a quota", responses: []*model.LLMResponse{{ErrorCode: "insufficient_quota"}}, want: "insufficient_quota", class: strategies.QuotaExhausted},
+		{it: "reads a code that is a status", responses: []*model.LLMResponse{{ErrorCode: "529"}}, want: "529", class: strategies.Overloaded},
+		{it: "takes a code that nobody knows for transient", responses: []*model.LLMResponse{{ErrorCode: "OH_NO", ErrorMessage: "oh no"}}, want: "OH_NO", class: strategies.Transient},
+		{it: "lets the last response sum up", responses: []*model.LLMResponse{{ErrorCode: "OH_NO", Partial: true}, says("Hello")}},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			got, err := middleware.Collect(adk.LLM(&script{responses: tt.responses}).Stream(t.Context(), adk.Call{Stream: true}))
+			if tt.want == "" {
+				if err != nil || text(got[len(got)-1]) != "Hello" {
+					t.Errorf("got %v, %v", got, err)
+				}
+				return
+			}
+			if e, ok := errors.AsType[*adk.AnswerError](err); !ok || e.Reason != tt.want {
+				t.Fatalf("got %v", err)
+			}
+			class(t, err, tt.class)
+		})
+	}
+	t.Run("it says of what a reader would see that it says something", func(t *testing.T) {
+		part := func(p *genai.Part) *model.LLMResponse {
+			return &model.LLMResponse{Content: &genai.Content{Parts: []*genai.Part{p}}}
+		}
+		for name, tt := range map[string]struct {
+			response *model.LLMResponse
+			want     bool
+		}{
+			"nothing":     {nil, false},
+			"no content":  {&model.LLMResponse{}, false},
+			"no part":     {&model.LLMResponse{Content: &genai.Content{}}, false},
+			"a nil part":  {part(nil), false},
+			"empty text":  {part(&genai.Part{}), false},
+			"a signature": {part(&genai.Part{ThoughtSignature: []byte("x")}), false},
+			"text":        {says("H"), true},
+			"a thought":   {part(&genai.Part{Text: "Hm", Thought: true}), true},
+			"a call":      {part(&genai.Part{FunctionCall: &genai.FunctionCall{}}), true},
+			"an image":    {part(&genai.Part{InlineData: &genai.Blob{}}), true},
+		} {
+			if got := adk.Says(tt.response); got != tt.want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	})
+}

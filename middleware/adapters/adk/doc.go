@@ -1,0 +1,82 @@
+// Package adk lets models and agents of Google's Agent Development Kit
+// (google.golang.org/adk/v2) be wrapped, and be models and agents of it still:
+// one line where the model is registered.
+//
+//	import (
+//		"google.golang.org/adk/v2/agent/llmagent"
+//		"google.golang.org/adk/v2/model/gemini"
+//		"github.com/understudy-go/understudy/middleware"
+//		"github.com/understudy-go/understudy/middleware/adapters/adk"
+//		"github.com/understudy-go/understudy/strategies"
+//	)
+//
+//	flash, err := gemini.NewModel(ctx, "gemini-2.5-flash", nil)
+//	pro, err := gemini.NewModel(ctx, "gemini-2.5-pro", nil)
+//	guarded, err := middleware.WrapStream(adk.LLM(flash)).
+//		Commit(adk.Says).
+//		Retry(strategies.Retry{}).
+//		Timeout(20*time.Second).
+//		Fallback("pro", adk.LLM(pro)).
+//		Degrade(strategies.Reduced, adk.Reply("The innkeeper shrugs.")).
+//		Build()
+//	llm, err := adk.NewModel(flash, guarded)
+//	narrator, err := llmagent.New(llmagent.Config{Name: "narrator", Model: llm})
+//
+// A model of the framework answers whole and streamed by one method, so one
+// chain serves both; it stands between the framework and its models:
+//
+//	              ┌ NewModel ───────────────────────────────┐
+//	llmagent ────►│ fallback ── retry ── timeout ── LLM ────│──► gemini, flash
+//	              │     └────────────────────────── LLM ────│──► gemini, pro
+//	              └─────────────────────────────────────────┘
+//
+// [LLM] copies the request for every attempt and puts the name of its own model
+// in it: the framework writes that of the first, and Gemini believes the request.
+// [NewModel] has the variant and the client of the first model if that has them,
+// so that output schemas, telemetry and live sessions stay as they were.
+//
+// # What comes without an error and is no answer
+//
+// An error code, or a finish reason other than STOP beside content, becomes an
+// [AnswerError] with a class: what is held back for its content is
+// [strategies.Blocked], what went wrong in the making [strategies.InvalidAnswer].
+// So does a response without content, which the framework skips in silence, and a
+// stream without its end, which it takes for whole. Reasons that are fine with
+// the caller are accepted: LLM(flash).Accept(genai.FinishReasonMaxTokens).
+//
+// Where nothing helped, a response with a code is given back as it came, and an
+// error as an error.
+//
+// # Reduced answers
+//
+// [Reply] is a rung for a chain. [DegradePlugin] answers for every model of a
+// runner, chain or not, and is called when a chain has failed. Both mark what
+// they say, for the session too: see [Degraded].
+//
+// # Agents by role
+//
+// [Agent] makes an agent of the framework one for a chain, and [NewAgent] a chain
+// an agent of the framework. A stand-in takes the turn for as long as nothing has
+// been said or done: see [Acts].
+//
+// # Traps
+//
+//   - The framework asks for genai v1.66, which swallows errors in the middle of a
+//     stream. This module raises it to v1.77; do not go below v1.76.
+//   - Leave HTTPOptions.RetryOptions of genai out: every attempt is sent once,
+//     whatever they say. The RetryConfig of a workflow node repeats a whole agent:
+//     leave it nil. The plugin retryandreflect repeats tools, not models, and may
+//     stay.
+//   - Gemini reports a blocked prompt as "empty response", without the reason, when
+//     asked for a whole answer; it is then taken for [Empty].
+//   - The framework's openaimodel lets its client retry twice: give it
+//     option.WithMaxRetries(0) in its Options. When streamed it fails with nothing
+//     but a text, so that a quota looks like any failure.
+//   - Without Commit the first piece commits, whatever it is.
+//   - Live sessions go by the client, past every chain.
+//   - Agents are wrapped by NewAgent and not by embedding: an embedded LlmAgent is
+//     none to the framework any more. The role itself is no LlmAgent either, so it
+//     is a root or a sub-agent of other agents, and its SubAgents are the cast.
+//   - Do not repeat whole agents after their first act: tools would run twice. A
+//     chain does not.
+package adk
