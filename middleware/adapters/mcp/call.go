@@ -32,7 +32,7 @@ func (r *recovery) around(next sdk.MethodHandler) sdk.MethodHandler {
 				r.of(session).learn(list.Tools)
 			}
 			return result, err
-		case method == methodCall && ok && ctx.Value(bareKey{}) == nil:
+		case method == methodCall && ok && params != nil && ctx.Value(bareKey{}) == nil:
 			return r.call(ctx, Call{Session: session, Params: params})
 		}
 		return next(ctx, method, req)

@@ -32,9 +32,15 @@ func requests(t *testing.T, s *server, want int) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	for _, p := range []protocol{sessions, stateless} {
+		t.Run(p.String(), func(t *testing.T) { conform(t, p) })
+	}
+}
+
+func conform(t *testing.T, p protocol) {
 	conformance.Run(t, map[conformance.Case]func(*testing.T){
 		conformance.TransientThenSuccess: func(t *testing.T) {
-			s := serve(t, inn("a stranger"), says(503, "busy"))
+			s := p.serve(t, inn("a stranger"), says(503, "busy"))
 			got, err := call(t, connect(t, client(t, nil, retrying), s), "look")
 			answered(t, got, err, "a stranger")
 			requests(t, s, 2)
@@ -47,7 +53,7 @@ func TestConformance(t *testing.T) {
 					delay = e.Delay
 				}
 			})
-			s := serve(t, inn("a stranger"), says(429, "slow down", "Retry-After-Ms", "30"))
+			s := p.serve(t, inn("a stranger"), says(429, "slow down", "Retry-After-Ms", "30"))
 			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) { b.Retry(soon).Observe(watch) }), s), "look")
 			answered(t, got, err, "a stranger")
 			if delay < wait {
@@ -56,7 +62,7 @@ func TestConformance(t *testing.T) {
 			requests(t, s, 2)
 		},
 		conformance.QuotaGoesOn: func(t *testing.T) {
-			s, mirror := serve(t, inn("a stranger"), refuses(402, "-32000", "no credit")), serve(t, inn("a mirrored stranger"))
+			s, mirror := p.serve(t, inn("a stranger"), refuses(402, "-32000", "no credit")), p.serve(t, inn("a mirrored stranger"))
 			second := connect(t, client(t, nil, retrying), mirror)
 			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 				b.Retry(soon).Fallback("mirror", mcp.Session(second))
@@ -66,16 +72,16 @@ func TestConformance(t *testing.T) {
 			requests(t, mirror, 1)
 		},
 		conformance.HangTimesOut: func(t *testing.T) {
-			s := serve(t, inn("a stranger"), hangs)
+			s := p.serve(t, inn("a stranger"), hangs)
 			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) { b.Retry(soon).Timeout(500 * time.Millisecond) }), s), "look")
 			answered(t, got, err, "a stranger")
 			requests(t, s, 2)
 		},
-		conformance.StreamCut:          streamCut,
-		conformance.InterruptUntouched: interruptUntouched,
+		conformance.StreamCut:          func(t *testing.T) { streamCut(t, p) },
+		conformance.InterruptUntouched: func(t *testing.T) { interruptUntouched(t, p) },
 		conformance.AllDownDegraded: func(t *testing.T) {
 			down := says(503, "busy")
-			s, mirror := serve(t, inn(""), down, down, down), serve(t, inn(""), down)
+			s, mirror := p.serve(t, inn(""), down, down, down), p.serve(t, inn(""), down)
 			second := connect(t, client(t, nil, nil), mirror)
 			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 				b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
@@ -96,15 +102,15 @@ func TestConformance(t *testing.T) {
 
 // A tool's answer is one message, also where it comes in a stream of events:
 // what is cut is cut before it.
-func streamCut(t *testing.T) {
+func streamCut(t *testing.T, p protocol) {
 	t.Run("it retries a call whose stream is cut", func(t *testing.T) {
-		s := serve(t, inn("a stranger"), cuts)
+		s := p.serve(t, inn("a stranger"), cuts)
 		got, err := call(t, connect(t, client(t, nil, retrying), s), "look")
 		answered(t, got, err, "a stranger")
 		requests(t, s, 2)
 	})
 	t.Run("it does not retry one that may have paid", func(t *testing.T) {
-		s := serve(t, inn("a stranger"), cuts)
+		s := p.serve(t, inn("a stranger"), cuts)
 		_, err := call(t, connect(t, client(t, nil, retrying), s), "pay")
 		if once, ok := errors.AsType[*mcp.OnceError](err); !ok || once.Tool != "pay" {
 			t.Errorf("got %v", err)
@@ -114,27 +120,14 @@ func streamCut(t *testing.T) {
 }
 
 // The human channel of the protocol is elicitation; features_test.go has more.
-func interruptUntouched(t *testing.T) {
+func interruptUntouched(t *testing.T, p protocol) {
 	settings := func(b *mcp.Builder) { retrying(b); b.Degrade(strategies.Reduced, mcp.Reply("no")) }
-	t.Run("it passes on a result that wants input", func(t *testing.T) {
-		tools := inn("")
-		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-			return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"q": &sdk.ElicitParams{Message: "Open?"}}, RequestState: "1"}, nil
-		})
-		s := serve(t, tools)
-		c := client(t, &sdk.ClientOptions{MultiRoundTrip: &sdk.MultiRoundTripOptions{Disabled: true}}, settings)
-		got, err := call(t, connect(t, c, s), "open")
-		if err != nil || !got.NeedsInput() || got.RequestState != "1" || len(got.InputRequests) != 1 {
-			t.Errorf("got %+v, %v", got, err)
-		}
-		requests(t, s, 1)
-	})
 	t.Run("it passes on the error that sends a person to a page", func(t *testing.T) {
 		tools := inn("")
 		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
 			return nil, sdk.URLElicitationRequiredError([]*sdk.ElicitParams{{Mode: "url", Message: "Sign", URL: "http://127.0.0.1/", ElicitationID: "1"}})
 		})
-		s := serve(t, tools)
+		s := p.serve(t, tools)
 		_, err := call(t, connect(t, client(t, nil, settings), s), "open")
 		coded, ok := errors.AsType[*jsonrpc.Error](err)
 		if !ok || coded.Code != sdk.CodeURLElicitationRequired || errors.Is(err, strategies.ErrRecovery) {
@@ -142,11 +135,27 @@ func interruptUntouched(t *testing.T) {
 		}
 		requests(t, s, 1)
 	})
+	if p == sessions {
+		return // a question is a request of the server's there, and its answer goes to the server
+	}
+	t.Run("it passes on a result that wants input", func(t *testing.T) {
+		tools := inn("")
+		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
+			return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"q": &sdk.ElicitParams{Message: "Open?"}}, RequestState: "1"}, nil
+		})
+		s := p.serve(t, tools)
+		c := client(t, &sdk.ClientOptions{MultiRoundTrip: &sdk.MultiRoundTripOptions{Disabled: true}}, settings)
+		got, err := call(t, connect(t, c, s), "open")
+		if err != nil || !got.NeedsInput() || got.RequestState != "1" || len(got.InputRequests) != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		requests(t, s, 1)
+	})
 	t.Run("it passes on the interrupt of a host that asks later", func(t *testing.T) {
 		pause := strategies.WithClass(strategies.Interrupt, errors.New("the innkeeper is asked"))
 		tools := inn("")
 		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, eliciting("Open?", nil))
-		s := serve(t, tools)
+		s := p.serve(t, tools)
 		c := client(t, &sdk.ClientOptions{ElicitationHandler: func(context.Context, *sdk.ElicitRequest) (*sdk.ElicitResult, error) { return nil, pause }}, settings)
 		_, err := call(t, connect(t, c, s), "open")
 		if !errors.Is(err, pause) || errors.Is(err, strategies.ErrRecovery) {

@@ -29,15 +29,29 @@ type fault func(w http.ResponseWriter, r *http.Request)
 // server is a real server behind an HTTP endpoint that fails by script.
 type server struct {
 	*httptest.Server
-	tools *sdk.Server
-	calls atomic.Int32 // HTTP requests for a tool call
+	protocol protocol
+	tools    *sdk.Server
+	calls    atomic.Int32 // HTTP requests for a tool call
 }
 
-func serve(t testing.TB, tools *sdk.Server, faults ...fault) *server {
+// protocol is the version that is spoken, and true where the server keeps no
+// session: the SDK speaks the newer one over HTTP only so.
+type protocol bool
+
+const (
+	sessions  protocol = false // 2025-11-25: the server asks by requests of its own
+	stateless protocol = true  // 2026-07-28: it asks by its result, in rounds
+)
+
+func (p protocol) String() string {
+	return map[protocol]string{sessions: "2025-11-25", stateless: "2026-07-28"}[p]
+}
+
+func (p protocol) serve(t testing.TB, tools *sdk.Server, faults ...fault) *server {
 	t.Helper()
-	s := &server{tools: tools}
+	s := &server{protocol: p, tools: tools}
 	quiet := slog.New(slog.DiscardHandler)
-	handler := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return tools }, &sdk.StreamableHTTPOptions{Logger: quiet})
+	handler := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return tools }, &sdk.StreamableHTTPOptions{Logger: quiet, Stateless: bool(p)})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -148,13 +162,16 @@ func client(t testing.TB, options *sdk.ClientOptions, settings func(*mcp.Builder
 }
 
 // connect opens a session and lists the tools, as every host does.
-func connect(t testing.TB, c *sdk.Client, s *server, options ...*sdk.ClientSessionOptions) *sdk.ClientSession {
+func connect(t testing.TB, c *sdk.Client, s *server) *sdk.ClientSession {
 	t.Helper()
 	session, err := c.Connect(t.Context(), &sdk.StreamableClientTransport{
 		Endpoint: s.URL, HTTPClient: &http.Client{Transport: httphint.Transport{Base: s.Client().Transport}},
-	}, append(options, nil)[0])
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := session.InitializeResult().ProtocolVersion; got != s.protocol.String() {
+		t.Fatalf("they speak %s", got)
 	}
 	t.Cleanup(func() { _ = session.Close() })
 	if _, err := session.ListTools(t.Context(), nil); err != nil {
@@ -162,9 +179,6 @@ func connect(t testing.TB, c *sdk.Client, s *server, options ...*sdk.ClientSessi
 	}
 	return session
 }
-
-// legacy is the protocol in which the server asks by requests of its own.
-var legacy = &sdk.ClientSessionOptions{ProtocolVersion: "2025-11-25"}
 
 func call(t testing.TB, session *sdk.ClientSession, tool string) (*sdk.CallToolResult, error) {
 	t.Helper()
