@@ -228,7 +228,9 @@ func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [sta
 		}
 		policy := *g.settings.retry
 		policy.Budget = g.budget
-		return newRetry(scope, policy, next)
+		l := newRetry(scope, policy, next)
+		l.breaker = s.breaker // also behind a middleware of the user's
+		return l
 	})
 	put(StageBreaker, s.breaker != nil, func(next run) run {
 		return &circuitBreaker[Req, Resp]{scope: scope, breaker: s.breaker, next: next}

@@ -111,7 +111,8 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 	if !v.Fallback {
 		return none, failure
 	}
-	asked := &trail{who: l.scope, up: trailOf(ctx)}
+	call := &asking{Context: ctx, first: trail{who: l.scope, up: trailOf(ctx)}}
+	asked := &call.first
 	var standIns []understudy[Req, Resp]
 	if err := protect(func() error { standIns = l.standIns(); return nil }); err != nil {
 		failure.Cause = errors.Join(failure.Cause, err)
@@ -123,9 +124,15 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if c.Name == l.scope.name || asked.has(c.who) {
 			continue
 		}
-		asked = &trail{who: c.who, up: asked}
-		l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
-		resp, err := guard(withTrail(ctx, asked), c.Runner, req)
+		if asked != &call.first {
+			call = &asking{Context: ctx}
+		}
+		call.last = trail{who: c.who, up: asked}
+		asked = &call.last
+		if l.scope.observer != nil {
+			l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
+		}
+		resp, err := guard[Req, Resp](call, c.Runner, req)
 		if err == nil {
 			l.scope.count.Recovered()
 			l.scope.recovered(ctx, c.Name, strategies.Fallback, strategies.Full, len(failure.Attempts)+1)

@@ -163,6 +163,8 @@ func (l *edge[Req, Resp]) fail(ctx context.Context, err error) (none Resp, _ err
 	if failure == nil {
 		failure = l.scope.failure(ctx, err, v)
 	}
-	l.scope.emit(ctx, Event{Kind: Failed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
+	if l.scope.observer != nil {
+		l.scope.emit(ctx, Event{Kind: Failed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
+	}
 	return none, failure
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -41,6 +42,7 @@ type retry[Req, Resp any] struct {
 	// breaker is the one directly inside, if there is one: a loop ends when its
 	// own attempt has opened it, and not one delay later.
 	breaker *strategies.Breaker
+	loops   sync.Pool // of the engine's, see retryLoop
 	next    Runner[Req, Resp]
 }
 
@@ -80,7 +82,7 @@ type retrying[Req, Resp any] struct {
 // loop is the second attempt and all that follow, the first of them after delay.
 func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Duration) (Resp, error) {
 	again := &reattempts[Req, Resp]{retrying: r, ctx: ctx, req: req} // from here on it lives on the heap
-	if !retryLoop(ctx, r.policy.PerCallMax(), r.err, delay, again) {
+	if !retryLoop(ctx, &r.loops, r.policy.PerCallMax(), r.err, delay, again) {
 		var none Resp
 		return none, again.conclude(ctx)
 	}
@@ -102,7 +104,9 @@ func (r *reattempts[Req, Resp]) attempt() (err error) {
 	return err
 }
 
-func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) { return r.decide(r.ctx, failed) }
+func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
+	return r.decide(r.ctx, failed)
+}
 
 // decide books a failed attempt and says whether, and when, to try again.
 func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Duration, bool) {
@@ -120,11 +124,15 @@ func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Durat
 	}
 	delay, stop := r.ask(ctx)
 	if r.failure.Stop = stop; stop != "" {
-		r.scope.emit(ctx, Event{Kind: RetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
+		if r.scope.observer != nil {
+			r.scope.emit(ctx, Event{Kind: RetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
+		}
 		return 0, false
 	}
 	r.state.Retries++
-	r.scope.emit(ctx, Event{Kind: RetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
+	if r.scope.observer != nil {
+		r.scope.emit(ctx, Event{Kind: RetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
+	}
 	return delay, true
 }
 

@@ -34,9 +34,13 @@ type attempts interface {
 
 // retryLoop makes an attempt after delay, and again after each delay that is
 // granted, at most most times; true means that one succeeded. The failure that
-// delay was granted for, first, is replayed to let the engine in.
-func retryLoop(ctx context.Context, most int, first error, delay time.Duration, of attempts) bool {
-	l := loops.Get().(*loop)
+// delay was granted for, first, is replayed to let the engine in. The loop comes
+// from a pool of the layer's.
+func retryLoop(ctx context.Context, loops *sync.Pool, most int, first error, delay time.Duration, of attempts) bool {
+	l, ok := loops.Get().(*loop)
+	if !ok {
+		l = newLoop()
+	}
 	l.of, l.ctx, l.most, l.first, l.delay = of, ctx, uint(most)+1, first, delay
 	l.replayed, l.left = false, false
 	_, err := retrygo.DoWithData(l.run, l.options...)
@@ -44,8 +48,6 @@ func retryLoop(ctx context.Context, most int, first error, delay time.Duration, 
 	loops.Put(l) // unless an attempt panicked or left by Goexit
 	return err == nil
 }
-
-var loops = sync.Pool{New: func() any { return newLoop() }}
 
 // loop is what one run of the engine has to remember.
 type loop struct {
@@ -99,17 +101,13 @@ func (l *loop) again(err error) (again bool) {
 type timer struct{}
 
 func (timer) After(d time.Duration) <-chan time.Time {
-	if d == 0 {
-		return now
+	if d > 0 {
+		return time.After(d)
 	}
-	return time.After(d)
-}
-
-var now = func() <-chan time.Time {
 	c := make(chan time.Time)
 	close(c)
 	return c
-}()
+}
 
 // unrecoverable says whether an agent that knows the engine has marked its error
 // for it.

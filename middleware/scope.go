@@ -48,6 +48,8 @@ func (s Scope) ready() *scope {
 
 const defaultName = "agent"
 
+// emit tells the observer, if there is one. An Event is large: where a failure
+// should cost little, ask for the observer before one is made.
 func (s *scope) emit(ctx context.Context, e Event) {
 	if s.observer == nil {
 		return
@@ -84,7 +86,9 @@ func (s *scope) failed(ctx context.Context, err error, v strategies.Verdict, att
 	if v.Class != strategies.Canceled {
 		s.lastClass.Store(uint32(v.Class))
 	}
-	s.emit(ctx, Event{Kind: AttemptFailed, Attempt: attempt, Class: v.Class, Err: err})
+	if s.observer != nil {
+		s.emit(ctx, Event{Kind: AttemptFailed, Attempt: attempt, Class: v.Class, Err: err})
+	}
 	return strategies.Attempt{Agent: s.name, Class: v.Class, Err: err}
 }
 

@@ -44,7 +44,7 @@ func TestStreamClocks(t *testing.T) {
 			func(b *streamBuilder) { b.Idle(4 * s).Commit(func(c string) bool { return c == "a" }) }, "!timeout", 5 * s, "idle"},
 		{"Idle leaves the time until the commit to Timeout", script{"role", 6 * s, "a", 3 * s, "a"},
 			func(b *streamBuilder) { b.Timeout(20 * s).Idle(4 * s).Commit(func(c string) bool { return c == "a" }) }, "role a a end", 9 * s, ""},
-		{"and watches from then on", script{"role", 6 * s, "a", stalled{}},
+		{"and watches from then on", script{"role", 6*s + s/2, "a", stalled{}},
 			func(b *streamBuilder) { b.Timeout(20 * s).Idle(4 * s).Commit(func(c string) bool { return c == "a" }) }, "role a !cut_off", 11 * s, "idle"},
 		{"Idle watches behind the last chunk", script{"a", stalled{}}, func(b *streamBuilder) { b.Idle(4 * s) }, "a !cut_off", 5 * s, "idle"},
 		{"a stall that says nothing when it is ended is one", script{"a", time.Hour}, func(b *streamBuilder) { b.Idle(4 * s) }, "a !cut_off", 5 * s, "idle"},

@@ -23,10 +23,12 @@ func recognise(err error) (Class, time.Duration) {
 	case io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE:
 		return Transient, 0
 	}
-	switch err.(type) {
-	case *AgentError, *ConfigError, *FullError, *InvalidAnswerError, *OpenError, *PanicError,
+	switch own := err.(type) { // ours say what they are by method
+	case *OpenError:
+		return Unclassified, clampDelay(own.RetryAfter)
+	case *AgentError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
 		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
-		return Unclassified, 0 // ours say what they are by method, and nothing by shape
+		return Unclassified, 0
 	}
 	switch reflect.TypeOf(err) {
 	case plainError, wrapError, wrapErrors, joinError:

@@ -33,6 +33,7 @@ func Cases() []Case {
 		calls("retry+breaker", "a call that goes well", healthy, Policies{}, request),
 		calls("retry+breaker+fallback", "the same with a stand-in at hand", healthy, Policies{Fallback: true}, request),
 		calls("retry+breaker+fallback+timeout", "the same with a limit for each attempt", healthy, Policies{Fallback: true, Timeout: true}, request),
+		calls("timeout, watched", "the same, and the agent looks whether its context is done, as a client of a network does", watchful, Policies{Fallback: true, Timeout: true}, request),
 		calls("full chain", "retry, breaker, stand-in, reduced answer, a person, an observer; peers: what they have of it", healthy, Policies{Fallback: true, Full: true}, request),
 		calls("full chain+timeout", "the same with a limit for each attempt", healthy, Policies{Fallback: true, Full: true, Timeout: true}, request),
 		calls("one retry, then success", "a failed attempt, no delay, a good one", flaky, Policies{Fallback: true}, request),
@@ -85,6 +86,7 @@ func crowd(n int) Case {
 			ops := make([]Op, n)
 			for i := range ops {
 				ops[i] = s.Guard(healthy(), Policies{Fallback: true})
+				_, _ = ops[i](context.Background()) // the first call makes what is made on need
 			}
 			next := 0
 			return func(ctx context.Context, _, n int) (answer string, err error) {

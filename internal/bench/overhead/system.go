@@ -78,6 +78,18 @@ func healthy() Agent { return echo }
 
 func echo(_ context.Context, req string) (string, error) { return req, nil }
 
+// watchful looks at its context before it answers.
+func watchful() Agent {
+	return func(ctx context.Context, req string) (string, error) {
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		default:
+			return req, nil
+		}
+	}
+}
+
 // flaky fails every other call, from one goroutine.
 func flaky() Agent {
 	calls := 0

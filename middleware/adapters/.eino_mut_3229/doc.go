@@ -1,0 +1,78 @@
+// Package eino recovers the models, agents and tools of CloudWeGo's eino where
+// they are registered: one handler for a ChatModelAgent, or one wrapper for the
+// model of a graph.
+//
+//	import (
+//		"github.com/cloudwego/eino/adk"
+//		"github.com/understudy-go/understudy/middleware/adapters/eino"
+//		"github.com/understudy-go/understudy/strategies"
+//	)
+//
+//	recovery, err := eino.Handler(func(b *eino.Builder) {
+//		b.Named("narrator").
+//			Retry(strategies.Retry{}).
+//			CircuitBreaker(&strategies.Breaker{}).
+//			Timeout(30*time.Second).
+//			Fallback("archivist", eino.StandIn(archivist)). // any model of eino's
+//			Degrade(strategies.Reduced, eino.Reply("The innkeeper shrugs."))
+//	}, eino.Tool("search", func(b *eino.ToolBuilder) { // a tool that may run twice
+//		b.Retry(strategies.Retry{}).Timeout(10 * time.Second)
+//	}))
+//	agent, err := adk.NewChatModelAgent(ctx, &adk.ChatModelAgentConfig{
+//		Model: chat, Handlers: []adk.ChatModelAgentMiddleware{recovery}, ...
+//	})
+//
+// [Wrap] takes the same settings and returns a model for graphs, chains and the
+// react agent. Where the layers stand:
+//
+//	ChatModelAgent ── failover ── ModelRetryConfig ── events ── │ Handler │ ── callbacks ── model
+//	               └─ tools node ────────────────────────────── │  Tool   │ ── tool
+//	graph node ── callbacks, unless the model has its own ───── │  Wrap   │ ── model
+//
+// # One chain for messages and streams
+//
+// [Builder] is the core's builder. It is the one for streams, and a whole message
+// is a stream of one chunk to it: so Generate and Stream share a breaker, a
+// budget and a count of failures, and are set up once. What differs is in the
+// documentation of Builder; there is no HardTimeout.
+//
+// A stream is recoverable until it has text, reasoning, a tool call or other
+// content in it. What comes before that is held back.
+//
+// # What comes without an error and is no answer
+//
+// A message that is empty is [strategies.InvalidAnswer], one that a filter
+// stopped is [strategies.Blocked]; see [AnswerError]. One that a token limit cut
+// short is taken as it is, unless Validate([NotTruncated]) says otherwise. A
+// stream that was cut off without an error is only known to be by its missing
+// finish reason: Complete([Ends]), for models that report one.
+//
+// # Never silent
+//
+// [Level] says of a message whether it is a reduced one. Who answered, and how, is
+// in the events: Observe and Logger of the builder.
+//
+// # What is left alone
+//
+// Interrupts and canceled agents pass through every layer as the very error they
+// are, before and after a stream's first words; an agent that a tool has paused
+// is resumed as ever. Tools that are not named are not touched.
+//
+// # Traps
+//
+//   - eino's ModelRetryConfig stands outside of a handler, and would repeat every
+//     retry of ours: a handler with Retry refuses to work beside it. Leave out one
+//     of the two, or let [RetryConfig] make eino's follow our policy. The same is
+//     true of ModelFailoverConfig, which a handler cannot see, and of the retries
+//     of some models: claude's client has 2, ark's RetryTimes is 2.
+//   - eino's models drop the Retry-After. Give their HTTP client a
+//     httphint.Transport.
+//   - A retried tool runs twice. Retry only those that may.
+//   - The options of a call go to its stand-in too, the name of a model among them:
+//     see [With] and FallbackVia.
+//   - A reader that is closed early frees what it holds with the next chunk, or
+//     when its context ends. Set Idle, or end the context.
+//   - A model whose stream does not heed its context cannot be timed out.
+//   - An error that ends the retries of eino's own hides its cause from errors.As;
+//     [Rule] and [RetriesError] find it.
+package eino

@@ -1,0 +1,94 @@
+package eino
+
+import (
+	"context"
+	"time"
+
+	"github.com/cloudwego/eino/adk"
+
+	"github.com/understudy-go/understudy/middleware/adapters/httphint"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// RetryConfig makes eino's own retry follow our policy, for those who want to
+// keep it: the classifier says what is retried (nil: the default one), and a
+// retry is never made before its Retry-After, beyond the budget, or too late for
+// the deadline. A message that is no answer is retried too.
+//
+// eino then retries a stream that was cut off after its first words as well, and
+// tells its readers of it in an [adk.WillRetryError]. When no retry is left the
+// error is a [RetriesError]. Leave Retry out of a handler beside it.
+//
+// It has no count of failed calls and no breaker: PerAgent is refused.
+func RetryConfig(policy strategies.Retry, classifier *strategies.Classifier) (*adk.ModelRetryConfig, error) {
+	if err := policy.Validate(); err != nil {
+		return nil, err
+	}
+	if policy.Allowance != strategies.PerCall {
+		return nil, &strategies.ConfigError{Setting: "Retry.Allowance", Problem: "is PerAgent", Fix: "eino keeps no count of an agent's failed calls: use PerCall, or a Handler"}
+	}
+	if policy.Budget == nil {
+		policy.Budget = &strategies.Budget{}
+	}
+	return &adk.ModelRetryConfig{
+		MaxRetries: policy.Max(),
+		ShouldRetry: func(ctx context.Context, r *adk.RetryContext) *adk.RetryDecision {
+			return decide(ctx, r, &policy, classifier)
+		},
+		// For a decision without a delay of its own: at once.
+		BackoffFunc: func(context.Context, int) time.Duration { return 0 },
+	}, nil
+}
+
+func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, classifier *strategies.Classifier) *adk.RetryDecision {
+	err := r.Err
+	if err == nil {
+		if err = judge(r.OutputMessage); err == nil {
+			policy.Budget.Success()
+			return nil
+		}
+	}
+	err = hinted(ctx, explain(err))
+	verdict := classifier.Classify(ctx, err)
+	if verdict.Class == strategies.Interrupt {
+		return nil
+	}
+	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1}
+	if deadline, ok := ctx.Deadline(); ok {
+		state.Bounded, state.TimeLeft = true, time.Until(deadline)
+	}
+	delay, stop := policy.Next(state)
+	switch stop {
+	case "":
+		return &adk.RetryDecision{Retry: true, Backoff: delay, RejectReason: verdict.Class.String()}
+	case "never":
+		exhausted := &adk.RetryExhaustedError{LastErr: err, TotalRetries: state.Retries}
+		return &adk.RetryDecision{RewriteError: &RetriesError{Err: exhausted, Last: err}}
+	}
+	if r.Err == nil {
+		return &adk.RetryDecision{RewriteError: err}
+	}
+	return nil // the model's own error
+}
+
+// hinted adds what the last response said, if [Hints] is among the handlers.
+func hinted(ctx context.Context, err error) error {
+	if hint := httphint.From(ctx); hint != nil && hint.Seen().Status >= 400 {
+		return &httphint.Error{Seen: hint.Seen(), Err: err}
+	}
+	return err
+}
+
+// Hints is a handler that notes what the provider's responses say, for a
+// [RetryConfig]: eino's models drop the Retry-After. Their HTTP client needs an
+// [httphint.Transport]. A [Handler] needs no Hints.
+func Hints() adk.ChatModelAgentMiddleware { return hints{} }
+
+type hints struct {
+	*adk.BaseChatModelAgentMiddleware
+}
+
+func (hints) BeforeModelRewriteState(ctx context.Context, state *adk.ChatModelAgentState, _ *adk.ModelContext) (context.Context, *adk.ChatModelAgentState, error) {
+	ctx, _ = httphint.With(ctx)
+	return ctx, state, nil
+}
