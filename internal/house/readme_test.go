@@ -39,7 +39,7 @@ func TestReadmeNamesOnlyTargetsThatExist(t *testing.T) {
 }
 
 func TestReadmeLinksLead(t *testing.T) {
-	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(read(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile(`\]\(([A-Za-z0-9_./-]+)(#[a-z-]*)?\)`).FindAllStringSubmatch(read(t, "README.md"), -1) {
 		if _, err := os.Stat(filepath.Join("..", "..", m[1])); err != nil {
 			t.Errorf("README.md links to %s: %v", m[1], err)
 		}

@@ -112,8 +112,8 @@ func labTable(rows []row) string {
 
 func overheadTable(rows []row) string {
 	var b strings.Builder
-	systems := []string{"gobreaker", "by hand", "failsafe-go", "fortify", "understudy"}
-	b.WriteString("| ns a call (allocations) | " + strings.Join(systems, " | ") + " |\n|---" + strings.Repeat("|---", len(systems)) + "|\n")
+	systems := []string{"gobreaker", "retry-go+gobreaker", "failsafe-go", "fortify", "understudy"}
+	b.WriteString("| ns a call (allocations) | gobreaker alone | retry-go + gobreaker, by hand | failsafe-go | fortify | Understudy |\n|---" + strings.Repeat("|---", len(systems)) + "|\n")
 	var lost []string
 	for _, c := range values(rows, "case") {
 		ours, ok := find(rows, "case", c, "understudy")

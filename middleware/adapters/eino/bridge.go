@@ -38,7 +38,7 @@ func open[Req, Chunk any](ctx context.Context, agent *middleware.GuardedStream[R
 	chunk, err, more := next()
 	if err != nil || !more {
 		stop()
-		return nil, untouched(err)
+		return schema.StreamReaderFromArray[Chunk](nil), untouched(err)
 	}
 	pipe, writer := schema.Pipe[Chunk](0)
 	// Its reader may close it, and the end of ctx: this makes a second time harmless.

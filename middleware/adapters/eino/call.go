@@ -2,7 +2,7 @@ package eino
 
 import (
 	"context"
-		"iter"
+	"iter"
 	"slices"
 
 	"github.com/cloudwego/eino/components/model"

@@ -15,9 +15,8 @@ import (
 // says says whether a message has something in it that its reader would see.
 // Chunks before the first one that does are held back.
 func says(m *schema.Message) bool {
-	//lint:ignore SA1019 older models still fill MultiContent
-	old := m.MultiContent
-	return m.Content != "" || len(m.ToolCalls) > 0 || m.ReasoningContent != "" || len(m.AssistantGenMultiContent) > 0 || len(old) > 0
+	return m.Content != "" || len(m.ToolCalls) > 0 || m.ReasoningContent != "" ||
+		len(m.AssistantGenMultiContent) > 0 || len(m.MultiContent) > 0 // older models still fill the latter
 }
 
 // finish is the provider's finish reason, in lower case. Each has its own words.

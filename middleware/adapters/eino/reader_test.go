@@ -3,6 +3,7 @@ package eino_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"testing"
@@ -80,6 +81,16 @@ func TestReaders(t *testing.T) {
 			if text, err := drain(each); err != nil || text != "A stranger, says narrator" {
 				t.Errorf("got %q, %v", text, err)
 			}
+		}
+	})
+	t.Run("it takes an EOF with words around it for a torn connection", func(t *testing.T) {
+		torn := fmt.Errorf("reading: %w", io.EOF)
+		reader, err := wrapped(t, &scripted{says: []*schema.Message{schema.AssistantMessage("He", nil)}, err: torn}, func(*eino.Builder) {}).Stream(t.Context(), question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := drain(reader); text != "He" || !errors.Is(err, torn) {
+			t.Errorf("got %q, %v", text, err)
 		}
 	})
 	t.Run("it fails a model that returns no stream and no error", func(t *testing.T) {

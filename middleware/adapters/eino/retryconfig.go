@@ -61,7 +61,7 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 	switch stop {
 	case "":
 		return &adk.RetryDecision{Retry: true, Backoff: delay, RejectReason: verdict.Class.String()}
-	case "never":
+	case strategies.StopExhausted:
 		exhausted := &adk.RetryExhaustedError{LastErr: err, TotalRetries: state.Retries}
 		return &adk.RetryDecision{RewriteError: &RetriesError{Err: exhausted, Last: err}}
 	}
