@@ -18,6 +18,9 @@ func TestNilContext(t *testing.T) {
 	_, err := g.Run(none, "hello")
 	expectIs(t, err, strategies.ErrConfig)
 	expectIs(t, g.Outcome(none, "hello").Err, strategies.ErrConfig)
+	by := middleware.Chain(agent, middleware.Retry[string, string](middleware.Scope{}, promptly), middleware.Timeout[string, string](middleware.Scope{}, time.Second))
+	_, err = by.Run(none, "hello")
+	expectIs(t, err, strategies.ErrConfig)
 	expect(t, "calls", agent.called(), 0)
 }
 

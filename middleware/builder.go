@@ -172,7 +172,7 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	rungs := slices.Clone(b.rungs)
 	for i, r := range rungs {
 		if runner, who := standIn(r.Runner); who == nil {
-			rungs[i].Runner = Chain(runner, b.bounded(scope))
+			rungs[i].Runner = nest(runner, b.bounded(scope))
 		}
 	}
 	g.standIns = fixed(standIns)
@@ -260,7 +260,7 @@ func compose[Req, Resp any](inner Runner[Req, Resp], from Stage, layers [stages]
 	}
 	for at := to; at > from; at-- {
 		stage := at - 1
-		inner = Chain(Chain(inner, layers[stage]), use[stage]...)
+		inner = nest(nest(inner, layers[stage]), use[stage]...)
 	}
 	return inner
 }

@@ -73,7 +73,7 @@ func understudies[Req, Resp any](s *scope, standIns []StandIn[Req, Resp], bare M
 	for i, c := range standIns {
 		runner, who := standIn(c.Runner)
 		if short[i] = (understudy[Req, Resp]{StandIn[Req, Resp]{c.Name, runner}, who}); who == nil {
-			short[i].Runner, short[i].who = Chain(runner, bare), place{s, c.Name}
+			short[i].Runner, short[i].who = nest(runner, bare), place{s, c.Name}
 		}
 	}
 	return short

@@ -34,11 +34,32 @@ type Middleware[Req, Resp any] func(next Runner[Req, Resp]) Runner[Req, Resp]
 
 // Chain puts layers around a runner, the first one outermost:
 // Chain(r, a, b, c) is a(b(c(r))). A nil layer is left out; in the place of a
-// nil runner stands one that answers every call with a [strategies.ConfigError].
+// nil runner stands one that answers every call with a [strategies.ConfigError],
+// which a call without a context gets too.
 //
 // It nests in the order given, whatever that order is; [Wrap] nests in the
 // documented one.
 func Chain[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Resp]) Runner[Req, Resp] {
+	layers = slices.DeleteFunc(slices.Clone(layers), func(m Middleware[Req, Resp]) bool { return m == nil })
+	if len(layers) == 0 {
+		return refuseNil(runner)
+	}
+	return &chained[Req, Resp]{next: nest(runner, layers...)}
+}
+
+// chained is the outside of a chain put together by hand. The layers within look
+// at the context only after something has failed, which is late to find none.
+type chained[Req, Resp any] struct{ next Runner[Req, Resp] }
+
+func (c *chained[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	if ctx == nil {
+		var none Resp
+		return none, settingNil("Run ctx", "a context, such as context.Background()")
+	}
+	return c.next.Run(ctx, req)
+}
+
+func nest[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Resp]) Runner[Req, Resp] {
 	for _, layer := range slices.Backward(layers) {
 		if layer != nil {
 			runner = layer(refuseNil(runner))
