@@ -101,7 +101,9 @@ func allocationsIn(t *testing.T, rows []overhead.Row) {
 		if r.Allocs < least[r.System] {
 			t.Errorf("%s: %s is measured at %d allocations, fewer than it makes", r.Case, r.System, r.Allocs)
 		}
-		if (r.Allocs == 0) != (r.Bytes < 8) {
+		// The opening of a stream is spread over its chunks, of which a short run
+		// has few: bytes without an allocation a chunk.
+		if r.Case != "stream, per chunk" && (r.Allocs == 0) != (r.Bytes < 8) {
 			t.Errorf("%s: %s allocates %d bytes in %d allocations", r.Case, r.System, r.Bytes, r.Allocs)
 		}
 	}
