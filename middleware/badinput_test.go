@@ -57,10 +57,10 @@ func TestLayersOfNonsense(t *testing.T) {
 		{`Fallback "sage"`, middleware.Fallback(s, standIn{Name: "sage", Runner: nobody})},
 		{`Fallback "agent"`, middleware.Fallback(s, standIn{Name: "agent", Runner: plays("hi")})},
 		{"Degrade", middleware.Degrade[string, string](s, nil)},
-		{"Degrade", middleware.Degrade(s, nil, rung{Level: strategies.Full, Runner: plays("hi")})},
+		{"Degrade", middleware.Degrade(s, nil, rung{Level: strategies.LevelFull, Runner: plays("hi")})},
 		{"Degrade", middleware.Degrade(s, nil, rung{Level: 99, Runner: plays("hi")})},
-		{"Degrade minimal", middleware.Degrade(s, nil, rung{Level: strategies.Minimal})},
-		{"Ladder.ClimbAfter", middleware.Degrade(s, ladder, rung{Level: strategies.Minimal, Runner: plays("hi")})},
+		{"Degrade minimal", middleware.Degrade(s, nil, rung{Level: strategies.LevelMinimal})},
+		{"Ladder.ClimbAfter", middleware.Degrade(s, ladder, rung{Level: strategies.LevelMinimal, Runner: plays("hi")})},
 		{"Intervene.Ask", middleware.Intervene[string, string](s, middleware.Intervention{}, nil)},
 		{"Chain", func(middleware.Runner[string, string]) middleware.Runner[string, string] { return nil }},
 		{"Chain", func(middleware.Runner[string, string]) middleware.Runner[string, string] { return nobody }},
@@ -76,7 +76,7 @@ func TestLayersOfNonsense(t *testing.T) {
 			}
 			expect(t, "calls", agent.called(), 0)
 			// It is nobody's to recover either: a stand-in would hide it for good.
-			expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(r).Retry(promptly).Fallback("sage", plays("hi"))))).Class, strategies.BadRequest)
+			expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(r).Retry(promptly).Fallback("sage", plays("hi"))))).Class, strategies.ClassBadRequest)
 		})
 	}
 	t.Run("a chain around nothing", func(t *testing.T) {

@@ -72,7 +72,7 @@ func BenchmarkGobreaker(b *testing.B) {
 // BenchmarkLayer is each layer alone around the agent.
 func BenchmarkLayer(b *testing.B) {
 	s := middleware.Scope{Agent: "narrator"}
-	rung := middleware.Rung[string, string]{Level: strategies.Reduced, Runner: plays("a word")}
+	rung := middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: plays("a word")}
 	standIn := middleware.StandIn[string, string]{Name: "archivist", Runner: plays("a record")}
 	for _, layer := range []struct {
 		name string
@@ -99,7 +99,7 @@ func BenchmarkLayer(b *testing.B) {
 func promised(b *testing.B, breaker *strategies.Breaker, with func(*middleware.Builder[string, string])) *middleware.Guarded[string, string] {
 	b.Helper()
 	chain := middleware.WrapFunc(echo).Retry(strategies.Retry{}).CircuitBreaker(breaker).Fallback("archivist", plays("a record")).
-		Degrade(strategies.Reduced, plays("a word")).Intervene(always(strategies.Decision{})).Observe(&diary{})
+		Degrade(strategies.LevelReduced, plays("a word")).Intervene(always(strategies.Decision{})).Observe(&diary{})
 	if with != nil {
 		with(chain)
 	}
@@ -144,7 +144,7 @@ func BenchmarkFailurePath(b *testing.B) {
 		}
 		return req, nil
 	}).Retry(policy).CircuitBreaker(&strategies.Breaker{Failures: 1 << 30}).Fallback("archivist", plays("a record")))
-	if out := g.Outcome(b.Context(), "go on"); out.Strategy != strategies.Retrying {
+	if out := g.Outcome(b.Context(), "go on"); out.Strategy != strategies.StrategyRetry {
 		b.Fatalf("%+v", out)
 	}
 	measureRunner(b, g, false)

@@ -31,8 +31,8 @@ func someLayers() []func(*builder) {
 		func(b *builder) { b.Validate(longEnough) },
 		func(b *builder) { b.Fallback("sage", sage) },
 		func(b *builder) { b.FallbackFrom(func() []standIn { return []standIn{{Name: "cast", Runner: sage}} }) },
-		func(b *builder) { b.Degrade(strategies.Minimal, sage) },
-		func(b *builder) { b.Degrade(strategies.Reduced, sage) },
+		func(b *builder) { b.Degrade(strategies.LevelMinimal, sage) },
+		func(b *builder) { b.Degrade(strategies.LevelReduced, sage) },
 		func(b *builder) { b.Ladder(ladder) },
 		func(b *builder) { b.Intervene(asking(silent)) },
 		func(b *builder) { b.Observe(&diary{}) },
@@ -90,13 +90,13 @@ func TestBuilderRefuses(t *testing.T) {
 		{"nothing to change a request with", func(b *builder) { b.FallbackVia("sage", plays("x"), nil) }, []string{`FallbackVia "sage"`}},
 		{"nobody for a changed request", func(b *builder) { b.FallbackVia("sage", nobody, change) }, []string{`Fallback "sage"`}},
 		{"nothing to look up with", func(b *builder) { b.FallbackFrom(nil) }, []string{"FallbackFrom"}},
-		{"a nil rung", func(b *builder) { b.Degrade(strategies.Minimal, nil) }, []string{"Degrade minimal"}},
-		{"a rung of a full answer", func(b *builder) { b.Degrade(strategies.Full, agent) }, []string{"Degrade"}},
+		{"a nil rung", func(b *builder) { b.Degrade(strategies.LevelMinimal, nil) }, []string{"Degrade minimal"}},
+		{"a rung of a full answer", func(b *builder) { b.Degrade(strategies.LevelFull, agent) }, []string{"Degrade"}},
 		{"a rung of no level", func(b *builder) { b.Degrade(99, agent) }, []string{"Degrade"}},
-		{"several bad rungs, each", func(b *builder) { b.Degrade(99, agent).Degrade(strategies.Minimal, nil) }, []string{"Degrade", "Degrade minimal"}},
+		{"several bad rungs, each", func(b *builder) { b.Degrade(99, agent).Degrade(strategies.LevelMinimal, nil) }, []string{"Degrade", "Degrade minimal"}},
 		{"a ladder without rungs", func(b *builder) { b.Ladder(&strategies.Ladder{}) }, []string{"Ladder"}},
 		{"a ladder of nonsense", func(b *builder) {
-			b.Ladder(&strategies.Ladder{MinimumStay: -1}).Degrade(strategies.Minimal, agent)
+			b.Ladder(&strategies.Ladder{MinimumStay: -1}).Degrade(strategies.LevelMinimal, agent)
 		}, []string{"Ladder.MinimumStay"}},
 		{"nil pointers", func(b *builder) {
 			b.CircuitBreaker(nil).Bulkhead(nil).Ladder(nil).Classify(nil).Tally(nil).Logger(nil)
@@ -205,7 +205,7 @@ func TestBuildTwice(t *testing.T) {
 			b := middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { return []standIn{{Name: "slow", Runner: plays(deaf(time.Minute, "slow"))}} })
 			first := built(t, b)
 			before := first.Explain().String()
-			b.Timeout(time.Second).Validate(func(_, _ string) error { return errShort }).Named("other").Degrade(strategies.Minimal, plays("no"))
+			b.Timeout(time.Second).Validate(func(_, _ string) error { return errShort }).Named("other").Degrade(strategies.LevelMinimal, plays("no"))
 			second := built(t, b.Retry(promptly).Use(middleware.StageObserve, func(middleware.Runner[string, string]) middleware.Runner[string, string] {
 				return plays("replaced")
 			}))

@@ -39,7 +39,7 @@ func TestBulkhead(t *testing.T) {
 				t.Fatalf("error = %v, want a FullError", err)
 			}
 			expect(t, "rejection", *full, strategies.FullError{Bulkhead: "bard", Limit: 1})
-			expect(t, "class", recoveryOf(t, err).Class, strategies.Rejected)
+			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassRejected)
 			expect(t, "calls", agent.called(), 1)
 			close(open)
 			expect(t, "first call", <-done, nil)
@@ -75,7 +75,7 @@ func TestBulkhead(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := g.Run(ctx, "second")
-			expect(t, "class", recoveryOf(t, err).Class, strategies.Canceled)
+			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassCanceled)
 			expectIs(t, err, context.DeadlineExceeded)
 			close(open)
 			<-done

@@ -72,7 +72,7 @@ func (d *diary) read() string {
 	return strings.Join(kinds, " ")
 }
 
-func (d *diary) only(t *testing.T, kind middleware.Kind) middleware.Event {
+func (d *diary) only(t *testing.T, kind middleware.EventKind) middleware.Event {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -92,7 +92,7 @@ var (
 	errSick     = errors.New("the agent is sick")
 	errGone     = errors.New("the stand-in is gone")
 	promptly    = strategies.Retry{Backoff: strategies.Delays{0}}
-	passThrough = strategies.WithClass(strategies.Interrupt, errors.New("waiting for approval"))
+	passThrough = strategies.WithClass(strategies.ClassInterrupt, errors.New("waiting for approval"))
 )
 
 func ofClass(c strategies.Class) error { return strategies.WithClass(c, fmt.Errorf("a %s failure", c)) }

@@ -135,11 +135,11 @@ func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategi
 	}
 	hold := v.RetryAfter
 	switch v.Class {
-	case strategies.QuotaExhausted:
+	case strategies.ClassQuotaExhausted:
 		if hold <= 0 {
 			hold = l.quota.next()
 		}
-	case strategies.RateLimited:
+	case strategies.ClassRateLimited:
 	default:
 		return
 	}

@@ -51,7 +51,7 @@ func TestCircuitBreaker(t *testing.T) {
 			re := recoveryOf(t, failing(t, g))
 			expect(t, "attempts", attemptsOf(re), "agent:transient agent:transient")
 			expect(t, "reason to stop", re.Stop, strategies.StopOpen)
-			expect(t, "class that decides", re.Class, strategies.Transient)
+			expect(t, "class that decides", re.Class, strategies.ClassTransient)
 			expect(t, "calls", agent.called(), 2)
 			expect(t, "elapsed: it does not sleep only to be turned away", time.Since(start), time.Second)
 			if h := g.Health(); h.Breaker != strategies.StateOpen || h.RetryAfter < 30*time.Second || h.RetryAfter > 33*time.Second {
@@ -63,8 +63,8 @@ func TestCircuitBreaker(t *testing.T) {
 		b := &strategies.Breaker{}
 		b.Isolate()
 		re := recoveryOf(t, failing(t, built(t, middleware.Wrap(plays("hi")).Retry(promptly).CircuitBreaker(b))))
-		expect(t, "class", re.Class, strategies.Rejected)
-		expect(t, "required", re.Strategy, strategies.Degradation)
+		expect(t, "class", re.Class, strategies.ClassRejected)
+		expect(t, "required", re.Strategy, strategies.StrategyDegradation)
 		expect(t, "reason to stop", re.Stop, strategies.StopRejected)
 	})
 }
@@ -83,11 +83,11 @@ func TestCircuitBreakerCounts(t *testing.T) {
 		class strategies.Class
 		trips bool
 	}{
-		{strategies.Transient, true}, {strategies.Timeout, true}, {strategies.Overloaded, true},
-		{strategies.Unauthorized, true}, {strategies.Panic, true},
-		{strategies.ContextOverflow, false}, {strategies.Blocked, false}, {strategies.InvalidAnswer, false},
-		{strategies.BadRequest, false}, {strategies.Unrecoverable, false}, {strategies.Rejected, false},
-		{strategies.Interrupt, false},
+		{strategies.ClassTransient, true}, {strategies.ClassTimeout, true}, {strategies.ClassOverloaded, true},
+		{strategies.ClassUnauthorized, true}, {strategies.ClassPanic, true},
+		{strategies.ClassContextOverflow, false}, {strategies.ClassBlocked, false}, {strategies.ClassInvalidAnswer, false},
+		{strategies.ClassBadRequest, false}, {strategies.ClassUnrecoverable, false}, {strategies.ClassRejected, false},
+		{strategies.ClassInterrupt, false},
 	} {
 		t.Run(tc.class.String(), func(t *testing.T) {
 			b := &strategies.Breaker{Failures: 1}
@@ -131,10 +131,10 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 		err  error
 		held time.Duration
 	}{
-		{"for as long as a rate limit says", strategies.WithRetryAfter(20*time.Second, ofClass(strategies.RateLimited)), 20 * time.Second},
-		{"not for a rate limit that says nothing", ofClass(strategies.RateLimited), 0},
-		{"for as long as a quota says", strategies.WithRetryAfter(time.Hour, ofClass(strategies.QuotaExhausted)), time.Hour},
-		{"for a minute for a quota that says nothing", ofClass(strategies.QuotaExhausted), time.Minute},
+		{"for as long as a rate limit says", strategies.WithRetryAfter(20*time.Second, ofClass(strategies.ClassRateLimited)), 20 * time.Second},
+		{"not for a rate limit that says nothing", ofClass(strategies.ClassRateLimited), 0},
+		{"for as long as a quota says", strategies.WithRetryAfter(time.Hour, ofClass(strategies.ClassQuotaExhausted)), time.Hour},
+		{"for a minute for a quota that says nothing", ofClass(strategies.ClassQuotaExhausted), time.Minute},
 		{"not for another failure with a hint", strategies.WithRetryAfter(time.Hour, errSick), 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 	}
 	t.Run("longer each time a quota that says nothing is still exhausted, up to five minutes, and anew once it was not", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			quota := ofClass(strategies.QuotaExhausted)
+			quota := ofClass(strategies.ClassQuotaExhausted)
 			agent := plays(quota, quota, quota, quota, quota, "hi", quota)
 			g := built(t, middleware.Wrap(agent).CircuitBreaker(&strategies.Breaker{}))
 			for _, held := range []time.Duration{1, 2, 4, 5, 5} {
@@ -175,7 +175,7 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			slowly := stepFunc(func(context.Context, string) (string, error) {
 				time.Sleep(10 * time.Second)
-				return "", ofClass(strategies.QuotaExhausted)
+				return "", ofClass(strategies.ClassQuotaExhausted)
 			})
 			g := built(t, middleware.Wrap(plays(slowly, slowly, slowly)).CircuitBreaker(&strategies.Breaker{}))
 			var callers sync.WaitGroup
@@ -199,7 +199,7 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 			{11 * time.Second, strategies.Retry{MaxRetryAfter: time.Minute}, 11 * time.Second, "hi"},
 		} {
 			synctest.Test(t, func(t *testing.T) {
-				agent, start := plays(strategies.WithRetryAfter(tc.hint, ofClass(strategies.RateLimited)), "hi"), time.Now()
+				agent, start := plays(strategies.WithRetryAfter(tc.hint, ofClass(strategies.ClassRateLimited)), "hi"), time.Now()
 				g := built(t, middleware.Wrap(agent).Retry(tc.policy).Fallback("stand-in", plays("hello from the stand-in")).CircuitBreaker(&strategies.Breaker{}))
 				asked(t, g, tc.answer)
 				expect(t, "elapsed", time.Since(start), tc.waits)
@@ -208,7 +208,7 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 	})
 	t.Run("and a retry waits for it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			agent, start := plays(strategies.WithRetryAfter(5*time.Second, ofClass(strategies.RateLimited)), "hi"), time.Now()
+			agent, start := plays(strategies.WithRetryAfter(5*time.Second, ofClass(strategies.ClassRateLimited)), "hi"), time.Now()
 			asked(t, built(t, middleware.Wrap(agent).Retry(promptly).CircuitBreaker(&strategies.Breaker{})), "hi")
 			expect(t, "elapsed", time.Since(start), 5*time.Second)
 			expect(t, "calls", agent.called(), 2)

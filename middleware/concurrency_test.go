@@ -24,17 +24,17 @@ type ledger struct {
 
 func (l *ledger) Observe(_ context.Context, e middleware.Event) {
 	switch {
-	case e.Kind == middleware.AttemptFailed && errors.Is(e.Err, strategies.ErrRejected): // a held breaker's is of another class
+	case e.Kind == middleware.EventAttemptFailed && errors.Is(e.Err, strategies.ErrRejected): // a held breaker's is of another class
 		l.refused.Add(1)
 		return
-	case e.Kind == middleware.Recovered:
+	case e.Kind == middleware.EventRecovered:
 		l.strategies[e.Strategy].Add(1)
 	}
 	l.kinds[e.Kind].Add(1)
 }
 
-func (l *ledger) of(k middleware.Kind) int64     { return l.kinds[k].Load() }
-func (l *ledger) by(s strategies.Strategy) int64 { return l.strategies[s].Load() }
+func (l *ledger) of(k middleware.EventKind) int64 { return l.kinds[k].Load() }
+func (l *ledger) by(s strategies.Strategy) int64  { return l.strategies[s].Load() }
 
 // faulty is a request with the faults it will meet.
 type faulty struct {
@@ -69,7 +69,7 @@ func (f *faulty) serve(ctx context.Context, who int) (string, error) {
 		f.cancel()
 		return "", ctx.Err()
 	case 6:
-		return "", strategies.WithRetryAfter(2*time.Second, ofClass(strategies.RateLimited))
+		return "", strategies.WithRetryAfter(2*time.Second, ofClass(strategies.ClassRateLimited))
 	default:
 		return answer, nil
 	}
@@ -102,7 +102,7 @@ func TestTenThousandConcurrentCallsAddUp(t *testing.T) {
 		g := built(t, middleware.Wrap(actor[0]).Named("narrator").Observe(&told).
 			Retry(strategies.Retry{Budget: &strategies.Budget{Capacity: 4 * calls}, Jitter: 0.5}).
 			CircuitBreaker(breaker).Bulkhead(slots).Timeout(10*time.Second).
-			Fallback("archivist", actor[1]).Degrade(strategies.Reduced, actor[2]))
+			Fallback("archivist", actor[1]).Degrade(strategies.LevelReduced, actor[2]))
 
 		var agents, standIns, rungs, attempts, direct, recovered, failed atomic.Int64
 		call := func(f *faulty) {
@@ -117,7 +117,7 @@ func TestTenThousandConcurrentCallsAddUp(t *testing.T) {
 				t.Errorf("a call ends with %+v", out)
 			case typed:
 				failed.Add(1)
-			case out.Strategy == strategies.NoRecovery:
+			case out.Strategy == strategies.StrategyNone:
 				direct.Add(1)
 			default:
 				recovered.Add(1)
@@ -148,12 +148,12 @@ func TestTenThousandConcurrentCallsAddUp(t *testing.T) {
 			}
 		}
 		same("calls that ended", direct.Load()+recovered.Load()+failed.Load(), calls)
-		same("events of recoveries", told.of(middleware.Recovered), recovered.Load())
-		same("events of failed calls", told.of(middleware.Failed), failed.Load())
-		same("calls of the agent", agents.Load(), direct.Load()+told.by(strategies.Retrying)+told.of(middleware.AttemptFailed))
-		same("calls of the stand-in", standIns.Load(), told.of(middleware.StandInCalled))
-		same("ends of the stand-in", standIns.Load(), told.by(strategies.Fallback)+told.of(middleware.StandInFailed))
-		same("calls of the rung", rungs.Load(), told.by(strategies.Degradation)+told.of(middleware.RungFailed))
+		same("events of recoveries", told.of(middleware.EventRecovered), recovered.Load())
+		same("events of failed calls", told.of(middleware.EventFailed), failed.Load())
+		same("calls of the agent", agents.Load(), direct.Load()+told.by(strategies.StrategyRetry)+told.of(middleware.EventAttemptFailed))
+		same("calls of the stand-in", standIns.Load(), told.of(middleware.EventStandInCalled))
+		same("ends of the stand-in", standIns.Load(), told.by(strategies.StrategyFallback)+told.of(middleware.EventStandInFailed))
+		same("calls of the rung", rungs.Load(), told.by(strategies.StrategyDegradation)+told.of(middleware.EventRungFailed))
 		same("attempts in outcomes", attempts.Load(), agents.Load()+standIns.Load()+rungs.Load()+told.refused.Load())
 		if peak.Load() < int64(calls/waves/2) || told.refused.Load() == 0 {
 			t.Errorf("at most %d calls at a time, %d refused: that is no crowd", peak.Load(), told.refused.Load())

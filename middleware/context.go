@@ -24,7 +24,7 @@ func Attempt(ctx context.Context) int {
 	return 1
 }
 
-// Level returns how much of an answer is asked for: [strategies.Full] unless
+// Level returns how much of an answer is asked for: [strategies.LevelFull] unless
 // the agent's ladder stands lower, or the call is one to a rung.
 func Level(ctx context.Context) strategies.Level {
 	level, _ := ctx.Value(levelKey{}).(strategies.Level)
@@ -149,6 +149,6 @@ func (s *scope) recovered(ctx context.Context, by string, how strategies.Strateg
 		told = !r.round
 	})
 	if told {
-		s.emit(ctx, Event{Kind: Recovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
+		s.emit(ctx, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
 	}
 }

@@ -22,14 +22,14 @@ func TestAttempt(t *testing.T) {
 			}))
 		}
 		failing(t, built(t, middleware.Wrap(hears("agent")).Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{0}}).
-			Fallback("other", hears("other")).Degrade(strategies.Reduced, hears("rung"))))
+			Fallback("other", hears("other")).Degrade(strategies.LevelReduced, hears("rung"))))
 		expect(t, "attempts", heard, []string{"agent1", "agent2", "agent3", "other1", "rung1"})
 	})
 }
 
 func TestLevel(t *testing.T) {
 	t.Run("it is full outside of every chain", func(t *testing.T) {
-		expect(t, "level", middleware.Level(t.Context()), strategies.Full)
+		expect(t, "level", middleware.Level(t.Context()), strategies.LevelFull)
 	})
 	t.Run("a rung reads its own", func(t *testing.T) {
 		for _, level := range strategies.Levels()[1:] {
@@ -39,12 +39,12 @@ func TestLevel(t *testing.T) {
 	t.Run("the agent and its stand-ins read where the ladder stands", func(t *testing.T) {
 		ladder := &strategies.Ladder{}
 		agent := plays(stepFunc(levels), errSick)
-		g := built(t, middleware.Wrap(agent).Fallback("other", plays(stepFunc(levels))).Ladder(ladder).Degrade(strategies.Emergency, plays("no")))
+		g := built(t, middleware.Wrap(agent).Fallback("other", plays(stepFunc(levels))).Ladder(ladder).Degrade(strategies.LevelEmergency, plays("no")))
 		asked(t, g, "full")
-		ladder.Degrade(strategies.Minimal, "by hand")
+		ladder.Degrade(strategies.LevelMinimal, "by hand")
 		o := g.Outcome(t.Context(), "hello")
 		expect(t, "answer of the stand-in", o.Value, "minimal")
-		expect(t, "level", o.Level, strategies.Minimal)
-		expect(t, "strategy", o.Strategy, strategies.Fallback)
+		expect(t, "level", o.Level, strategies.LevelMinimal)
+		expect(t, "strategy", o.Strategy, strategies.StrategyFallback)
 	})
 }

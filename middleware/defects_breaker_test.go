@@ -156,7 +156,7 @@ func TestD19EveryAccessorIsSafe(t *testing.T) {
 		}
 		agent := plays(append(answers, errSick, errSick, errSick, "well")...)
 		g := built(t, middleware.Wrap(agent).Named("narrator").CircuitBreaker(breaker).Bulkhead(slots).Tally(tally).
-			Retry(strategies.Retry{Budget: budget}).Degrade(strategies.Reduced, plays("a word")).Ladder(ladder))
+			Retry(strategies.Retry{Budget: budget}).Degrade(strategies.LevelReduced, plays("a word")).Ladder(ladder))
 		var calls sync.WaitGroup
 		for range 40 {
 			calls.Go(func() {
@@ -185,7 +185,7 @@ func TestD19EveryAccessorIsSafe(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		h := g.Health()
-		expect(t, "health in the end", []any{h.Breaker, h.InFlight, h.Failures, h.Level}, []any{strategies.StateClosed, 0, 0, strategies.Full})
+		expect(t, "health in the end", []any{h.Breaker, h.InFlight, h.Failures, h.Level}, []any{strategies.StateClosed, 0, 0, strategies.LevelFull})
 		expect(t, "last failure", breaker.LastFailure(), errSick)
 	})
 }

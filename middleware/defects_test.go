@@ -57,7 +57,7 @@ func TestD01ProbePanicFreesTheSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, agent, breaker := opened(t, nil)
 		agent.next(7)
-		expect(t, "class of the trial", recoveryOf(t, failing(t, g)).Class, strategies.Panic)
+		expect(t, "class of the trial", recoveryOf(t, failing(t, g)).Class, strategies.ClassPanic)
 		expect(t, "state after the panic, which counts", breaker.State(), strategies.StateOpen)
 		time.Sleep(breaker.RetryAfter() + 1)
 		agent.next("well")
@@ -195,10 +195,10 @@ func TestD07ADelayPastTheDeadlineIsNotSlept(t *testing.T) {
 func TestD08BuiltChainsDoNotChange(t *testing.T) {
 	var first, second diary
 	standIn, late := plays(errGone), plays("late")
-	b := middleware.Wrap(plays(errSick)).Fallback("archivist", standIn).Degrade(strategies.Reduced, plays(errGone)).Observe(&first)
+	b := middleware.Wrap(plays(errSick)).Fallback("archivist", standIn).Degrade(strategies.LevelReduced, plays(errGone)).Observe(&first)
 	one := built(t, b)
 	before := one.Explain().String()
-	b.Observe(&second).Fallback("keeper", late).Degrade(strategies.Minimal, late).Named("another")
+	b.Observe(&second).Fallback("keeper", late).Degrade(strategies.LevelMinimal, late).Named("another")
 	two := built(t, b)
 	failing(t, one)
 	expect(t, "calls of what was added later", late.called(), 0)

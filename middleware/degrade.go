@@ -50,7 +50,7 @@ func checkRungs[Req, Resp any](rungs []Rung[Req, Resp]) error {
 	var errs []error
 	for _, r := range rungs {
 		switch {
-		case r.Level == strategies.Full || r.Level > strategies.Emergency:
+		case r.Level == strategies.LevelFull || r.Level > strategies.LevelEmergency:
 			errs = append(errs, &strategies.ConfigError{Setting: "Degrade", Problem: fmt.Sprintf("has a rung of level %q", r.Level), Fix: "use Reduced, Minimal or Emergency"})
 		case isNil(r.Runner):
 			errs = append(errs, settingNil(fmt.Sprintf("Degrade %s", r.Level), "a runner"))
@@ -78,7 +78,7 @@ type degrade[Req, Resp any] struct {
 func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	inner := ctx
 	if l.ladder != nil {
-		if level, pinned := l.ladder.State(); level != strategies.Full {
+		if level, pinned := l.ladder.State(); level != strategies.LevelFull {
 			if pinned && !l.scope.recovering(ctx) {
 				return l.pinned(ctx, req, level)
 			}
@@ -99,14 +99,14 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (Resp, error) {
 	var none Resp
 	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.Interrupt {
+	if v.Class == strategies.ClassInterrupt {
 		return none, err
 	}
 	failure := l.scope.failure(ctx, err, v)
 	if !v.Degrade || ctx.Err() != nil || l.scope.recovering(ctx) {
 		return none, failure
 	}
-	from := strategies.Reduced
+	from := strategies.LevelReduced
 	if l.ladder != nil {
 		l.ladder.Failed()
 		from = max(from, l.ladder.Level())
@@ -136,16 +136,16 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		}
 		answer, err := guard(withLevel(ctx, rung.Level), rung.Runner, req)
 		if err == nil {
-			l.scope.recovered(ctx, rungName(rung.Level), strategies.Degradation, rung.Level, len(failure.Attempts)+1)
+			l.scope.recovered(ctx, rungName(rung.Level), strategies.StrategyDegradation, rung.Level, len(failure.Attempts)+1)
 			return answer, rung.Level, nil
 		}
 		class := l.scope.classifier.Classify(ctx, err).Class
-		if class == strategies.Interrupt {
-			return resp, strategies.Full, err
+		if class == strategies.ClassInterrupt {
+			return resp, strategies.LevelFull, err
 		}
 		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: rungName(rung.Level), Class: class, Err: err})
-		l.scope.emit(ctx, Event{Kind: RungFailed, ServedBy: rungName(rung.Level), Level: rung.Level, Class: class, Err: err})
-		if class == strategies.CutOff {
+		l.scope.emit(ctx, Event{Kind: EventRungFailed, ServedBy: rungName(rung.Level), Level: rung.Level, Class: class, Err: err})
+		if class == strategies.ClassCutOff {
 			v = l.scope.classifier.VerdictOf(class)
 			break
 		}
@@ -154,13 +154,13 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		v = l.scope.classifier.Classify(ctx, failure)
 	}
 	l.scope.conclude(ctx, failure, v)
-	return resp, strategies.Full, failure
+	return resp, strategies.LevelFull, failure
 }
 
 // pinned answers at the level an operator holds the ladder at.
 func (l *degrade[Req, Resp]) pinned(ctx context.Context, req Req, level strategies.Level) (Resp, error) {
 	failure := &strategies.RecoveryError{Agent: l.scope.name}
-	resp, _, err := l.climbDown(ctx, req, level, failure, l.scope.classifier.VerdictOf(strategies.Rejected))
+	resp, _, err := l.climbDown(ctx, req, level, failure, l.scope.classifier.VerdictOf(strategies.ClassRejected))
 	return resp, err
 }
 

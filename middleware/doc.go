@@ -8,7 +8,7 @@
 //		CircuitBreaker(&strategies.Breaker{}).     // opens after 5 failures in a row
 //		Timeout(30 * time.Second).                 // each attempt
 //		Fallback("archivist", archivist).          // any Runner of the same types
-//		Degrade(strategies.Reduced, cannedReply).  // a rung: a level and a Runner
+//		Degrade(strategies.LevelReduced, cannedReply).  // a rung: a level and a Runner
 //		Build()
 //	answer, err := narrator.Run(ctx, "Who is at the door?")
 //

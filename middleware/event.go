@@ -7,43 +7,43 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// Kind says what an [Event] is about.
-type Kind uint8
+// EventKind says what an [Event] is about.
+type EventKind uint8
 
 const (
-	// AttemptFailed: the agent failed once, or a layer refused to call it.
-	AttemptFailed Kind = iota + 1
-	// RetryScheduled: it is asked again after Delay.
-	RetryScheduled
-	// RetriesEnded: it is not asked again; Stop says why.
-	RetriesEnded
-	// StandInCalled: the agent ServedBy is asked instead.
-	StandInCalled
-	// StandInFailed: so it did.
-	StandInFailed
-	// RungFailed: the reduced answer of Level failed too.
-	RungFailed
-	// PersonAsked: an incident is put before a person.
-	PersonAsked
-	// PersonDecided: a decision came; Detail says which.
-	PersonDecided
-	// Recovered: the call is answered, by Strategy, at Level, from ServedBy.
-	Recovered
-	// Failed: nobody could answer; Err is what the caller gets.
-	Failed
-	// BreakerChanged: Detail says from what to what.
-	BreakerChanged
-	// LevelChanged: the ladder moved to Level.
-	LevelChanged
-	// AnsweredLate: the agent answered after its timeout; the answer is kept.
-	AnsweredLate
-	// StreamContinued: a stream that was cut off is gone on with.
-	StreamContinued
-	// HiddenRequests: an attempt sent more than one request; see the httphint
+	// EventAttemptFailed: the agent failed once, or a layer refused to call it.
+	EventAttemptFailed EventKind = iota + 1
+	// EventRetryScheduled: it is asked again after Delay.
+	EventRetryScheduled
+	// EventRetriesEnded: it is not asked again; Stop says why.
+	EventRetriesEnded
+	// EventStandInCalled: the agent ServedBy is asked instead.
+	EventStandInCalled
+	// EventStandInFailed: so it did.
+	EventStandInFailed
+	// EventRungFailed: the reduced answer of Level failed too.
+	EventRungFailed
+	// EventPersonAsked: an incident is put before a person.
+	EventPersonAsked
+	// EventPersonDecided: a decision came; Detail says which.
+	EventPersonDecided
+	// EventRecovered: the call is answered, by Strategy, at Level, from ServedBy.
+	EventRecovered
+	// EventFailed: nobody could answer; Err is what the caller gets.
+	EventFailed
+	// EventBreakerChanged: Detail says from what to what.
+	EventBreakerChanged
+	// EventLevelChanged: the ladder moved to Level.
+	EventLevelChanged
+	// EventAnsweredLate: the agent answered after its timeout; the answer is kept.
+	EventAnsweredLate
+	// EventStreamContinued: a stream that was cut off is gone on with.
+	EventStreamContinued
+	// EventHiddenRequests: an attempt sent more than one request; see the httphint
 	// adapter.
-	HiddenRequests
-	// WorkAbandoned: a hard timeout left an attempt running behind.
-	WorkAbandoned
+	EventHiddenRequests
+	// EventWorkAbandoned: a hard timeout left an attempt running behind.
+	EventWorkAbandoned
 
 	kinds
 )
@@ -55,7 +55,7 @@ var kindNames = [kinds]string{
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.
-func (k Kind) String() string {
+func (k EventKind) String() string {
 	if k > 0 && k < kinds {
 		return kindNames[k]
 	}
@@ -65,7 +65,7 @@ func (k Kind) String() string {
 // Event is something a layer did. Fields that do not belong to its Kind are
 // zero. An event never carries a request or an answer.
 type Event struct {
-	Kind     Kind
+	Kind     EventKind
 	Time     time.Time
 	Agent    string // whose call it is
 	ServedBy string // who was, or is, asked in fact

@@ -85,7 +85,7 @@ func Example_order() {
 		Retry(atOnce).
 		Fallback("other", canned("hi")).
 		Deadline(time.Minute).
-		Degrade(strategies.Reduced, canned("hi")).
+		Degrade(strategies.LevelReduced, canned("hi")).
 		Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}).
 		Build()
 	if err != nil {
@@ -210,8 +210,8 @@ func ExampleDeadline() {
 	guarded, _ := middleware.WrapFunc(hang).
 		Retry(atOnce).
 		Fallback("archivist", middleware.Func(hang)).
-		Deadline(time.Millisecond).                           // for both of them, retries included
-		Degrade(strategies.Minimal, canned("Ask me later.")). // and still time to say something
+		Deadline(time.Millisecond).                                // for both of them, retries included
+		Degrade(strategies.LevelMinimal, canned("Ask me later.")). // and still time to say something
 		Build()
 	fmt.Println(guarded.Run(context.Background(), "Is the gate open?"))
 	// Output: Ask me later. <nil>
@@ -276,8 +276,8 @@ func ExampleAdapt() {
 
 func ExampleDegrade() {
 	guarded, _ := middleware.WrapFunc(fails).
-		Degrade(strategies.Emergency, canned("No answer today.")).
-		Degrade(strategies.Reduced, middleware.Func(fails)). // a smaller model, down as well
+		Degrade(strategies.LevelEmergency, canned("No answer today.")).
+		Degrade(strategies.LevelReduced, middleware.Func(fails)). // a smaller model, down as well
 		Build()
 	o := guarded.Outcome(context.Background(), "Is the gate open?")
 	fmt.Println(o.Value, o.Level, o.Strategy)
@@ -290,7 +290,7 @@ func ExampleIntervene() {
 	go func() {
 		for incident := range desk.Incidents() {
 			fmt.Println(incident.ID, "asks:", incident.Request)
-			_ = desk.Resolve(incident.ID, strategies.Decision{Action: strategies.Answer, Value: "It is closed.", By: "Ada"})
+			_ = desk.Resolve(incident.ID, strategies.Decision{Action: strategies.ActionAnswer, Value: "It is closed.", By: "Ada"})
 			return
 		}
 	}()
@@ -393,7 +393,7 @@ func ExampleGuarded_Explain() {
 		CircuitBreaker(&strategies.Breaker{}).
 		Timeout(30*time.Second).
 		Fallback("archivist", canned("The gate is closed.")).
-		Degrade(strategies.Reduced, canned("Ask me later.")).
+		Degrade(strategies.LevelReduced, canned("Ask me later.")).
 		Build()
 	fmt.Println(guarded.Explain())
 	// Output:

@@ -13,7 +13,7 @@ import (
 // worst that one call can cost.
 type Explanation struct {
 	Agent string
-	Rows  []Row
+	Rows  []ExplainRow
 	// Calls is the most agents one call can ask, stand-ins included; Rungs the
 	// most reduced answers it can try after that; Questions the most often a
 	// person is asked, each of which may have all of it done again.
@@ -28,8 +28,8 @@ type Explanation struct {
 	Notes []string
 }
 
-// Row is one layer: its stage, and what it will do.
-type Row struct {
+// ExplainRow is one layer: its stage, and what it will do.
+type ExplainRow struct {
 	Stage Stage
 	Text  string
 }
@@ -40,7 +40,7 @@ func (g *Guarded[Req, Resp]) Explain() Explanation {
 	e := Explanation{Agent: g.scope.name, Calls: 1}
 	s := &g.settings
 	row := func(stage Stage, format string, args ...any) {
-		e.Rows = append(e.Rows, Row{stage, fmt.Sprintf(format, args...)})
+		e.Rows = append(e.Rows, ExplainRow{stage, fmt.Sprintf(format, args...)})
 	}
 	standIns := g.standIns()
 	worst := worst{attempt: s.timeout}

@@ -18,8 +18,8 @@ func everything() *builder {
 		Validate(longEnough).
 		Fallback("sage", plays("hi")).
 		FallbackFrom(func() []standIn { return []standIn{{Name: "fool", Runner: plays("hi")}} }).
-		Degrade(strategies.Minimal, plays("sorry")).
-		Degrade(strategies.Reduced, plays("so so")).
+		Degrade(strategies.LevelMinimal, plays("sorry")).
+		Degrade(strategies.LevelReduced, plays("so so")).
 		Ladder(&strategies.Ladder{}).
 		Deadline(2 * time.Minute).Reserve(time.Second).
 		Intervene(asking(silent)).
@@ -75,7 +75,7 @@ worst case of one call: 1 call, 1s
 note: no CircuitBreaker: an agent that is down is called every time
 `},
 		{"of retries counted per agent and a window", middleware.Wrap(plays("hi")).Timeout(time.Second).
-			Retry(strategies.Retry{Allowance: strategies.PerAgent, Jitter: 0.25}).
+			Retry(strategies.Retry{Allowance: strategies.AllowancePerAgent, Jitter: 0.25}).
 			CircuitBreaker(&strategies.Breaker{Window: time.Minute, MaxOpenFor: time.Hour}), `
 agent: retry, then fallback, then degradation, then user intervention
 
@@ -143,21 +143,21 @@ func TestWorstCase(t *testing.T) {
 		{"an agent alone", middleware.Wrap(plays("")), 1, 0, 0, false, 0, 0},
 		{"a timeout", middleware.Wrap(plays("")).Timeout(sec), 1, 0, 0, true, sec, sec},
 		{"a deadline", middleware.Wrap(plays("")).Deadline(sec), 1, 0, 0, true, sec, sec},
-		{"a deadline with a rung that has no bound", middleware.Wrap(plays("")).Deadline(sec).Degrade(strategies.Minimal, plays("")), 1, 1, 0, false, sec, sec},
+		{"a deadline with a rung that has no bound", middleware.Wrap(plays("")).Deadline(sec).Degrade(strategies.LevelMinimal, plays("")), 1, 1, 0, false, sec, sec},
 		{"retries, and waits as long as providers may ask", middleware.Wrap(plays("")).Timeout(sec).Retry(retry), 3, 0, 0, true, 6 * sec, 23 * sec},
 		{"jitter, in full", middleware.Wrap(plays("")).Timeout(sec).Retry(strategies.Retry{MaxRetries: 1, Jitter: 1, MaxRetryAfter: sec}), 2, 0, 0, true, 4 * sec, 4 * sec},
 		{"a stand-in is called once", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Fallback("sage", plays("")), 4, 0, 0, true, 7 * sec, 24 * sec},
 		{"a wait for a slot at each attempt", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1, MaxWait: sec}), 3, 0, 0, true, 9 * sec, 26 * sec},
 		{"a deadline cuts it, and rungs come after it", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Deadline(4*sec).
-			Degrade(strategies.Minimal, plays("")).Degrade(strategies.Reduced, plays("")), 3, 2, 0, true, 6 * sec, 6 * sec},
+			Degrade(strategies.LevelMinimal, plays("")).Degrade(strategies.LevelReduced, plays("")), 3, 2, 0, true, 6 * sec, 6 * sec},
 		{"a guarded stand-in has its own bound", middleware.Wrap(plays("")).Timeout(sec).
 			Fallback("sage", built(t, middleware.Wrap(plays("")).Timeout(5*sec).Retry(retry).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1, MaxWait: sec}))),
 			2, 0, 0, true, 7 * sec, 7 * sec},
 		{"a guarded stand-in without a bound leaves none", middleware.Wrap(plays("")).Timeout(sec).Fallback("sage", built(t, middleware.Wrap(plays("")))), 2, 0, 0, false, 0, 0},
 		{"but the deadline", middleware.Wrap(plays("")).Timeout(sec).Deadline(4*sec).Fallback("sage", built(t, middleware.Wrap(plays("")))), 2, 0, 0, true, 4 * sec, 4 * sec},
 		{"which a guarded rung stands outside of", middleware.Wrap(plays("")).Timeout(sec).Deadline(4*sec).
-			Degrade(strategies.Minimal, built(t, middleware.Wrap(plays("")).Timeout(10*sec))), 1, 1, 0, true, 11 * sec, 11 * sec},
-		{"with a bound or without", middleware.Wrap(plays("")).Timeout(sec).Degrade(strategies.Minimal, built(t, middleware.Wrap(plays("")))), 1, 1, 0, false, sec, sec},
+			Degrade(strategies.LevelMinimal, built(t, middleware.Wrap(plays("")).Timeout(10*sec))), 1, 1, 0, true, 11 * sec, 11 * sec},
+		{"with a bound or without", middleware.Wrap(plays("")).Timeout(sec).Degrade(strategies.LevelMinimal, built(t, middleware.Wrap(plays("")))), 1, 1, 0, false, sec, sec},
 		{"questions", middleware.Wrap(plays("")).Timeout(sec).Intervene(middleware.Intervention{Ask: silent, Rounds: 2}), 1, 0, 2, true, sec, sec},
 		{"more than can be counted", middleware.Wrap(plays("")).Timeout(math.MaxInt64).Retry(retry), 3, 0, 0, true, math.MaxInt64, math.MaxInt64},
 		{"delays beyond counting", middleware.Wrap(plays("")).Timeout(sec).Retry(strategies.Retry{MaxRetries: 1000, Backoff: strategies.Delays{math.MaxInt64 / 2}}),

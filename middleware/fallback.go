@@ -104,7 +104,7 @@ func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (Resp, error) {
 	var none Resp
 	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.Interrupt {
+	if v.Class == strategies.ClassInterrupt {
 		return none, err
 	}
 	failure := l.scope.failure(ctx, err, v)
@@ -130,21 +130,21 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		call.last = trail{who: c.who, up: asked}
 		asked = &call.last
 		if l.scope.observer != nil {
-			l.scope.emit(ctx, Event{Kind: StandInCalled, ServedBy: c.Name, Class: v.Class})
+			l.scope.emit(ctx, Event{Kind: EventStandInCalled, ServedBy: c.Name, Class: v.Class})
 		}
 		resp, err := guard[Req, Resp](call, c.Runner, req)
 		if err == nil {
 			l.scope.count.Recovered()
-			l.scope.recovered(ctx, c.Name, strategies.Fallback, strategies.Full, len(failure.Attempts)+1)
+			l.scope.recovered(ctx, c.Name, strategies.StrategyFallback, strategies.LevelFull, len(failure.Attempts)+1)
 			return resp, nil
 		}
 		cv := l.scope.classifier.Classify(ctx, err)
-		if cv.Class == strategies.Interrupt {
+		if cv.Class == strategies.ClassInterrupt {
 			return none, err
 		}
 		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: c.Name, Class: cv.Class, Err: err})
-		l.scope.emit(ctx, Event{Kind: StandInFailed, ServedBy: c.Name, Class: cv.Class, Err: err})
-		if cv.Class == strategies.CutOff {
+		l.scope.emit(ctx, Event{Kind: EventStandInFailed, ServedBy: c.Name, Class: cv.Class, Err: err})
+		if cv.Class == strategies.ClassCutOff {
 			l.scope.conclude(ctx, failure, cv)
 			return none, failure
 		}

@@ -28,9 +28,9 @@ func TestFallback(t *testing.T) {
 		g := built(t, middleware.Wrap(agent).Fallback("one", one).Retry(promptly).Fallback("two", two).Fallback("three", three))
 		o := g.Outcome(t.Context(), "hello")
 		expect(t, "answer", o.Value, "second")
-		expect(t, "strategy", o.Strategy, strategies.Fallback)
+		expect(t, "strategy", o.Strategy, strategies.StrategyFallback)
 		expect(t, "served by", o.ServedBy, "two")
-		expect(t, "level", o.Level, strategies.Full)
+		expect(t, "level", o.Level, strategies.LevelFull)
 		expect(t, "attempts", o.Attempts, 6)
 		expect(t, "calls", []int{agent.called(), one.called(), two.called(), three.called()}, []int{4, 1, 1, 0})
 	})
@@ -46,8 +46,8 @@ func TestFallback(t *testing.T) {
 		re := recoveryOf(t, err)
 		expectIs(t, err, errSick, errGone, errShort, strategies.ErrRecovery)
 		expect(t, "attempts", attemptsOf(re), "bard:transient one:transient two:panic")
-		expect(t, "class that decides", re.Class, strategies.Transient)
-		expect(t, "required", re.Strategy, strategies.Degradation)
+		expect(t, "class that decides", re.Class, strategies.ClassTransient)
+		expect(t, "required", re.Strategy, strategies.StrategyDegradation)
 	})
 	t.Run("it asks nobody after the caller has left", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -56,13 +56,13 @@ func TestFallback(t *testing.T) {
 		g := built(t, middleware.Wrap(plays(errSick)).Fallback("leaves", plays(leaves)).Fallback("last", last))
 		_, err := g.Run(ctx, "hello")
 		expectIs(t, err, errSick, errGone, context.Canceled)
-		expect(t, "class", recoveryOf(t, err).Class, strategies.Canceled)
-		expect(t, "required", recoveryOf(t, err).Strategy, strategies.NoRecovery)
+		expect(t, "class", recoveryOf(t, err).Class, strategies.ClassCanceled)
+		expect(t, "required", recoveryOf(t, err).Strategy, strategies.StrategyNone)
 		expect(t, "calls", last.called(), 0)
 	})
 	t.Run("it lets a stand-in's interrupt pass, and asks nobody further", func(t *testing.T) {
 		last := plays("hi")
-		g := built(t, middleware.Wrap(plays(errSick)).Fallback("pauses", plays(passThrough)).Fallback("last", last).Degrade(strategies.Reduced, last))
+		g := built(t, middleware.Wrap(plays(errSick)).Fallback("pauses", plays(passThrough)).Fallback("last", last).Degrade(strategies.LevelReduced, last))
 		expect(t, "untouched", failing(t, g) == passThrough, true) //nolint:errorlint // it must be the very same
 		expect(t, "calls", last.called(), 0)
 	})
@@ -75,8 +75,8 @@ func TestFallback(t *testing.T) {
 func TestFallbackAsksByClass(t *testing.T) {
 	for _, class := range strategies.Classes() {
 		t.Run(class.String(), func(t *testing.T) {
-			if class == strategies.Canceled {
-				class = strategies.Transient // of another call: our caller still waits
+			if class == strategies.ClassCanceled {
+				class = strategies.ClassTransient // of another call: our caller still waits
 			}
 			other := plays("hi")
 			_, err := built(t, middleware.Wrap(plays(ofClass(class))).Fallback("other", other)).Run(t.Context(), "hello")
@@ -86,20 +86,20 @@ func TestFallbackAsksByClass(t *testing.T) {
 		})
 	}
 	t.Run("a refusal is no bad request: a classifier may let it be asked again elsewhere", func(t *testing.T) {
-		row := strategies.VerdictOf(strategies.Blocked)
+		row := strategies.VerdictOf(strategies.ClassBlocked)
 		row.Fallback = true
-		c := &strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.Blocked: row}}
-		agent, other := plays(ofClass(strategies.Blocked)), plays("hi")
+		c := &strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.ClassBlocked: row}}
+		agent, other := plays(ofClass(strategies.ClassBlocked)), plays("hi")
 		failing(t, built(t, middleware.Wrap(agent).Fallback("other", other)))
 		expect(t, "calls by default", other.called(), 0)
 		asked(t, built(t, middleware.Wrap(agent).Fallback("other", other).Classify(c)), "hi")
 	})
 	t.Run("a bad request is the caller's to mend: nothing is required but that", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(ofClass(strategies.BadRequest))).Retry(promptly).Fallback("other", plays("hi")).
-			Degrade(strategies.Reduced, plays("sorry")).Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}))
+		g := built(t, middleware.Wrap(plays(ofClass(strategies.ClassBadRequest))).Retry(promptly).Fallback("other", plays("hi")).
+			Degrade(strategies.LevelReduced, plays("sorry")).Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}))
 		re := recoveryOf(t, failing(t, g))
-		expect(t, "required", re.Strategy, strategies.NoRecovery)
-		expect(t, "class", re.Class, strategies.BadRequest)
+		expect(t, "required", re.Strategy, strategies.StrategyNone)
+		expect(t, "class", re.Class, strategies.ClassBadRequest)
 	})
 }
 
@@ -107,7 +107,7 @@ func TestFallbackToTheGuarded(t *testing.T) {
 	t.Run("it calls a guarded stand-in once, without its retries and stand-ins", func(t *testing.T) {
 		second, third, told := plays(errGone), plays("third"), &diary{}
 		guarded := built(t, middleware.Wrap(second).Named("second").Retry(promptly).Fallback("third", third).
-			Degrade(strategies.Reduced, third).Observe(told))
+			Degrade(strategies.LevelReduced, third).Observe(told))
 		g := built(t, middleware.Wrap(plays(errSick)).Retry(promptly).Fallback("second", guarded))
 		expectIs(t, failing(t, g), errSick, errGone)
 		expect(t, "calls of the stand-in", second.called(), 1)
@@ -226,7 +226,7 @@ func TestFallbackFrom(t *testing.T) {
 		})
 	})
 	t.Run("it survives a look-up that panics, and keeps what it said", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { panic(errShort) }).Degrade(strategies.Minimal, plays("sorry", errGone)))
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { panic(errShort) }).Degrade(strategies.LevelMinimal, plays("sorry", errGone)))
 		asked(t, g, "sorry")
 		expectIs(t, failing(t, g), errSick, errShort, errGone)
 	})

@@ -40,13 +40,13 @@ func (g *Guarded[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 type Outcome[Resp any] struct {
 	// Value is the answer; the zero value if Err is not nil.
 	Value Resp
-	// Strategy is how the call was recovered; [strategies.NoRecovery] if the
+	// Strategy is how the call was recovered; [strategies.StrategyNone] if the
 	// agent answered at once. With Err it is the strategy that is required now.
 	Strategy strategies.Strategy
 	// ServedBy is who answered: the agent, a stand-in, a rung ("reduced
 	// answer") or a person. "" with Err.
 	ServedBy string
-	// Level says how much of an answer it is: only [strategies.Full] is one.
+	// Level says how much of an answer it is: only [strategies.LevelFull] is one.
 	Level strategies.Level
 	// Attempts is the number of calls made, or refused by a layer.
 	Attempts int
@@ -74,7 +74,7 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 		Attempts: r.attempts, Late: r.late, Elapsed: time.Since(start), Err: err,
 	}
 	if err != nil {
-		o.Strategy, o.ServedBy = strategies.NoRecovery, ""
+		o.Strategy, o.ServedBy = strategies.StrategyNone, ""
 		if re := g.scope.own(err); re != nil {
 			o.Strategy, o.Attempts = re.Strategy, len(re.Attempts)
 		}
@@ -104,7 +104,7 @@ func (g *Guarded[Req, Resp]) Health() Health {
 		Agent: g.scope.name, Failures: g.scope.count.Failures(), Spent: g.scope.count.Spent(),
 		LastClass: strategies.Class(g.scope.lastClass.Load()), LeftBehind: int(g.leftBehind.Load()),
 	}
-	if r := g.settings.retry; r != nil && r.Allowance == strategies.PerAgent {
+	if r := g.settings.retry; r != nil && r.Allowance == strategies.AllowancePerAgent {
 		h.Spent = h.Failures >= r.Max() // the next failed call is above it
 	}
 	if g.breaker != nil {
@@ -129,12 +129,12 @@ func (g *Guarded[Req, Resp]) watch(s *scope) {
 	}
 	if g.breaker != nil {
 		g.breaker.Watch(func(c strategies.BreakerChange) {
-			s.emit(context.Background(), Event{Kind: BreakerChanged, Detail: c.From.String() + " → " + c.To.String(), Delay: c.OpenFor, Err: c.Cause})
+			s.emit(context.Background(), Event{Kind: EventBreakerChanged, Detail: c.From.String() + " → " + c.To.String(), Delay: c.OpenFor, Err: c.Cause})
 		})
 	}
 	if g.ladder != nil {
 		g.ladder.Watch(func(c strategies.LevelChange) {
-			s.emit(context.Background(), Event{Kind: LevelChanged, Level: c.To, Detail: c.From.String() + " → " + c.To.String() + ": " + c.Reason})
+			s.emit(context.Background(), Event{Kind: EventLevelChanged, Level: c.To, Detail: c.From.String() + " → " + c.To.String() + ": " + c.Reason})
 		})
 	}
 }
@@ -156,7 +156,7 @@ func (l *edge[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 func (l *edge[Req, Resp]) fail(ctx context.Context, err error) (none Resp, _ error) {
 	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.Interrupt {
+	if v.Class == strategies.ClassInterrupt {
 		return none, err
 	}
 	failure := l.scope.own(err)
@@ -164,7 +164,7 @@ func (l *edge[Req, Resp]) fail(ctx context.Context, err error) (none Resp, _ err
 		failure = l.scope.failure(ctx, err, v)
 	}
 	if l.scope.observer != nil {
-		l.scope.emit(ctx, Event{Kind: Failed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
+		l.scope.emit(ctx, Event{Kind: EventFailed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
 	}
 	return none, failure
 }

@@ -83,7 +83,7 @@ func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error)
 		l.left.Add(-1)
 		return l.result(ctx, limited, <-answers) // both at once: an answer is worth more
 	}
-	l.scope.emit(ctx, Event{Kind: WorkAbandoned, Detail: fmt.Sprintf("%d left behind", l.left.Load())})
+	l.scope.emit(ctx, Event{Kind: EventWorkAbandoned, Detail: fmt.Sprintf("%d left behind", l.left.Load())})
 	if cause := context.Cause(limited); cause != error(l.cause) {
 		return none, cause // the caller's end, not ours
 	}
@@ -91,7 +91,7 @@ func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error)
 }
 
 func (l *hardTimeout[Req, Resp]) result(ctx, limited context.Context, got answer[Resp]) (Resp, error) {
-	if got.err != nil && limited.Err() != nil && context.Cause(limited) == error(l.cause) && l.scope.judge(ctx, got.err).Class != strategies.Interrupt {
+	if got.err != nil && limited.Err() != nil && context.Cause(limited) == error(l.cause) && l.scope.judge(ctx, got.err).Class != strategies.ClassInterrupt {
 		var none Resp
 		return none, &strategies.TimeoutError{Scope: "attempt", After: l.after, Err: got.err}
 	}

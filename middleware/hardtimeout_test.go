@@ -30,7 +30,7 @@ func TestHardTimeout(t *testing.T) {
 			expect(t, "elapsed", time.Since(start), time.Second)
 			expect(t, "left behind", g.Health().LeftBehind, 1)
 			expect(t, "events", told.read(), "work_abandoned attempt_failed failed")
-			expect(t, "detail", told.only(t, middleware.WorkAbandoned).Detail, "1 left behind")
+			expect(t, "detail", told.only(t, middleware.EventWorkAbandoned).Detail, "1 left behind")
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
 			expect(t, "left behind after it came back", g.Health().LeftBehind, 0)
@@ -87,7 +87,7 @@ func TestHardTimeout(t *testing.T) {
 			})
 			for range 20 {
 				err := failing(t, built(t, middleware.Wrap(plays(stopped)).HardTimeout(time.Second, 1)))
-				expect(t, "class", recoveryOf(t, err).Class, strategies.Timeout)
+				expect(t, "class", recoveryOf(t, err).Class, strategies.ClassTimeout)
 				synctest.Wait()
 			}
 		})
@@ -99,7 +99,7 @@ func TestHardTimeout(t *testing.T) {
 			start := time.Now()
 			g := built(t, middleware.Wrap(plays(deaf(time.Minute, "late"))).HardTimeout(30*time.Second, 1))
 			_, err := g.Run(ctx, "hello")
-			expect(t, "class", recoveryOf(t, err).Class, strategies.Canceled)
+			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassCanceled)
 			expect(t, "elapsed", time.Since(start), time.Second)
 			expect(t, "left behind", g.Health().LeftBehind, 1)
 			time.Sleep(time.Minute)

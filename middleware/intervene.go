@@ -36,7 +36,7 @@ func (i Intervention) validate() error {
 		return &strategies.ConfigError{Setting: "Intervene.Deadline", Problem: fmt.Sprintf("is negative (%v)", i.Deadline), Fix: "leave it 0 for 5m"}
 	case i.Rounds < 0:
 		return &strategies.ConfigError{Setting: "Intervene.Rounds", Problem: fmt.Sprintf("is negative (%d)", i.Rounds), Fix: "leave it 0 for 3"}
-	case i.Default.Action == strategies.RetryNow || i.Default.Action > strategies.UseAgent:
+	case i.Default.Action == strategies.ActionRetryNow || i.Default.Action > strategies.ActionUseAgent:
 		return &strategies.ConfigError{Setting: "Intervene.Default", Problem: fmt.Sprintf("is %q", i.Default.Action), Fix: "silence must not approve another attempt: use Abort, Answer or UseAgent"}
 	}
 	return nil
@@ -95,14 +95,14 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (resp Resp, _ error) {
 	var none Resp
 	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.Interrupt {
+	if v.Class == strategies.ClassInterrupt {
 		return none, err
 	}
 	failure := l.scope.failure(ctx, err, v)
 	if !v.Intervene || ctx.Err() != nil || l.scope.recovering(ctx) {
 		return none, failure
 	}
-	failure.Strategy = strategies.UserIntervention
+	failure.Strategy = strategies.StrategyUserIntervention
 	free, cancel := outlive(ctx)
 	defer cancel()
 	for round := 1; round <= l.how.rounds(); round++ {
@@ -112,19 +112,19 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 			failure.Cause = errors.Join(failure.Cause, err)
 		}
 		if free.Err() != nil {
-			failure.Strategy, failure.Class = strategies.NoRecovery, strategies.Canceled
+			failure.Strategy, failure.Class = strategies.StrategyNone, strategies.ClassCanceled
 			failure.Cause = errors.Join(failure.Cause, context.Cause(free))
 			return none, failure
 		}
-		by, level, calls := cmp.Or(decision.By, "a person"), strategies.Full, 1
+		by, level, calls := cmp.Or(decision.By, "a person"), strategies.LevelFull, 1
 		switch decision.Action {
-		case strategies.RetryNow:
+		case strategies.ActionRetryNow:
 			by = l.scope.name
 			resp, level, calls, err = l.retry(free, req)
-		case strategies.UseAgent:
+		case strategies.ActionUseAgent:
 			by = decision.Agent
 			resp, err = l.use(free, id, decision.Agent, req)
-		case strategies.Answer:
+		case strategies.ActionAnswer:
 			resp, err = l.answer(id, req, decision)
 		default:
 			failure.Cause = errors.Join(failure.Cause, &strategies.InterventionError{Incident: id, Problem: aborted(decision)})
@@ -132,14 +132,14 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		}
 		if err == nil {
 			l.scope.count.Recovered()
-			l.scope.recovered(ctx, by, strategies.UserIntervention, level, len(failure.Attempts)+calls)
+			l.scope.recovered(ctx, by, strategies.StrategyUserIntervention, level, len(failure.Attempts)+calls)
 			return resp, nil
 		}
-		if l.scope.judge(free, err).Class == strategies.Interrupt {
+		if l.scope.judge(free, err).Class == strategies.ClassInterrupt {
 			return none, err
 		}
-		if l.add(ctx, failure, by, err); failure.Class == strategies.CutOff {
-			failure.Strategy = strategies.NoRecovery
+		if l.add(ctx, failure, by, err); failure.Class == strategies.ClassCutOff {
+			failure.Strategy = strategies.StrategyNone
 			break
 		}
 	}
@@ -167,7 +167,7 @@ func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.Reco
 	}
 	v := l.scope.classifier.Classify(context.WithoutCancel(ctx), err)
 	failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: by, Class: v.Class, Err: err})
-	if v.Class == strategies.CutOff {
+	if v.Class == strategies.ClassCutOff {
 		failure.Class = v.Class
 	}
 }
@@ -184,7 +184,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, f
 	incident := strategies.Incident{
 		ID: id, Agent: l.scope.name, Request: shown(req), Err: &seen, Agents: l.names(), Round: round, Deadline: deadline,
 	}
-	l.scope.emit(ctx, Event{Kind: PersonAsked, Class: failure.Class, Detail: id, Err: &seen})
+	l.scope.emit(ctx, Event{Kind: EventPersonAsked, Class: failure.Class, Detail: id, Err: &seen})
 	err = protect(func() error {
 		decision, err = l.how.Ask.Decide(asking, incident)
 		return err
@@ -196,7 +196,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, f
 	case err != nil:
 		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
 	}
-	l.scope.emit(ctx, Event{Kind: PersonDecided, Detail: id + ": " + said(decision), Err: err})
+	l.scope.emit(ctx, Event{Kind: EventPersonDecided, Detail: id + ": " + said(decision), Err: err})
 	return decision, err
 }
 

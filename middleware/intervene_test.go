@@ -24,21 +24,21 @@ func says(decisions ...strategies.Decision) strategies.Intervenor {
 // silent never decides.
 var silent = strategies.IntervenorFunc(func(ctx context.Context, _ strategies.Incident) (strategies.Decision, error) {
 	<-ctx.Done()
-	return strategies.Decision{Action: strategies.RetryNow}, ctx.Err()
+	return strategies.Decision{Action: strategies.ActionRetryNow}, ctx.Err()
 })
 
-var retryNow = strategies.Decision{Action: strategies.RetryNow}
+var retryNow = strategies.Decision{Action: strategies.ActionRetryNow}
 
 func asking(ask strategies.Intervenor) middleware.Intervention {
 	return middleware.Intervention{Ask: ask}
 }
 
 func answer(v any) strategies.Decision {
-	return strategies.Decision{Action: strategies.Answer, Value: v, By: "Ada"}
+	return strategies.Decision{Action: strategies.ActionAnswer, Value: v, By: "Ada"}
 }
 
 func use(name string) strategies.Decision {
-	return strategies.Decision{Action: strategies.UseAgent, Agent: name}
+	return strategies.Decision{Action: strategies.ActionUseAgent, Agent: name}
 }
 
 func TestIntervene(t *testing.T) {
@@ -54,7 +54,7 @@ func TestIntervene(t *testing.T) {
 		{name: "it asks nobody while the agent answers", steps: []any{"hi"}, want: "hi", servedBy: "bard"},
 		{name: "a retry asks the agent again", steps: []any{errSick, "hi"}, decide: []strategies.Decision{retryNow}, want: "hi", servedBy: "bard"},
 		{name: "an answer is given to the caller", steps: []any{errSick}, decide: []strategies.Decision{answer("by hand")}, want: "by hand", servedBy: "Ada"},
-		{name: "an answer by nobody is a person's", steps: []any{errSick}, decide: []strategies.Decision{{Action: strategies.Answer, Value: "by hand"}}, want: "by hand", servedBy: "a person"},
+		{name: "an answer by nobody is a person's", steps: []any{errSick}, decide: []strategies.Decision{{Action: strategies.ActionAnswer, Value: "by hand"}}, want: "by hand", servedBy: "a person"},
 		{name: "another agent is asked by its name", steps: []any{errSick}, decide: []strategies.Decision{use("sage")}, want: "from the sage", servedBy: "sage"},
 		{name: "an abort ends it", steps: []any{errSick}, decide: []strategies.Decision{{By: "Ada", Reason: "not worth it"}}, attempts: "bard:transient", problem: "aborted by Ada: not worth it"},
 		{name: "the zero decision aborts", steps: []any{errSick}, decide: []strategies.Decision{{}}, attempts: "bard:transient", problem: "aborted"},
@@ -78,14 +78,14 @@ func TestIntervene(t *testing.T) {
 			if tc.attempts == "" {
 				expect(t, "error", o.Err, nil)
 				if len(tc.decide) > 0 {
-					expect(t, "strategy", o.Strategy, strategies.UserIntervention)
+					expect(t, "strategy", o.Strategy, strategies.StrategyUserIntervention)
 					expect(t, "failures", g.Health().Failures, 0)
 				}
 				return
 			}
 			re := recoveryOf(t, o.Err)
 			expect(t, "attempts", attemptsOf(re), tc.attempts)
-			expect(t, "required", re.Strategy, strategies.UserIntervention)
+			expect(t, "required", re.Strategy, strategies.StrategyUserIntervention)
 			expectIs(t, re, strategies.ErrRecovery)
 			if tc.problem != "" {
 				problem, ok := errors.AsType[*strategies.InterventionError](re)
@@ -115,7 +115,7 @@ func (tr troupe) Lookup(name string) (middleware.Runner[string, string], bool) {
 
 func TestInterveneByClass(t *testing.T) {
 	for _, class := range strategies.Classes() {
-		if class == strategies.Canceled {
+		if class == strategies.ClassCanceled {
 			continue // a matter of the context, not of the error
 		}
 		t.Run(class.String(), func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestInterveneTellsThePerson(t *testing.T) {
 			expect(t, "agents", in.Agents, []string{"fool", "sage"})
 			expect(t, "round", in.Round, i%2+1)
 			expect(t, "deadline", time.Until(in.Deadline), time.Minute)
-			expect(t, "required", in.Err.Strategy, strategies.UserIntervention)
+			expect(t, "required", in.Err.Strategy, strategies.StrategyUserIntervention)
 		}
 		expect(t, "told at first", attemptsOf(incidents[0].Err), "bard:transient sage:transient")
 		expect(t, "told then", attemptsOf(incidents[1].Err), "bard:transient sage:transient bard:transient sage:transient")
@@ -180,7 +180,7 @@ func TestInterveneDeadline(t *testing.T) {
 				expect(t, "answer", o.Value, tc.want)
 				expect(t, "elapsed", o.Elapsed, tc.elapsed)
 				expect(t, "calls", agent.called(), 1) // silence never approves another
-				e := told.only(t, middleware.PersonDecided)
+				e := told.only(t, middleware.EventPersonDecided)
 				expect(t, "the event says why", strings.Contains(e.Err.Error(), "no decision in time"), true)
 				if tc.want == "" {
 					expectIs(t, o.Err, errSick, context.DeadlineExceeded)
@@ -219,8 +219,8 @@ func TestInterveneOutlivesTheCallersDeadline(t *testing.T) {
 			how := middleware.Intervention{Ask: silent, Default: answer("nobody reads this")}
 			_, err := built(t, middleware.Wrap(plays(errSick)).Intervene(how)).Run(ctx, "hello")
 			expectIs(t, err, errSick, hangUp)
-			expect(t, "class", recoveryOf(t, err).Class, strategies.Canceled)
-			expect(t, "required", recoveryOf(t, err).Strategy, strategies.NoRecovery)
+			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassCanceled)
+			expect(t, "required", recoveryOf(t, err).Strategy, strategies.StrategyNone)
 			expect(t, "elapsed", time.Since(start), time.Second)
 		})
 	})
@@ -240,7 +240,7 @@ func TestInterveneOutlivesTheCallersDeadline(t *testing.T) {
 			time.AfterFunc(time.Second, cancel)
 			_, err := built(t, middleware.Wrap(plays(errSick, stepFunc(hangs))).Intervene(asking(says(retryNow)))).Run(ctx, "hello")
 			expectIs(t, err, errSick, context.Canceled)
-			expect(t, "class", recoveryOf(t, err).Class, strategies.Canceled)
+			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassCanceled)
 		})
 	})
 }

@@ -31,20 +31,20 @@ var stories = []struct {
 		return middleware.Wrap(plays(errSick, "hi")).Retry(strategies.Retry{})
 	}, "attempt_failed retry_scheduled recovered", "wii"},
 	{"recovered by a stand-in", func() *middleware.Builder[string, string] {
-		return middleware.Wrap(plays(ofClass(strategies.QuotaExhausted))).Retry(promptly).Fallback("one", plays(errGone)).Fallback("two", plays("hi"))
+		return middleware.Wrap(plays(ofClass(strategies.ClassQuotaExhausted))).Retry(promptly).Fallback("one", plays(errGone)).Fallback("two", plays("hi"))
 	}, "attempt_failed retries_ended stand_in_called stand_in_failed stand_in_called recovered", "wwiwii"},
 	{"recovered by a reduced answer", func() *middleware.Builder[string, string] {
-		return middleware.Wrap(plays(ofClass(strategies.Unauthorized))).Degrade(strategies.Reduced, plays(errGone)).Degrade(strategies.Minimal, plays("sorry"))
+		return middleware.Wrap(plays(ofClass(strategies.ClassUnauthorized))).Degrade(strategies.LevelReduced, plays(errGone)).Degrade(strategies.LevelMinimal, plays("sorry"))
 	}, "attempt_failed rung_failed recovered", "eww"},
 	{"on a ladder", func() *middleware.Builder[string, string] {
-		return middleware.Wrap(plays(errSick)).Ladder(&strategies.Ladder{}).Degrade(strategies.Minimal, plays("sorry"))
+		return middleware.Wrap(plays(errSick)).Ladder(&strategies.Ladder{}).Degrade(strategies.LevelMinimal, plays("sorry"))
 	}, "attempt_failed recovered level_changed", "www"},
 	{"recovered by a person", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(errSick)).Intervene(asking(says(use("ghost"), answer("by hand"))))
 	}, "attempt_failed person_asked person_decided person_asked person_decided recovered", "wwiwii"},
 	{"by way of everything", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(errSick)).Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{time.Second}}).
-			Fallback("sage", plays(errGone)).Degrade(strategies.Reduced, plays(errGone)).Intervene(asking(says(answer("by hand"))))
+			Fallback("sage", plays(errGone)).Degrade(strategies.LevelReduced, plays(errGone)).Intervene(asking(says(answer("by hand"))))
 	}, "attempt_failed retry_scheduled attempt_failed retries_ended stand_in_called stand_in_failed rung_failed person_asked person_decided recovered", "wiwwiwwwii"},
 	{"answered by nobody", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(errSick)).Fallback("sage", plays(errGone))
@@ -53,7 +53,7 @@ var stories = []struct {
 		return middleware.Wrap(plays(errSick)).CircuitBreaker(&strategies.Breaker{Failures: 1})
 	}, "breaker_changed attempt_failed failed", "wwe"},
 	{"an interrupt", func() *middleware.Builder[string, string] {
-		return middleware.Wrap(plays(passThrough)).Retry(promptly).Fallback("sage", plays("hi")).Degrade(strategies.Reduced, plays("sorry")).Intervene(asking(says(answer("by hand"))))
+		return middleware.Wrap(plays(passThrough)).Retry(promptly).Fallback("sage", plays("hi")).Degrade(strategies.LevelReduced, plays("sorry")).Intervene(asking(says(answer("by hand"))))
 	}, "", ""},
 	{"an answer that came late", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(deaf(2*time.Second, "hi"))).Timeout(time.Second)
@@ -95,17 +95,17 @@ func TestObserve(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			told := &diary{}
 			tell(t, middleware.Wrap(plays(errSick)).Retry(strategies.Retry{MaxRetries: 1}).Observe(told))
-			e := told.only(t, middleware.RetryScheduled)
+			e := told.only(t, middleware.EventRetryScheduled)
 			expect(t, "delay", e.Delay, time.Second)
 			expect(t, "number of the attempt to come", e.Attempt, 2)
-			expect(t, "reason", told.only(t, middleware.RetriesEnded).Stop, strategies.StopExhausted)
+			expect(t, "reason", told.only(t, middleware.EventRetriesEnded).Stop, strategies.StopExhausted)
 		})
 	})
 	t.Run("a breaker says from what to what, for how long and why", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			told := &diary{}
 			tell(t, middleware.Wrap(plays(errSick)).CircuitBreaker(&strategies.Breaker{Failures: 1, NoJitter: true}).Observe(told))
-			e := told.only(t, middleware.BreakerChanged)
+			e := told.only(t, middleware.EventBreakerChanged)
 			expect(t, "detail", e.Detail, "closed → open")
 			expect(t, "delay", e.Delay, 30*time.Second)
 			expectIs(t, e.Err, errSick)
@@ -114,12 +114,12 @@ func TestObserve(t *testing.T) {
 	t.Run("a decision says whose it was", func(t *testing.T) {
 		told := &diary{}
 		asked(t, built(t, middleware.Wrap(plays(errSick)).Observe(told).Fallback("sage", plays(errGone, "hi")).
-			Intervene(asking(says(strategies.Decision{Action: strategies.UseAgent, Agent: "sage", By: "Ada"})))), "hi")
-		expect(t, "detail", told.only(t, middleware.PersonDecided).Detail, "agent-1: use agent sage (by Ada)")
+			Intervene(asking(says(strategies.Decision{Action: strategies.ActionUseAgent, Agent: "sage", By: "Ada"})))), "hi")
+		expect(t, "detail", told.only(t, middleware.EventPersonDecided).Detail, "agent-1: use agent sage (by Ada)")
 	})
 	t.Run("a kind that is none has a name all the same", func(t *testing.T) {
-		expect(t, "first", middleware.Kind(0).String(), "unknown")
-		expect(t, "last", middleware.Kind(200).String(), "unknown")
+		expect(t, "first", middleware.EventKind(0).String(), "unknown")
+		expect(t, "last", middleware.EventKind(200).String(), "unknown")
 	})
 }
 
@@ -180,7 +180,7 @@ func TestLogLines(t *testing.T) {
 			return a
 		}}))
 		tell(t, middleware.Wrap(plays(errSick)).Retry(strategies.Retry{MaxRetries: 1}).Fallback("sage", plays(errGone)).
-			Degrade(strategies.Minimal, plays("sorry")).Observe(middleware.Slog(plain)))
+			Degrade(strategies.LevelMinimal, plays("sorry")).Observe(middleware.Slog(plain)))
 		expect(t, "lines", out.String(), `level=WARN msg=attempt_failed agent=bard attempt=1 class=transient error="the agent is sick"
 level=INFO msg=retry_scheduled agent=bard attempt=2 class=transient delay=1s error="the agent is sick"
 level=WARN msg=attempt_failed agent=bard attempt=2 class=transient error="the agent is sick"

@@ -26,25 +26,25 @@ func TestOutcome(t *testing.T) {
 		}, outcome{Value: "hi", ServedBy: "bard", Attempts: 1}, nil},
 		{"of a retry", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(errSick, "hi")).Retry(retry)
-		}, outcome{Value: "hi", Strategy: strategies.Retrying, ServedBy: "bard", Attempts: 2, Elapsed: time.Second}, nil},
+		}, outcome{Value: "hi", Strategy: strategies.StrategyRetry, ServedBy: "bard", Attempts: 2, Elapsed: time.Second}, nil},
 		{"of a stand-in", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(errSick)).Retry(retry).Fallback("sage", plays("hi"))
-		}, outcome{Value: "hi", Strategy: strategies.Fallback, ServedBy: "sage", Attempts: 3, Elapsed: time.Second}, nil},
+		}, outcome{Value: "hi", Strategy: strategies.StrategyFallback, ServedBy: "sage", Attempts: 3, Elapsed: time.Second}, nil},
 		{"of a rung", func() *middleware.Builder[string, string] {
-			return middleware.Wrap(plays(errSick)).Degrade(strategies.Minimal, plays("sorry"))
-		}, outcome{Value: "sorry", Strategy: strategies.Degradation, ServedBy: "minimal answer", Level: strategies.Minimal, Attempts: 2}, nil},
+			return middleware.Wrap(plays(errSick)).Degrade(strategies.LevelMinimal, plays("sorry"))
+		}, outcome{Value: "sorry", Strategy: strategies.StrategyDegradation, ServedBy: "minimal answer", Level: strategies.LevelMinimal, Attempts: 2}, nil},
 		{"of a person", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(errSick)).Intervene(asking(says(answer("by hand"))))
-		}, outcome{Value: "by hand", Strategy: strategies.UserIntervention, ServedBy: "Ada", Attempts: 2}, nil},
+		}, outcome{Value: "by hand", Strategy: strategies.StrategyUserIntervention, ServedBy: "Ada", Attempts: 2}, nil},
 		{"of a late answer", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(deaf(2*time.Second, "paid for"))).Timeout(time.Second)
 		}, outcome{Value: "paid for", ServedBy: "bard", Attempts: 1, Late: true, Elapsed: 2 * time.Second}, nil},
 		{"of nobody: what is required now", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(errSick)).Retry(retry).Fallback("sage", plays(errGone))
-		}, outcome{Strategy: strategies.Degradation, Attempts: 3, Elapsed: time.Second}, errGone},
+		}, outcome{Strategy: strategies.StrategyDegradation, Attempts: 3, Elapsed: time.Second}, errGone},
 		{"of what only a person can help", func() *middleware.Builder[string, string] {
-			return middleware.Wrap(plays(ofClass(strategies.Unrecoverable)))
-		}, outcome{Strategy: strategies.UserIntervention, Attempts: 1}, strategies.ErrRecovery},
+			return middleware.Wrap(plays(ofClass(strategies.ClassUnrecoverable)))
+		}, outcome{Strategy: strategies.StrategyUserIntervention, Attempts: 1}, strategies.ErrRecovery},
 		{"of an interrupt: nothing is required", func() *middleware.Builder[string, string] {
 			return middleware.Wrap(plays(passThrough))
 		}, outcome{Attempts: 1}, passThrough},
@@ -68,7 +68,7 @@ func TestOutcome(t *testing.T) {
 			return "outer", err
 		}), errSick)).Named("bard").Fallback("sage", plays("inner")))
 		o := g.Outcome(t.Context(), "hello")
-		expect(t, "strategy", o.Strategy, strategies.NoRecovery)
+		expect(t, "strategy", o.Strategy, strategies.StrategyNone)
 		expect(t, "served by", o.ServedBy, "bard")
 		expect(t, "attempts", o.Attempts, 1)
 	})
@@ -77,11 +77,11 @@ func TestOutcome(t *testing.T) {
 		outer := built(t, middleware.Wrap(inner).Named("outer"))
 		o := outer.Outcome(t.Context(), "hello")
 		expect(t, "answer", o.Value, "hi")
-		expect(t, "strategy", o.Strategy, strategies.NoRecovery)
+		expect(t, "strategy", o.Strategy, strategies.StrategyNone)
 		expect(t, "served by", o.ServedBy, "outer")
 	})
 	t.Run("the failure of an agent inside is an attempt of ours, within reach", func(t *testing.T) {
-		inner := built(t, middleware.Wrap(plays(ofClass(strategies.Blocked))).Named("inner"))
+		inner := built(t, middleware.Wrap(plays(ofClass(strategies.ClassBlocked))).Named("inner"))
 		re := recoveryOf(t, failing(t, built(t, middleware.Wrap(inner).Named("outer"))))
 		expect(t, "agent", re.Agent, "outer")
 		expect(t, "attempts", attemptsOf(re), "outer:blocked")
@@ -98,12 +98,12 @@ func TestHealth(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ladder := &strategies.Ladder{}
 			b := &strategies.Breaker{Failures: 2, OpenFor: time.Minute, NoJitter: true}
-			g := built(t, middleware.Wrap(plays(ofClass(strategies.Overloaded))).Named("bard").Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{0}}).
-				CircuitBreaker(b).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1}).Ladder(ladder).Degrade(strategies.Minimal, plays("sorry")))
+			g := built(t, middleware.Wrap(plays(ofClass(strategies.ClassOverloaded))).Named("bard").Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{0}}).
+				CircuitBreaker(b).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1}).Ladder(ladder).Degrade(strategies.LevelMinimal, plays("sorry")))
 			asked(t, g, "sorry")
 			want := middleware.Health{
 				Agent: "bard", Breaker: strategies.StateOpen, RetryAfter: time.Minute, Failures: 1, Spent: true,
-				Level: strategies.Minimal, LastClass: strategies.Overloaded,
+				Level: strategies.LevelMinimal, LastClass: strategies.ClassOverloaded,
 			}
 			expect(t, "health", g.Health(), want)
 			expect(t, "health, asked again", g.Health(), want)
@@ -115,10 +115,10 @@ func TestHealth(t *testing.T) {
 	t.Run("the last class is not a caller who left", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		leaves := stepFunc(func(context.Context, string) (string, error) { cancel(); return "", errGone })
-		g := built(t, middleware.Wrap(plays(ofClass(strategies.Blocked), leaves)))
+		g := built(t, middleware.Wrap(plays(ofClass(strategies.ClassBlocked), leaves)))
 		failing(t, g)
 		_, err := g.Run(ctx, "hello")
 		expectIs(t, err, context.Canceled)
-		expect(t, "class", g.Health().LastClass, strategies.Blocked)
+		expect(t, "class", g.Health().LastClass, strategies.ClassBlocked)
 	})
 }

@@ -18,7 +18,7 @@ func wholeChain(tb testing.TB, with func(b *middleware.Builder[string, string]))
 		Bulkhead(&strategies.Bulkhead{MaxConcurrent: 64}).
 		Validate(func(_, answer string) error { return nil }).
 		Fallback("archivist", plays("a record")).
-		Degrade(strategies.Reduced, plays("a word")).Ladder(&strategies.Ladder{}).
+		Degrade(strategies.LevelReduced, plays("a word")).Ladder(&strategies.Ladder{}).
 		Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}).
 		Observe(&diary{})
 	if with != nil {

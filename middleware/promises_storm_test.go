@@ -80,7 +80,7 @@ func TestPromise5NoStorm(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					agent, other, third, rungs := plays(tc.agent), plays(stepFunc(hangs)), plays(stepFunc(hangs)), plays(stepFunc(hangs))
 					b := middleware.Wrap(agent).Retry(strategies.Retry{MaxRetryAfter: time.Minute}).Timeout(10*time.Second).CircuitBreaker(&strategies.Breaker{}).
-						Fallback("archivist", other).Fallback("keeper", third).Degrade(strategies.Reduced, rungs).Degrade(strategies.Minimal, rungs)
+						Fallback("archivist", other).Fallback("keeper", third).Degrade(strategies.LevelReduced, rungs).Degrade(strategies.LevelMinimal, rungs)
 					tc.with(b)
 					g := built(t, b)
 					e := g.Explain()
@@ -144,9 +144,9 @@ func TestPromise6NoRecursion(t *testing.T) {
 	})
 	t.Run("it does not pass off a reduced answer as a stand-in's", func(t *testing.T) {
 		g = built(t, middleware.Wrap(plays(errSick)).Named("narrator").Fallback("archivist", plays(stepFunc(again))).
-			Degrade(strategies.Reduced, plays("a word")))
+			Degrade(strategies.LevelReduced, plays("a word")))
 		out := g.Outcome(t.Context(), "go on")
-		expect(t, "outcome", []any{out.Value, out.Strategy, out.Level}, []any{"a word", strategies.Degradation, strategies.Reduced})
+		expect(t, "outcome", []any{out.Value, out.Strategy, out.Level}, []any{"a word", strategies.StrategyDegradation, strategies.LevelReduced})
 	})
 	t.Run("it takes the answer of an agent that is well again when a stand-in calls it", func(t *testing.T) {
 		g = built(t, middleware.Wrap(plays(errSick, "a tale")).Named("narrator").Fallback("archivist", plays(stepFunc(again))))
@@ -165,19 +165,19 @@ func TestPromise6NoRecursion(t *testing.T) {
 	})
 	t.Run("it ends when a rung asks the agent again", func(t *testing.T) {
 		agent, rung := plays(errSick), plays(stepFunc(again))
-		g = built(t, middleware.Wrap(agent).Named("narrator").Retry(promptly).Degrade(strategies.Reduced, rung))
+		g = built(t, middleware.Wrap(agent).Named("narrator").Retry(promptly).Degrade(strategies.LevelReduced, rung))
 		failing(t, g)
 		expect(t, "calls", []int{agent.called(), rung.called()}, []int{4 + 1, 1})
 	})
 	t.Run("it ends when the rung of a pinned ladder asks the agent", func(t *testing.T) {
 		ladder := &strategies.Ladder{}
-		ladder.Pin(strategies.Reduced, "by hand")
-		g = built(t, middleware.Wrap(plays("a tale")).Named("narrator").Degrade(strategies.Reduced, plays(stepFunc(again))).Ladder(ladder))
+		ladder.Pin(strategies.LevelReduced, "by hand")
+		g = built(t, middleware.Wrap(plays("a tale")).Named("narrator").Degrade(strategies.LevelReduced, plays(stepFunc(again))).Ladder(ladder))
 		asked(t, g, "second hand: a tale")
 	})
 	t.Run("it ends when a person always names a stand-in that asks the agent again", func(t *testing.T) {
 		agent, standIn := plays(errSick), plays(stepFunc(again))
-		how := always(strategies.Decision{Action: strategies.UseAgent, Agent: "archivist"})
+		how := always(strategies.Decision{Action: strategies.ActionUseAgent, Agent: "archivist"})
 		how.Rounds = 2
 		g = built(t, middleware.Wrap(agent).Named("narrator").Fallback("archivist", standIn).Intervene(how))
 		failing(t, g)

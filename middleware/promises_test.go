@@ -36,7 +36,7 @@ type recovery struct {
 
 func recoveries() map[string]recovery {
 	gone := func(b *middleware.Builder[string, string]) {
-		b.Fallback("archivist", plays(errGone)).Degrade(strategies.Minimal, plays(errGone))
+		b.Fallback("archivist", plays(errGone)).Degrade(strategies.LevelMinimal, plays(errGone))
 	}
 	return map[string]recovery{
 		"the agent itself": {
@@ -55,21 +55,21 @@ func recoveries() map[string]recovery {
 		},
 		"a rung": {
 			agent: plays(errSick), with: func(b *middleware.Builder[string, string]) {
-				b.Degrade(strategies.Emergency, plays("no more")).Degrade(strategies.Minimal, plays("a word")).Degrade(strategies.Reduced, plays(errGone))
+				b.Degrade(strategies.LevelEmergency, plays("no more")).Degrade(strategies.LevelMinimal, plays("a word")).Degrade(strategies.LevelReduced, plays(errGone))
 			},
-			answer: "a word", strategy: "degradation", servedBy: "minimal answer", level: strategies.Minimal, attempts: 6,
+			answer: "a word", strategy: "degradation", servedBy: "minimal answer", level: strategies.LevelMinimal, attempts: 6,
 		},
 		"a person who answers": {
 			agent: plays(errSick), with: func(b *middleware.Builder[string, string]) {
 				gone(b)
-				b.Intervene(always(strategies.Decision{Action: strategies.Answer, Value: "by hand", By: "ann"}))
+				b.Intervene(always(strategies.Decision{Action: strategies.ActionAnswer, Value: "by hand", By: "ann"}))
 			},
 			answer: "by hand", strategy: "user_intervention", servedBy: "ann", attempts: 7,
 		},
 		"a person who names a stand-in": {
 			agent: plays(errSick), with: func(b *middleware.Builder[string, string]) {
 				b.Fallback("archivist", plays(errGone, "a record"))
-				b.Intervene(always(strategies.Decision{Action: strategies.UseAgent, Agent: "archivist"}))
+				b.Intervene(always(strategies.Decision{Action: strategies.ActionUseAgent, Agent: "archivist"}))
 			},
 			answer: "a record", strategy: "user_intervention", servedBy: "archivist", attempts: 6,
 		},
@@ -120,7 +120,7 @@ func TestPromise2NeverSilent(t *testing.T) {
 					expect(t, "events", told.read(), "")
 					return
 				}
-				e := told.only(t, middleware.Recovered)
+				e := told.only(t, middleware.EventRecovered)
 				expect(t, "event", []any{e.Agent, e.Strategy.String(), e.ServedBy, e.Level, e.Attempt}, []any{"narrator", r.strategy, r.servedBy, r.level, r.attempts})
 			})
 		})
@@ -129,18 +129,18 @@ func TestPromise2NeverSilent(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var told diary
 			out := recovery{agent: plays(errSick), with: func(*middleware.Builder[string, string]) {}}.build(t, &told).Outcome(t.Context(), "go on")
-			expect(t, "outcome", []any{out.Value, out.ServedBy, out.Strategy, out.Attempts}, []any{"", "", strategies.Degradation, 4})
-			if e := told.only(t, middleware.Failed); e.Err != out.Err {
+			expect(t, "outcome", []any{out.Value, out.ServedBy, out.Strategy, out.Attempts}, []any{"", "", strategies.StrategyDegradation, 4})
+			if e := told.only(t, middleware.EventFailed); e.Err != out.Err {
 				t.Errorf("the event has %v, the caller %v", e.Err, out.Err)
 			}
 		})
 	})
 	t.Run("it says that the ladder stands low, although the agent answers", func(t *testing.T) {
 		ladder := &strategies.Ladder{}
-		ladder.Degrade(strategies.Reduced, "by another agent")
-		g := built(t, middleware.Wrap(plays("a tale")).Degrade(strategies.Reduced, plays("a word")).Ladder(ladder))
+		ladder.Degrade(strategies.LevelReduced, "by another agent")
+		g := built(t, middleware.Wrap(plays("a tale")).Degrade(strategies.LevelReduced, plays("a word")).Ladder(ladder))
 		out := g.Outcome(t.Context(), "go on")
-		expect(t, "outcome", []any{out.Value, out.Strategy, out.Level}, []any{"a tale", strategies.NoRecovery, strategies.Reduced})
+		expect(t, "outcome", []any{out.Value, out.Strategy, out.Level}, []any{"a tale", strategies.StrategyNone, strategies.LevelReduced})
 	})
 }
 
@@ -167,20 +167,20 @@ func TestPromise3TheRealCauseSurvives(t *testing.T) {
 	}{
 		"it keeps it when retries are used up": {
 			with:     func(*middleware.Builder[string, string]) {},
-			strategy: strategies.Degradation, attempts: "narrator:transient narrator:transient narrator:transient", causes: []error{late},
+			strategy: strategies.StrategyDegradation, attempts: "narrator:transient narrator:transient narrator:transient", causes: []error{late},
 		},
 		"it keeps it when stand-ins and rungs fail too": {
 			with: func(b *middleware.Builder[string, string]) {
-				b.Fallback("archivist", plays(errGone)).Degrade(strategies.Reduced, plays(errSick))
+				b.Fallback("archivist", plays(errGone)).Degrade(strategies.LevelReduced, plays(errSick))
 			},
-			strategy: strategies.Degradation, causes: []error{late, errGone, errSick},
+			strategy: strategies.StrategyDegradation, causes: []error{late, errGone, errSick},
 			attempts: "narrator:transient narrator:transient narrator:transient archivist:transient reduced answer:transient",
 		},
 		"it keeps it when a person aborts": {
 			with: func(b *middleware.Builder[string, string]) {
 				b.Intervene(always(strategies.Decision{Reason: "enough"}))
 			},
-			strategy: strategies.UserIntervention, attempts: "narrator:transient narrator:transient narrator:transient", causes: []error{late},
+			strategy: strategies.StrategyUserIntervention, attempts: "narrator:transient narrator:transient narrator:transient", causes: []error{late},
 		},
 		"it keeps it when the caller hangs up during a backoff": {
 			ctx: func(t *testing.T) context.Context {
@@ -189,7 +189,7 @@ func TestPromise3TheRealCauseSurvives(t *testing.T) {
 				return ctx
 			},
 			with:     func(*middleware.Builder[string, string]) {},
-			strategy: strategies.NoRecovery, attempts: "narrator:transient narrator:transient", causes: []error{late, errHungUp},
+			strategy: strategies.StrategyNone, attempts: "narrator:transient narrator:transient", causes: []error{late, errHungUp},
 		},
 		"it keeps it when the caller's deadline is near": {
 			ctx: func(t *testing.T) context.Context {
@@ -198,13 +198,13 @@ func TestPromise3TheRealCauseSurvives(t *testing.T) {
 				return ctx
 			},
 			with:     func(*middleware.Builder[string, string]) {},
-			strategy: strategies.Degradation, attempts: "narrator:transient narrator:transient", causes: []error{late},
+			strategy: strategies.StrategyDegradation, attempts: "narrator:transient narrator:transient", causes: []error{late},
 		},
 		"it keeps it when the total deadline ends a stand-in": {
 			with: func(b *middleware.Builder[string, string]) {
 				b.Deadline(10*time.Second).Fallback("archivist", plays(stepFunc(hangs)))
 			},
-			strategy: strategies.Degradation, causes: []error{late, context.DeadlineExceeded},
+			strategy: strategies.StrategyDegradation, causes: []error{late, context.DeadlineExceeded},
 			attempts: "narrator:transient narrator:transient narrator:transient archivist:timeout",
 		},
 	} {
@@ -224,7 +224,7 @@ func TestPromise3TheRealCauseSurvives(t *testing.T) {
 				if !errors.As(err, &found) || found != first {
 					t.Errorf("errors.As does not find the first attempt's error in %v", err)
 				}
-				if text := err.Error(); !strings.Contains(text, `"narrator"`) || tc.strategy != strategies.NoRecovery && !strings.Contains(text, tc.strategy.String()+" required") {
+				if text := err.Error(); !strings.Contains(text, `"narrator"`) || tc.strategy != strategies.StrategyNone && !strings.Contains(text, tc.strategy.String()+" required") {
 					t.Errorf("the text names neither agent nor strategy: %s", text)
 				}
 			})
@@ -246,7 +246,7 @@ func TestPromise4NoWedge(t *testing.T) {
 		slots := &strategies.Bulkhead{MaxConcurrent: 1}
 		agent := plays("a panic that is no answer")
 		g := built(t, middleware.Wrap(agent).CircuitBreaker(breaker).Bulkhead(slots).Timeout(5*time.Second).
-			Degrade(strategies.Reduced, plays("a word")).Intervene(always(strategies.Decision{})))
+			Degrade(strategies.LevelReduced, plays("a word")).Intervene(always(strategies.Decision{})))
 		for round := range 3 { // closed, and as a trial
 			for name, step := range map[string]any{
 				"panic": 7, "Goexit": exits, "hang": stepFunc(hangs), "late answer": deaf(9*time.Second, "late"), "late error": deaf(9*time.Second, errSick), "cancel": nil,

@@ -36,6 +36,6 @@ func TestRecover(t *testing.T) {
 		expectIs(t, failing(t, middleware.Chain(plays(errSick), middleware.Recover[string, string](middleware.Scope{}))), errSick)
 	})
 	t.Run("it is in every built chain", func(t *testing.T) {
-		expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(panicsWith(nil))))).Class, strategies.Panic)
+		expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(panicsWith(nil))))).Class, strategies.ClassPanic)
 	})
 }

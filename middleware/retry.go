@@ -87,7 +87,7 @@ func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Durat
 		return none, again.conclude(ctx)
 	}
 	again.succeeded()
-	again.scope.recovered(ctx, again.scope.name, strategies.Retrying, strategies.Full, len(again.failure.Attempts)+1)
+	again.scope.recovered(ctx, again.scope.name, strategies.StrategyRetry, strategies.LevelFull, len(again.failure.Attempts)+1)
 	return again.resp, nil
 }
 
@@ -112,26 +112,26 @@ func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
 func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Duration, bool) {
 	r.err, r.verdict = err, r.scope.judge(ctx, err)
 	class := r.verdict.Class
-	if class == strategies.Interrupt {
+	if class == strategies.ClassInterrupt {
 		return 0, false // it is no failure
 	}
 	if len(r.failure.Attempts) == 0 && countable(class) {
 		r.state.Failures, r.state.Spent = r.scope.count.Failed()
 	}
 	r.failure.Attempts = append(r.failure.Attempts, r.scope.failed(ctx, err, r.verdict, r.state.Retries+1))
-	if class == strategies.Canceled || ctx.Err() != nil {
+	if class == strategies.ClassCanceled || ctx.Err() != nil {
 		return 0, false
 	}
 	delay, stop := r.ask(ctx)
 	if r.failure.Stop = stop; stop != "" {
 		if r.scope.observer != nil {
-			r.scope.emit(ctx, Event{Kind: RetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
+			r.scope.emit(ctx, Event{Kind: EventRetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
 		}
 		return 0, false
 	}
 	r.state.Retries++
 	if r.scope.observer != nil {
-		r.scope.emit(ctx, Event{Kind: RetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
+		r.scope.emit(ctx, Event{Kind: EventRetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
 	}
 	return delay, true
 }
@@ -159,7 +159,7 @@ func (r *retrying[Req, Resp]) ask(ctx context.Context) (time.Duration, strategie
 
 // conclude is the error the call ends with.
 func (r *retrying[Req, Resp]) conclude(ctx context.Context) error {
-	if r.verdict.Class == strategies.Interrupt {
+	if r.verdict.Class == strategies.ClassInterrupt {
 		return r.err
 	}
 	if r.failure.Stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
@@ -189,11 +189,11 @@ func shutFor(b *strategies.Breaker) time.Duration {
 // attempt: a breaker that opened in the middle of the loop, or a provider that
 // is held, must not hide what the agent itself said.
 func deciding(s *scope, failure *strategies.RecoveryError, last strategies.Verdict) strategies.Verdict {
-	if last.Class != strategies.Rejected {
+	if last.Class != strategies.ClassRejected {
 		return last
 	}
 	for i := len(failure.Attempts) - 1; i >= 0; i-- {
-		if c := failure.Attempts[i].Class; c != strategies.Rejected {
+		if c := failure.Attempts[i].Class; c != strategies.ClassRejected {
 			return s.classifier.VerdictOf(c)
 		}
 	}
@@ -202,7 +202,7 @@ func deciding(s *scope, failure *strategies.RecoveryError, last strategies.Verdi
 
 // countable says whether a failure of this class is the agent's own.
 func countable(c strategies.Class) bool {
-	return c != strategies.Canceled && c != strategies.BadRequest
+	return c != strategies.ClassCanceled && c != strategies.ClassBadRequest
 }
 
 // tallied keeps the agent's count where there is no retry layer to do it.
@@ -215,7 +215,7 @@ func (l *tallied[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
 		l.scope.count.Succeeded()
-	} else if v := l.scope.judge(ctx, err); v.Class != strategies.Interrupt && countable(v.Class) {
+	} else if v := l.scope.judge(ctx, err); v.Class != strategies.ClassInterrupt && countable(v.Class) {
 		l.scope.count.Failed()
 	}
 	return resp, err

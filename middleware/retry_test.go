@@ -12,7 +12,7 @@ import (
 )
 
 func TestRetry(t *testing.T) {
-	limited := strategies.WithRetryAfter(10*time.Second, ofClass(strategies.RateLimited))
+	limited := strategies.WithRetryAfter(10*time.Second, ofClass(strategies.ClassRateLimited))
 	for _, tc := range []struct {
 		name    string
 		steps   []any
@@ -28,10 +28,10 @@ func TestRetry(t *testing.T) {
 		{"it repeats the last delay", []any{errSick}, strategies.Retry{MaxRetries: 4, Backoff: strategies.Delays{time.Second, 3 * time.Second}}, "", 5, 10 * time.Second, strategies.StopExhausted},
 		{"it never comes back before Retry-After", []any{limited, "hi"}, strategies.Retry{}, "hi", 2, 10 * time.Second, ""},
 		{"it does not wait for longer than allowed", []any{limited, "hi"}, strategies.Retry{MaxRetryAfter: 9 * time.Second}, "", 1, 0, strategies.StopRetryAfter},
-		{"it asks twice more for a better answer, not thrice", []any{ofClass(strategies.InvalidAnswer)}, promptly, "", 3, 0, strategies.StopExhausted},
-		{"it does not repeat a bad request", []any{ofClass(strategies.BadRequest), "hi"}, promptly, "", 1, 0, strategies.StopClass},
+		{"it asks twice more for a better answer, not thrice", []any{ofClass(strategies.ClassInvalidAnswer)}, promptly, "", 3, 0, strategies.StopExhausted},
+		{"it does not repeat a bad request", []any{ofClass(strategies.ClassBadRequest), "hi"}, promptly, "", 1, 0, strategies.StopClass},
 		{"it does not repeat what the agent calls unrecoverable", []any{&strategies.AgentError{Agent: "agent", Err: errSick}, "hi"}, promptly, "", 1, 0, strategies.StopClass},
-		{"it ends when another kind of failure comes", []any{errSick, ofClass(strategies.Unauthorized), "hi"}, promptly, "", 2, 0, strategies.StopClass},
+		{"it ends when another kind of failure comes", []any{errSick, ofClass(strategies.ClassUnauthorized), "hi"}, promptly, "", 2, 0, strategies.StopClass},
 		{"it ends with an empty budget", []any{errSick}, strategies.Retry{Backoff: strategies.Delays{0}, Budget: &strategies.Budget{Capacity: 10}}, "", 3, 0, strategies.StopBudget},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestRetryAndTime(t *testing.T) {
 			_, err := g.Run(ctx, "hello")
 			re := recoveryOf(t, err)
 			expectIs(t, err, errSick, hangUp)
-			expect(t, "class", re.Class, strategies.Canceled)
-			expect(t, "required", re.Strategy, strategies.NoRecovery)
+			expect(t, "class", re.Class, strategies.ClassCanceled)
+			expect(t, "required", re.Strategy, strategies.StrategyNone)
 			expect(t, "elapsed", time.Since(start), 500*time.Millisecond)
 			expect(t, "calls", agent.called(), 1)
 		})
@@ -118,7 +118,7 @@ func TestRetryRemembers(t *testing.T) {
 	t.Run("its delay grows from call to call when retries are counted per agent", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			agent := plays(errSick)
-			g := built(t, middleware.Wrap(agent).Retry(strategies.Retry{Allowance: strategies.PerAgent}))
+			g := built(t, middleware.Wrap(agent).Retry(strategies.Retry{Allowance: strategies.AllowancePerAgent}))
 			for call, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 0, 0} {
 				start := time.Now()
 				failing(t, g)
@@ -138,7 +138,7 @@ func TestRetryRemembers(t *testing.T) {
 		expect(t, "spent", g.Health().Spent, false)
 	})
 	t.Run("failures are counted without a retry layer too", func(t *testing.T) {
-		agent := plays(errSick, ofClass(strategies.BadRequest), passThrough, "hi")
+		agent := plays(errSick, ofClass(strategies.ClassBadRequest), passThrough, "hi")
 		g := built(t, middleware.Wrap(agent))
 		for _, want := range []int{1, 1, 1} { // neither the caller's mistakes nor pauses count
 			failing(t, g)

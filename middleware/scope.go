@@ -83,11 +83,11 @@ func (s *scope) own(err error) *strategies.RecoveryError {
 
 // failed books a failed attempt of the agent and tells the observer.
 func (s *scope) failed(ctx context.Context, err error, v strategies.Verdict, attempt int) strategies.Attempt {
-	if v.Class != strategies.Canceled {
+	if v.Class != strategies.ClassCanceled {
 		s.lastClass.Store(uint32(v.Class))
 	}
 	if s.observer != nil {
-		s.emit(ctx, Event{Kind: AttemptFailed, Attempt: attempt, Class: v.Class, Err: err})
+		s.emit(ctx, Event{Kind: EventAttemptFailed, Attempt: attempt, Class: v.Class, Err: err})
 	}
 	return strategies.Attempt{Agent: s.name, Class: v.Class, Err: err}
 }
@@ -120,11 +120,11 @@ func (s *scope) conclude(ctx context.Context, re *strategies.RecoveryError, v st
 	re.Class = v.Class
 	switch {
 	case v.Degrade:
-		re.Strategy = strategies.Degradation
+		re.Strategy = strategies.StrategyDegradation
 	case v.Intervene:
-		re.Strategy = strategies.UserIntervention
+		re.Strategy = strategies.StrategyUserIntervention
 	default:
-		re.Strategy = strategies.NoRecovery
+		re.Strategy = strategies.StrategyNone
 	}
 	if re.Cause == nil && ctx.Err() != nil {
 		if cause := context.Cause(ctx); !errors.Is(re, cause) {
@@ -134,7 +134,9 @@ func (s *scope) conclude(ctx context.Context, re *strategies.RecoveryError, v st
 }
 
 // final says whether an error of this class is nobody's to change any more.
-func final(c strategies.Class) bool { return c == strategies.Interrupt || c == strategies.CutOff }
+func final(c strategies.Class) bool {
+	return c == strategies.ClassInterrupt || c == strategies.ClassCutOff
+}
 
 // protect calls code of the user's that is not the agent's: a panic in it
 // becomes the call's error, as a panic of the agent does.

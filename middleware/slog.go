@@ -40,27 +40,27 @@ const (
 
 func severityOf(e Event) severity {
 	switch e.Kind {
-	case Failed:
-		if e.Class == strategies.Canceled {
+	case EventFailed:
+		if e.Class == strategies.ClassCanceled {
 			return info // a caller who left is no failure of ours
 		}
 		return failure
-	case AttemptFailed, StandInFailed, RungFailed:
+	case EventAttemptFailed, EventStandInFailed, EventRungFailed:
 		switch e.Class {
-		case strategies.Unauthorized, strategies.Unrecoverable:
+		case strategies.ClassUnauthorized, strategies.ClassUnrecoverable:
 			return failure // recovered or not, somebody must look at it
-		case strategies.Canceled:
+		case strategies.ClassCanceled:
 			return info
 		}
 		return warn
-	case Recovered:
-		if e.Strategy == strategies.Degradation {
+	case EventRecovered:
+		if e.Strategy == strategies.StrategyDegradation {
 			return warn
 		}
 		return info
-	case RetriesEnded, PersonAsked, LevelChanged, StreamContinued, HiddenRequests, WorkAbandoned:
+	case EventRetriesEnded, EventPersonAsked, EventLevelChanged, EventStreamContinued, EventHiddenRequests, EventWorkAbandoned:
 		return warn
-	case BreakerChanged:
+	case EventBreakerChanged:
 		if e.Delay > 0 {
 			return warn // opened, or held
 		}
@@ -80,13 +80,13 @@ func (e Event) attributes(add func(key string, value any)) {
 	if e.Attempt > 0 {
 		add("attempt", e.Attempt)
 	}
-	if e.Class != strategies.Unclassified {
+	if e.Class != strategies.ClassUnclassified {
 		add("class", e.Class.String())
 	}
-	if e.Strategy != strategies.NoRecovery {
+	if e.Strategy != strategies.StrategyNone {
 		add("strategy", e.Strategy.String())
 	}
-	if e.Level != strategies.Full || e.Kind == LevelChanged {
+	if e.Level != strategies.LevelFull || e.Kind == EventLevelChanged {
 		add("degradation_level", e.Level.String()) // "level" is the loggers' own key
 	}
 	if e.Delay > 0 {

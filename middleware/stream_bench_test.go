@@ -31,7 +31,7 @@ type guardedCount = middleware.GuardedStream[string, int]
 func counted(t testing.TB, n int, also func(*middleware.StreamBuilder[string, int])) *guardedCount {
 	t.Helper()
 	b := middleware.WrapStream(counting(n)).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{}).
-		Fallback("sage", counting(n)).Degrade(strategies.Minimal, counting(n))
+		Fallback("sage", counting(n)).Degrade(strategies.LevelMinimal, counting(n))
 	if also != nil {
 		also(b)
 	}
@@ -105,7 +105,7 @@ func listens(int, error) bool { return true }
 func openings(t testing.TB, timeout time.Duration) (unary, stream func(context.Context)) {
 	answers := middleware.Func(func(context.Context, string) (int, error) { return 1, nil })
 	b := middleware.Wrap(answers).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{}).
-		Fallback("sage", middleware.Func(func(context.Context, string) (int, error) { return 1, nil })).Degrade(strategies.Minimal, answers)
+		Fallback("sage", middleware.Func(func(context.Context, string) (int, error) { return 1, nil })).Degrade(strategies.LevelMinimal, answers)
 	if timeout > 0 {
 		b.Timeout(timeout)
 	}
@@ -170,7 +170,7 @@ func TestStreamInConstantMemory(t *testing.T) {
 	t.Run("but a buffer has a limit", func(t *testing.T) {
 		g := counted(t, 1_000_000, func(b *middleware.StreamBuilder[string, int]) { b.Buffer(1000) })
 		_, err := sum(g.Stream(t.Context(), ""))
-		expect(t, "class", recoveryOf(t, err).Class, strategies.ContextOverflow)
+		expect(t, "class", recoveryOf(t, err).Class, strategies.ClassContextOverflow)
 	})
 }
 

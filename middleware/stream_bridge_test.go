@@ -180,7 +180,7 @@ func TestStreamMisbehavingAgents(t *testing.T) {
 		log := &diary{}
 		g := streaming(t, middleware.WrapStream(voices(script{func(y yields) { y("a", nil); panic(errSick) }})).Observe(log))
 		leavesAt(g.Stream(t.Context(), "tell"), "a")
-		expectIs(t, log.only(t, middleware.AttemptFailed).Err, errSick)
+		expectIs(t, log.only(t, middleware.EventAttemptFailed).Err, errSick)
 	})
 	t.Run("a reader's panic that the agent swallows is not booked as the agent's", func(t *testing.T) {
 		for _, after := range []func(yields){func(yields) {}, func(y yields) { y("", errSick) }} {

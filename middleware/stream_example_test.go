@@ -238,7 +238,7 @@ func ExampleGuardedStream_Outcome() {
 func ExampleChunks() {
 	teller := &storyteller{story: "Once upon a time", breakAt: 1}
 	guarded, err := middleware.WrapStream(teller).
-		Degrade(strategies.Emergency, middleware.Chunks[string]("The", "storyteller", "sleeps.")).
+		Degrade(strategies.LevelEmergency, middleware.Chunks[string]("The", "storyteller", "sleeps.")).
 		Build()
 	if err != nil {
 		fmt.Println(err)

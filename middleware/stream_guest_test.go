@@ -36,7 +36,7 @@ func TestStreamGuardedStandIn(t *testing.T) {
 			b.Fallback("sage", adapt(adapt(sage)))
 		}},
 		{"as a rung", func(b *streamBuilder, sage *middleware.GuardedStream[string, string]) {
-			b.Degrade(strategies.Minimal, sage)
+			b.Degrade(strategies.LevelMinimal, sage)
 		}},
 	} {
 		for _, tc := range []struct {
@@ -150,6 +150,6 @@ func TestStreamNested(t *testing.T) {
 		_, err := hear(streaming(t, middleware.WrapStream(inner).Buffer(9)).Stream(t.Context(), "tell"))
 		_, ok := middleware.Sent[string](err)
 		expect(t, "something was sent", ok, false)
-		expect(t, "class", recoveryOf(t, err).Class, strategies.Transient)
+		expect(t, "class", recoveryOf(t, err).Class, strategies.ClassTransient)
 	})
 }

@@ -52,7 +52,7 @@ func TestStreamOutcome(t *testing.T) {
 			b.Fallback("sage", streaming(t, middleware.WrapStream(voices(script{"S"})).Named("its own name")))
 		}, "", `fallback "sage" full, 2 attempts, 1 chunks [sage:1] after 0s`, nil},
 		{"of a rung", []script{{errSick}}, func(_ *testing.T, b *streamBuilder) {
-			b.Complete(period).Degrade(strategies.Minimal, middleware.Chunks[string]("so", "sorry"))
+			b.Complete(period).Degrade(strategies.LevelMinimal, middleware.Chunks[string]("so", "sorry"))
 		}, "", `degradation "minimal answer" minimal, 2 attempts, 2 chunks [minimal answer:2] after 0s`, nil},
 		{"of a person", []script{{errSick}}, func(_ *testing.T, b *streamBuilder) { b.Intervene(asking(says(answer("by hand")))) }, "",
 			`user_intervention "Ada" full, 2 attempts, 1 chunks [Ada:1] after 0s`, nil},
@@ -66,7 +66,7 @@ func TestStreamOutcome(t *testing.T) {
 			`retry "sage" full, 4 attempts, 3 chunks [bard:1 sage:2] , continued 1 after 1s`, nil},
 		{"of one that is gone on with by a rung, which lowers its level", []script{{"a", errSick}, {errSick}},
 			func(_ *testing.T, b *streamBuilder) {
-				b.Continue(2, follow).Degrade(strategies.Minimal, middleware.Chunks[string]("sorry"))
+				b.Continue(2, follow).Degrade(strategies.LevelMinimal, middleware.Chunks[string]("sorry"))
 			}, "",
 			`retry "minimal answer" minimal, 3 attempts, 2 chunks [bard:1 minimal answer:1] , continued 1 after 0s`, nil},
 		{"of one that was cut off", []script{{"a", "b", errSick}}, nil, "",

@@ -35,7 +35,7 @@ var stages = []struct {
 		return middleware.WrapStream(voices(script{errSick})).Fallback("sage", sage)
 	}},
 	{"a rung", 1, "attempt_failed", func(_ *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
-		return middleware.WrapStream(voices(script{errSick})).CircuitBreaker(b).Degrade(strategies.Minimal, s)
+		return middleware.WrapStream(voices(script{errSick})).CircuitBreaker(b).Degrade(strategies.LevelMinimal, s)
 	}},
 	{"an agent whose chunks are all looked at", 0, "", func(_ *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
 		return middleware.WrapStream(s).CircuitBreaker(b).Validate(noBad).Idle(time.Second).Timeout(time.Second)
@@ -167,14 +167,14 @@ func TestStreamReaderLeavesATrial(t *testing.T) {
 // What counts against the breaker is the failure behind the end of a stream.
 func TestStreamTailByClass(t *testing.T) {
 	for _, c := range strategies.Classes() {
-		if c == strategies.CutOff {
+		if c == strategies.ClassCutOff {
 			continue
 		}
 		t.Run(c.String(), func(t *testing.T) {
 			breaker := &strategies.Breaker{Failures: 5}
 			g := streaming(t, middleware.WrapStream(voices(script{"a", ofClass(c)})).CircuitBreaker(breaker).Retry(promptly).Fallback("sage", voices(script{"S"})))
 			seen, err := hear(g.Stream(t.Context(), "tell"))
-			if c == strategies.Interrupt {
+			if c == strategies.ClassInterrupt {
 				// A pause is no failure, before the commit and after it, and comes through as it is.
 				expect(t, "the reader sees", seen, "a !bare error")
 				expect(t, "the error is its own", err.Error(), ofClass(c).Error())
@@ -182,7 +182,7 @@ func TestStreamTailByClass(t *testing.T) {
 			}
 			expect(t, "the reader sees", seen, "a !cut_off")
 			fails := 0
-			if strategies.VerdictOf(c).Trips || c == strategies.Canceled { // of somebody else's call: as good as unknown
+			if strategies.VerdictOf(c).Trips || c == strategies.ClassCanceled { // of somebody else's call: as good as unknown
 				fails = 1
 			}
 			if breaker.State() == strategies.StateHeld {
@@ -208,7 +208,7 @@ func TestStreamLetsInterruptsPass(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, breaker, sage := &diary{}, &strategies.Breaker{Failures: 5}, voices(script{"S"})
 				g := streaming(t, middleware.WrapStream(voices(tc.line)).Commit(func(c string) bool { return c != "role" }).
-					Retry(promptly).CircuitBreaker(breaker).Fallback("sage", sage).Degrade(strategies.Minimal, sage).
+					Retry(promptly).CircuitBreaker(breaker).Fallback("sage", sage).Degrade(strategies.LevelMinimal, sage).
 					Intervene(asking(says(retryNow))).Continue(3, func(string, []string) (string, bool) { return "again", true }).
 					Timeout(5*time.Second).Idle(time.Second).Observe(log))
 				seen, err := hear(g.Stream(t.Context(), "tell"))
@@ -256,11 +256,11 @@ func TestStreamIntervene(t *testing.T) {
 			expect(t, "the person sees the request", shown, any("tell"))
 			o := outcome()
 			if err != nil {
-				expect(t, "required", o.Strategy, strategies.UserIntervention)
+				expect(t, "required", o.Strategy, strategies.StrategyUserIntervention)
 				return
 			}
-			expect(t, "strategy", o.Strategy, strategies.UserIntervention)
-			expect(t, "who spoke", o.ServedBy, map[bool]string{true: "Ada", false: "sage"}[tc.decide.Action == strategies.Answer])
+			expect(t, "strategy", o.Strategy, strategies.StrategyUserIntervention)
+			expect(t, "who spoke", o.ServedBy, map[bool]string{true: "Ada", false: "sage"}[tc.decide.Action == strategies.ActionAnswer])
 		})
 	}
 }

@@ -21,7 +21,7 @@ func TestStreamRoster(t *testing.T) {
 	names := func(agent string) middleware.Intervention {
 		return middleware.Intervention{Rounds: 1, Ask: strategies.IntervenorFunc(func(_ context.Context, i strategies.Incident) (strategies.Decision, error) {
 			expect(t, "known", len(i.Agents), 2)
-			return strategies.Decision{Action: strategies.UseAgent, Agent: agent}, nil
+			return strategies.Decision{Action: strategies.ActionUseAgent, Agent: agent}, nil
 		})}
 	}
 	company := ensemble{"sage": middleware.Chunks[string]("so", "be it"), "ghost": nil}
@@ -34,7 +34,7 @@ func TestStreamRoster(t *testing.T) {
 		said, err := middleware.Collect(stream)
 		expect(t, "error", err, error(nil))
 		expect(t, "chunks", len(said), 2)
-		expect(t, "strategy", outcome().Strategy, strategies.UserIntervention)
+		expect(t, "strategy", outcome().Strategy, strategies.StrategyUserIntervention)
 		expect(t, "served by", outcome().ServedBy, "sage")
 	})
 	t.Run("it knows nobody by a name without an agent", func(t *testing.T) {

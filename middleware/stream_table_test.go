@@ -297,7 +297,7 @@ func (tc scene) plays(t *testing.T, policy func(*streamBuilder), want result) {
 		re := recoveryOf(t, err)
 		last, _ := errors.AsType[*strategies.StreamError](re.Attempts[len(re.Attempts)-1].Err)
 		expect(t, "chunks sent", last.Chunks, len(chunks))
-		expect(t, "what helps now", re.Strategy, strategies.NoRecovery)
+		expect(t, "what helps now", re.Strategy, strategies.StrategyNone)
 	})
 }
 
@@ -328,10 +328,10 @@ func TestStreamCommit(t *testing.T) {
 	}{
 		{"it holds back what says nothing", []script{{"role", "", "a", "b"}}, nil, "role  a b end", 1},
 		{"it drops what a failed attempt held back", []script{{"role", errSick}, {"role", "a"}}, nil, "role a end", 2},
-		{"it drops it for a stand-in too", []script{{"role", ofClass(strategies.Panic)}},
+		{"it drops it for a stand-in too", []script{{"role", ofClass(strategies.ClassPanic)}},
 			func(b *streamBuilder) { b.Fallback("sage", voices(script{"role", "S"})) }, "role S end", 1},
 		{"it drops it for a rung, which is taken as it is", []script{{"role", errSick}},
-			func(b *streamBuilder) { b.Degrade(strategies.Minimal, middleware.Chunks[string]("sorry")) }, "sorry end", 4},
+			func(b *streamBuilder) { b.Degrade(strategies.LevelMinimal, middleware.Chunks[string]("sorry")) }, "sorry end", 4},
 		{"it holds back a panic too", []script{{"role", func() { panic(errSick) }}},
 			func(b *streamBuilder) { b.Fallback("sage", voices(script{"S"})) }, "S end", 1},
 		{"it fails what ends before it commits", []script{{"role", ""}, {"a"}}, nil, "a end", 2},

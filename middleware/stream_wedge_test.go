@@ -118,7 +118,7 @@ func (w *wedge) chain(t *testing.T, breaker *strategies.Breaker, slots *strategi
 	maybe(func() {
 		b.Fallback("guarded", streaming(t, middleware.WrapStreamFunc(w.agent).Named("guarded").Bulkhead(slots).Retry(promptly).Idle(time.Second)))
 	})
-	maybe(func() { b.Degrade(strategies.Minimal, middleware.StreamFunc(w.agent)) })
+	maybe(func() { b.Degrade(strategies.LevelMinimal, middleware.StreamFunc(w.agent)) })
 	maybe(func() {
 		b.Intervene(middleware.Intervention{Deadline: time.Second, Rounds: 1, Ask: strategies.IntervenorFunc(func(ctx context.Context, i strategies.Incident) (strategies.Decision, error) {
 			return []strategies.Decision{{}, retryNow, answer([]string{"by", "hand"})}[w.n(3)], nil
@@ -236,7 +236,7 @@ func (w *wedge) reads(t *testing.T, g *middleware.GuardedStream[string, string],
 			}
 			seen = append(seen, fmt.Sprint(chunk, err))
 			if err != nil {
-				if end = 1; chunk != "" || !errors.Is(err, strategies.ErrRecovery) && strategies.Classify(err).Class != strategies.Interrupt {
+				if end = 1; chunk != "" || !errors.Is(err, strategies.ErrRecovery) && strategies.Classify(err).Class != strategies.ClassInterrupt {
 					t.Errorf("an end of its own kind: %q %v", chunk, err)
 				}
 				continue // an error is the end: nothing more may come

@@ -32,7 +32,7 @@ func FromChannel[Req, Chunk any](open func(ctx context.Context, req Req) (<-chan
 				return
 			}
 			if pieces == nil {
-				yield(none, strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: the agent returned a nil channel")))
+				yield(none, strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: the agent returned a nil channel")))
 				return
 			}
 			for {

@@ -61,13 +61,13 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, C
 			break
 		}
 		s.continued++
-		l.scope.emit(ctx, Event{Kind: StreamContinued, Attempt: s.continued + 1, Class: strategies.CutOff, Err: cut})
+		l.scope.emit(ctx, Event{Kind: EventStreamContinued, Attempt: s.continued + 1, Class: strategies.ClassCutOff, Err: cut})
 		l.scope.note(ctx, func(r *record) { r.attempts = 1 })
 		end, again := l.next.Run(ctx, StreamCall[Req, Chunk]{Request: request, sink: s})
 		attempts = attemptsOf(err)
 		if again == nil {
 			l.scope.note(ctx, func(r *record) { attempts += r.attempts - 1 })
-			l.scope.recovered(ctx, s.sources[len(s.sources)-1].Agent, strategies.Retrying, strategies.Full, attempts+1)
+			l.scope.recovered(ctx, s.sources[len(s.sources)-1].Agent, strategies.StrategyRetry, strategies.LevelFull, attempts+1)
 			return end, nil
 		}
 		err = l.both(err, again)
@@ -94,10 +94,10 @@ func attemptsOf(err error) int {
 // both joins the failure that cut the stream off with that of its continuation,
 // which may not have said a word: it is a cut-off stream all the same.
 func (l *continuer[Req, Chunk]) both(before, after error) error {
-	if v := l.scope.classifier.Classify(context.Background(), after); v.Class == strategies.Interrupt {
+	if v := l.scope.classifier.Classify(context.Background(), after); v.Class == strategies.ClassInterrupt {
 		return after
 	}
-	joined := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.CutOff}
+	joined := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.ClassCutOff}
 	for _, err := range []error{before, after} {
 		if re := l.scope.own(err); re != nil {
 			joined.Attempts = append(slices.Clip(joined.Attempts), re.Attempts...)

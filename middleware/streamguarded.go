@@ -43,10 +43,10 @@ type StreamOutcome struct {
 	Level    strategies.Level
 	Attempts int
 
-	Ended         bool     // false: not ranged over to the end, yet or at all
-	Left          bool     // the reader left the loop; Strategy, Level and Attempts were not settled then
-	Chunks        int      // delivered
-	Sources       []Source // how many of them from whom, in order
+	Ended         bool           // false: not ranged over to the end, yet or at all
+	Left          bool           // the reader left the loop; Strategy, Level and Attempts were not settled then
+	Chunks        int            // delivered
+	Sources       []StreamSource // how many of them from whom, in order
 	Continuations int
 	Elapsed       time.Duration
 	Err           error

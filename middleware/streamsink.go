@@ -55,7 +55,7 @@ type sink[Req, Chunk any] struct {
 	left      bool // the reader has left the loop
 	delivered int  // by the attempts before this one
 	sent      ring[Chunk]
-	sources   []Source
+	sources   []StreamSource
 	continued int
 
 	// turn is odd while the reader runs and even while the agent does; the idle
@@ -67,7 +67,7 @@ type sink[Req, Chunk any] struct {
 	// Room for a short stream, so that it costs no allocation more.
 	firstPass    pass[Req, Chunk]
 	firstSent    [8]Chunk
-	firstSources [2]Source
+	firstSources [2]StreamSource
 }
 
 // pass is the way into the sink of one attempt: an iterator that calls its
@@ -78,15 +78,15 @@ type pass[Req, Chunk any] struct {
 	flowing bool // committed, and no rule wants to see the chunks
 }
 
-// Source says how many chunks of a stream came from whom.
-type Source struct {
+// StreamSource says how many chunks of a stream came from whom.
+type StreamSource struct {
 	Agent  string
 	Chunks int
 }
 
 // errLeft passes through all layers untouched, as an interrupt does: a reader
 // who has left is neither a success nor a failure.
-var errLeft = strategies.WithClass(strategies.Interrupt, errors.New("understudy: the reader left the stream"))
+var errLeft = strategies.WithClass(strategies.ClassInterrupt, errors.New("understudy: the reader left the stream"))
 
 // play runs one attempt: agent says its stream to the reader.
 func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCall[Req, Chunk], from Streamer[Req, Chunk], by *streamRules[Req, Chunk]) (end StreamEnd, err error) {
@@ -108,13 +108,13 @@ func (s *sink[Req, Chunk]) play(ctx context.Context, agent string, call StreamCa
 			}
 		}
 		if s.delivered += s.count; s.count > 0 {
-			s.sources = append(s.sources, Source{Agent: agent, Chunks: s.count})
+			s.sources = append(s.sources, StreamSource{Agent: agent, Chunks: s.count})
 		}
 	}()
 	stream := from.Stream(ctx, call.Request)
 	if stream == nil {
 		ended = true
-		return end, strategies.WithClass(strategies.InvalidAnswer, fmt.Errorf("understudy: agent %q returned a nil stream", agent))
+		return end, strategies.WithClass(strategies.ClassInvalidAnswer, fmt.Errorf("understudy: agent %q returned a nil stream", agent))
 	}
 	stream(s.pass.take)
 	s.close()
@@ -265,7 +265,7 @@ func (s *sink[Req, Chunk]) finish(ctx context.Context, agent string) error {
 	switch {
 	case s.left:
 		return errLeft
-	case s.err != nil && s.class(s.err) == strategies.Interrupt:
+	case s.err != nil && s.class(s.err) == strategies.ClassInterrupt:
 		return s.err // also of an agent that was told to stop
 	case ctx.Err() != nil && (s.err != nil || !s.complete):
 		// An agent whose context ended may say so in many ways, silence too.
@@ -273,11 +273,11 @@ func (s *sink[Req, Chunk]) finish(ctx context.Context, agent string) error {
 	case s.err != nil:
 		return s.tail(agent, s.err)
 	case s.by.complete != nil && !s.complete:
-		return s.tail(agent, strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: stream ended without its terminal marker")))
+		return s.tail(agent, strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: stream ended without its terminal marker")))
 	case s.committed:
 		return nil
 	case s.by.buffer == 0 || len(s.held) == 0:
-		return strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: stream ended before it said anything"))
+		return strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: stream ended before it said anything"))
 	}
 	// Buffered: the answer is whole, and delivered only now.
 	if s.by.whole != nil {
@@ -315,13 +315,13 @@ func (s *sink[Req, Chunk]) tail(agent string, err error) error {
 		return &strategies.StreamError{Agent: agent, Chunks: s.delivered + s.count, Sent: s.sent.all(), Err: err}
 	}
 	class := s.class(err)
-	for inner := err; class == strategies.CutOff; {
+	for inner := err; class == strategies.ClassCutOff; {
 		cut, ok := errors.AsType[*strategies.StreamError](inner)
 		if !ok {
 			return err
 		}
 		inner, class = cut.Err, s.class(cut.Err)
-		if class != strategies.CutOff {
+		if class != strategies.ClassCutOff {
 			return &unheard{class: class, err: err}
 		}
 	}
@@ -335,7 +335,7 @@ func (s *sink[Req, Chunk]) panicked(ctx context.Context, agent string, err error
 	if !s.left {
 		return s.tail(agent, err)
 	}
-	s.rules.scope.emit(ctx, Event{Kind: AttemptFailed, ServedBy: agent, Attempt: Attempt(ctx), Class: strategies.Panic, Err: err})
+	s.rules.scope.emit(ctx, Event{Kind: EventAttemptFailed, ServedBy: agent, Attempt: Attempt(ctx), Class: strategies.ClassPanic, Err: err})
 	return errLeft
 }
 

@@ -123,19 +123,19 @@ func (t *Terminal) parse(line string, i strategies.Incident) (strategies.Decisio
 	}
 	switch strings.ToLower(word) {
 	case "r", "retry":
-		d.Action = strategies.RetryNow
+		d.Action = strategies.ActionRetryNow
 	case "x", "exit", "abort":
-		d.Action, d.Reason = strategies.Abort, rest
+		d.Action, d.Reason = strategies.ActionAbort, rest
 	case "u", "use":
 		if !slices.Contains(i.Agents, rest) {
 			return d, fmt.Errorf("no agent %q; there are %s", rest, strings.Join(i.Agents, ", "))
 		}
-		d.Action, d.Agent = strategies.UseAgent, rest
+		d.Action, d.Agent = strategies.ActionUseAgent, rest
 	case "a", "answer":
 		if rest == "" {
 			return d, errors.New("an answer needs a text, as in: a The gate is closed")
 		}
-		d.Action, d.Value = strategies.Answer, rest
+		d.Action, d.Value = strategies.ActionAnswer, rest
 		if t.Parse != nil {
 			value, err := t.Parse(rest)
 			if err != nil {

@@ -17,9 +17,9 @@ import (
 
 func incident() strategies.Incident {
 	return strategies.Incident{ID: "bard-1", Agent: "bard", Agents: []string{"sage", "the fool"}, Err: &strategies.RecoveryError{
-		Agent: "bard", Class: strategies.Timeout, Attempts: []strategies.Attempt{
-			{Agent: "bard", Class: strategies.Timeout, Err: errors.Join(errSick, errGone)},
-			{Agent: "sage", Class: strategies.Rejected},
+		Agent: "bard", Class: strategies.ClassTimeout, Attempts: []strategies.Attempt{
+			{Agent: "bard", Class: strategies.ClassTimeout, Err: errors.Join(errSick, errGone)},
+			{Agent: "sage", Class: strategies.ClassRejected},
 		},
 	}}
 }
@@ -30,15 +30,15 @@ func TestTerminal(t *testing.T) {
 		want        strategies.Decision
 		says        string // among what is printed
 	}{
-		{"it retries", "r\n", strategies.Decision{Action: strategies.RetryNow, By: "terminal"}, "[r]etry"},
-		{"it takes whole words and capitals", "  RETRY  \n", strategies.Decision{Action: strategies.RetryNow, By: "terminal"}, "> "},
-		{"it aborts, with a reason", "x not worth it\n", strategies.Decision{Action: strategies.Abort, Reason: "not worth it", By: "terminal"}, "e[x]it"},
-		{"it answers", "a The gate is closed.\n", strategies.Decision{Action: strategies.Answer, Value: "The gate is closed.", By: "terminal"}, "[a]nswer"},
-		{"it names another agent, also of two words", "use the fool\n", strategies.Decision{Action: strategies.UseAgent, Agent: "the fool", By: "terminal"}, "[u]se sage|the fool"},
-		{"it asks again after nonsense", "\nwhat?\nr\n", strategies.Decision{Action: strategies.RetryNow, By: "terminal"}, "type r, a TEXT, u AGENT or x"},
-		{"it asks again for an agent that is not there", "u ghost\nu sage\n", strategies.Decision{Action: strategies.UseAgent, Agent: "sage", By: "terminal"}, `no agent "ghost"; there are sage, the fool`},
-		{"it asks again for an empty answer", "a\na hi\n", strategies.Decision{Action: strategies.Answer, Value: "hi", By: "terminal"}, "an answer needs a text"},
-		{"it takes a last line without an end", "r", strategies.Decision{Action: strategies.RetryNow, By: "terminal"}, "> "},
+		{"it retries", "r\n", strategies.Decision{Action: strategies.ActionRetryNow, By: "terminal"}, "[r]etry"},
+		{"it takes whole words and capitals", "  RETRY  \n", strategies.Decision{Action: strategies.ActionRetryNow, By: "terminal"}, "> "},
+		{"it aborts, with a reason", "x not worth it\n", strategies.Decision{Action: strategies.ActionAbort, Reason: "not worth it", By: "terminal"}, "e[x]it"},
+		{"it answers", "a The gate is closed.\n", strategies.Decision{Action: strategies.ActionAnswer, Value: "The gate is closed.", By: "terminal"}, "[a]nswer"},
+		{"it names another agent, also of two words", "use the fool\n", strategies.Decision{Action: strategies.ActionUseAgent, Agent: "the fool", By: "terminal"}, "[u]se sage|the fool"},
+		{"it asks again after nonsense", "\nwhat?\nr\n", strategies.Decision{Action: strategies.ActionRetryNow, By: "terminal"}, "type r, a TEXT, u AGENT or x"},
+		{"it asks again for an agent that is not there", "u ghost\nu sage\n", strategies.Decision{Action: strategies.ActionUseAgent, Agent: "sage", By: "terminal"}, `no agent "ghost"; there are sage, the fool`},
+		{"it asks again for an empty answer", "a\na hi\n", strategies.Decision{Action: strategies.ActionAnswer, Value: "hi", By: "terminal"}, "an answer needs a text"},
+		{"it takes a last line without an end", "r", strategies.Decision{Action: strategies.ActionRetryNow, By: "terminal"}, "> "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -77,7 +77,7 @@ func (l *limit[Req, Resp]) overdue(ctx, limited context.Context, cause error, re
 	if err == nil {
 		if ours {
 			l.scope.note(ctx, func(r *record) { r.late = true })
-			l.scope.emit(ctx, Event{Kind: AnsweredLate, Detail: l.name})
+			l.scope.emit(ctx, Event{Kind: EventAnsweredLate, Detail: l.name})
 		}
 		return resp, nil
 	}

@@ -65,7 +65,7 @@ func TestTimeout(t *testing.T) {
 				}
 				if tc.err != nil && tc.elapsed >= time.Second {
 					re := recoveryOf(t, o.Err)
-					expect(t, "class", re.Class, strategies.Timeout)
+					expect(t, "class", re.Class, strategies.ClassTimeout)
 					late := timeoutOf(t, o.Err)
 					expect(t, "limit", late.Scope, "attempt")
 					expect(t, "after", late.After, time.Second)
@@ -99,15 +99,15 @@ func TestTimeoutIsNotTheCallersEnd(t *testing.T) {
 	}{
 		{"ours comes first", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Hour)
-		}, strategies.Timeout, context.DeadlineExceeded},
+		}, strategies.ClassTimeout, context.DeadlineExceeded},
 		{"the caller's deadline comes first", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Second)
-		}, strategies.Canceled, context.DeadlineExceeded},
+		}, strategies.ClassCanceled, context.DeadlineExceeded},
 		{"the caller hangs up", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(ctx)
 			time.AfterFunc(time.Second, func() { cancel(hangUp) })
 			return ctx, func() { cancel(nil) }
-		}, strategies.Canceled, hangUp},
+		}, strategies.ClassCanceled, hangUp},
 	} {
 		for layer, wrap := range map[string]func() *middleware.Builder[string, string]{
 			"Timeout": func() *middleware.Builder[string, string] {
@@ -129,7 +129,7 @@ func TestTimeoutIsNotTheCallersEnd(t *testing.T) {
 					expect(t, "class", recoveryOf(t, err).Class, tc.class)
 					expectIs(t, err, tc.is)
 					_, ours := errors.AsType[*strategies.TimeoutError](err)
-					expect(t, "is our limit", ours, tc.class == strategies.Timeout)
+					expect(t, "is our limit", ours, tc.class == strategies.ClassTimeout)
 				})
 			})
 		}
@@ -141,10 +141,10 @@ func TestDeadline(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			other := plays(stepFunc(hangs))
 			g := built(t, middleware.Wrap(plays(stepFunc(hangs))).Retry(promptly).Timeout(2*time.Second).
-				Fallback("other", other).Deadline(3*time.Second).Degrade(strategies.Reduced, plays("sorry")))
+				Fallback("other", other).Deadline(3*time.Second).Degrade(strategies.LevelReduced, plays("sorry")))
 			o := g.Outcome(t.Context(), "hello")
 			expect(t, "answer", o.Value, "sorry")
-			expect(t, "level", o.Level, strategies.Reduced)
+			expect(t, "level", o.Level, strategies.LevelReduced)
 			expect(t, "elapsed", o.Elapsed, 3*time.Second)
 			expect(t, "calls of the stand-in", other.called(), 0)
 		})
@@ -185,7 +185,7 @@ func TestReserve(t *testing.T) {
 					defer cancel()
 				}
 				g := built(t, middleware.Wrap(plays(stepFunc(hangs))).Deadline(10*time.Second).Reserve(time.Second).
-					Degrade(strategies.Minimal, plays("sorry")))
+					Degrade(strategies.LevelMinimal, plays("sorry")))
 				o := g.Outcome(ctx, "hello")
 				expect(t, "answer", o.Value, "sorry")
 				expect(t, "elapsed", o.Elapsed, tc.agents)

@@ -44,7 +44,7 @@ func invalid(err error) error {
 	if own, ok := errors.AsType[interface {
 		error
 		RecoveryClass() strategies.Class
-	}](err); ok && own.RecoveryClass() != strategies.Unclassified {
+	}](err); ok && own.RecoveryClass() != strategies.ClassUnclassified {
 		return err
 	}
 	return &strategies.InvalidAnswerError{Err: err}

@@ -38,19 +38,19 @@ func TestValidate(t *testing.T) {
 			}
 			return nil
 		}
-		expect(t, "class", strategies.Classify(failing(t, middleware.Chain(plays("hello"), middleware.Validate(check)))).Class, strategies.InvalidAnswer)
+		expect(t, "class", strategies.Classify(failing(t, middleware.Chain(plays("hello"), middleware.Validate(check)))).Class, strategies.ClassInvalidAnswer)
 	})
 	t.Run("it keeps a class that the check names", func(t *testing.T) {
-		check := func(_, _ string) error { return ofClass(strategies.Blocked) }
+		check := func(_, _ string) error { return ofClass(strategies.ClassBlocked) }
 		agent := plays("I cannot help with that")
 		re := recoveryOf(t, failing(t, built(t, middleware.Wrap(agent).Retry(promptly).Validate(check))))
-		expect(t, "class", re.Class, strategies.Blocked)
+		expect(t, "class", re.Class, strategies.ClassBlocked)
 		expect(t, "calls", agent.called(), 1)
 	})
 	t.Run("a hint without a class leaves it an invalid answer", func(t *testing.T) {
 		check := func(_, _ string) error { return strategies.WithRetryAfter(1, errShort) }
 		err := failing(t, middleware.Chain(plays("hi"), middleware.Validate(check)))
-		expect(t, "class", strategies.Classify(err).Class, strategies.InvalidAnswer)
+		expect(t, "class", strategies.Classify(err).Class, strategies.ClassInvalidAnswer)
 	})
 	t.Run("a panic of the check fails the attempt", func(t *testing.T) {
 		check := func(_, _ string) error { panic("checked too hard") }

@@ -47,11 +47,11 @@ var wedgeErrors = []error{
 	errList{errSick, errGone},
 	fmt.Errorf("reading the answer: %w", context.DeadlineExceeded),
 	fmt.Errorf("another call: %w", context.Canceled),
-	strategies.WithRetryAfter(3*time.Second, ofClass(strategies.RateLimited)),
-	strategies.WithRetryAfter(3*time.Hour, ofClass(strategies.RateLimited)),
-	ofClass(strategies.QuotaExhausted), ofClass(strategies.Overloaded), ofClass(strategies.BadRequest), ofClass(strategies.Blocked),
+	strategies.WithRetryAfter(3*time.Second, ofClass(strategies.ClassRateLimited)),
+	strategies.WithRetryAfter(3*time.Hour, ofClass(strategies.ClassRateLimited)),
+	ofClass(strategies.ClassQuotaExhausted), ofClass(strategies.ClassOverloaded), ofClass(strategies.ClassBadRequest), ofClass(strategies.ClassBlocked),
 	&strategies.AgentError{Agent: "narrator", Err: errSick},
-	&strategies.RecoveryError{Agent: "bard", Class: strategies.Transient, Strategy: strategies.Degradation},
+	&strategies.RecoveryError{Agent: "bard", Class: strategies.ClassTransient, Strategy: strategies.StrategyDegradation},
 	passThrough,
 }
 
@@ -94,13 +94,13 @@ func (c *wedgeCall) act(ctx context.Context, who string) (string, error) {
 func (c *wedgeCall) decide(ctx context.Context) (strategies.Decision, error) {
 	switch c.draw(10) {
 	case 0, 1:
-		return strategies.Decision{Action: strategies.RetryNow}, nil
+		return strategies.Decision{Action: strategies.ActionRetryNow}, nil
 	case 2, 3:
-		return strategies.Decision{Action: strategies.UseAgent, Agent: []string{"archivist", "keeper", "nobody"}[c.draw(3)]}, nil
+		return strategies.Decision{Action: strategies.ActionUseAgent, Agent: []string{"archivist", "keeper", "nobody"}[c.draw(3)]}, nil
 	case 4:
-		return strategies.Decision{Action: strategies.Answer, Value: "person answers"}, nil
+		return strategies.Decision{Action: strategies.ActionAnswer, Value: "person answers"}, nil
 	case 5:
-		return strategies.Decision{Action: strategies.Answer, Value: 7}, nil
+		return strategies.Decision{Action: strategies.ActionAnswer, Value: 7}, nil
 	case 6:
 		panic("the person panics")
 	case 7:
@@ -109,7 +109,7 @@ func (c *wedgeCall) decide(ctx context.Context) (strategies.Decision, error) {
 		}
 	case 8:
 		<-ctx.Done()
-		return strategies.Decision{Action: strategies.RetryNow}, ctx.Err()
+		return strategies.Decision{Action: strategies.ActionRetryNow}, ctx.Err()
 	}
 	return strategies.Decision{}, []error{nil, errGone}[c.draw(2)]
 }

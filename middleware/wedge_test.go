@@ -66,19 +66,19 @@ func (s *wedgeStats) one(what string) {
 
 func (s *wedgeStats) Observe(_ context.Context, e middleware.Event) {
 	switch {
-	case e.Kind == middleware.BreakerChanged && e.Delay > 0:
+	case e.Kind == middleware.EventBreakerChanged && e.Delay > 0:
 		s.one("opened")
-	case e.Kind == middleware.AttemptFailed && e.Class == strategies.Rejected:
+	case e.Kind == middleware.EventAttemptFailed && e.Class == strategies.ClassRejected:
 		s.one("rejected")
-	case e.Kind == middleware.WorkAbandoned:
+	case e.Kind == middleware.EventWorkAbandoned:
 		s.one("left behind")
-	case e.Kind == middleware.AnsweredLate:
+	case e.Kind == middleware.EventAnsweredLate:
 		s.one("late")
-	case e.Kind == middleware.PersonAsked:
+	case e.Kind == middleware.EventPersonAsked:
 		s.one("asked")
-	case e.Kind == middleware.LevelChanged:
+	case e.Kind == middleware.EventLevelChanged:
 		s.one("level")
-	case e.Kind == middleware.RungFailed:
+	case e.Kind == middleware.EventRungFailed:
 		s.one("rung failed")
 	}
 }
@@ -156,7 +156,7 @@ func (w *history) guard(name string, breaker *strategies.Breaker, standIn wedgeR
 		b.FallbackVia("keeper", wedgeActor("keeper"), func(c *wedgeCall) (*wedgeCall, error) { return c, nil })
 	}
 	if w.maybe() {
-		b.Degrade(strategies.Reduced, wedgeActor("reduced")).Degrade(strategies.Emergency, wedgeActor("emergency"))
+		b.Degrade(strategies.LevelReduced, wedgeActor("reduced")).Degrade(strategies.LevelEmergency, wedgeActor("emergency"))
 		if w.maybe() {
 			b.Ladder(w.ladder)
 		}
@@ -257,7 +257,7 @@ func (w *history) ended(c *wedgeCall, out middleware.Outcome[string]) {
 	switch {
 	case out.Err == nil && slices.Contains(answers, out.Value):
 		w.seen.one("answered")
-		if out.Strategy != strategies.NoRecovery {
+		if out.Strategy != strategies.StrategyNone {
 			w.seen.one("recovered")
 		}
 	case out.Value == "" && typed:
@@ -280,10 +280,10 @@ func (w *history) worksAgain(agent *middleware.Guarded[*wedgeCall, string]) {
 		last = agent.Outcome(w.t.Context(), &wedgeCall{calm: true})
 	}
 	h := agent.Health()
-	if last.Value != agent.Name()+" answers" || last.Strategy != strategies.NoRecovery || last.Level != strategies.Full {
+	if last.Value != agent.Name()+" answers" || last.Strategy != strategies.StrategyNone || last.Level != strategies.LevelFull {
 		w.t.Errorf("history %d: the agent is well, yet %+v; %+v", w.seed, last, h)
 	}
-	if h.Breaker != strategies.StateClosed || h.RetryAfter != 0 || h.Failures != 0 || h.Spent || h.InFlight != 0 || h.Level != strategies.Full {
+	if h.Breaker != strategies.StateClosed || h.RetryAfter != 0 || h.Failures != 0 || h.Spent || h.InFlight != 0 || h.Level != strategies.LevelFull {
 		w.t.Errorf("history %d: the agent is well, yet %+v", w.seed, h)
 	}
 }

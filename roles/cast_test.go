@@ -108,7 +108,7 @@ func TestCastRecipe(t *testing.T) {
 		changes := 0
 		c := company(t, theatre, func(b *builder, _ agent) {
 			b.CircuitBreaker(shared).Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.BreakerChanged {
+				if e.Kind == middleware.EventBreakerChanged {
 					changes++
 				}
 			}))
@@ -185,7 +185,7 @@ func TestCastCallsAStandInThroughItsOwnBreakerAndTimeout(t *testing.T) {
 			b.Timeout(time.Minute)
 		case "ed":
 			b.Timeout(3*time.Second).CircuitBreaker(&strategies.Breaker{Failures: 2, NoJitter: true}).
-				Degrade(strategies.Reduced, plays("", "", "ed's excuse"))
+				Degrade(strategies.LevelReduced, plays("", "", "ed's excuse"))
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestCastDoesNotGoInCircles(t *testing.T) {
 		rung := plays("", "", again(&g))
 		c := company(t, theatre, func(b *builder, a agent) {
 			recipe(b, a)
-			b.Degrade(strategies.Minimal, rung)
+			b.Degrade(strategies.LevelMinimal, rung)
 		})
 		will := plays("will", "writer", errSick)
 		g = register(t, c, will)
@@ -283,7 +283,7 @@ func TestCastDoesNotGoInCircles(t *testing.T) {
 			recipe(b, a)
 			b.Intervene(middleware.Intervention{Rounds: 1, Ask: strategies.IntervenorFunc(func(context.Context, strategies.Incident) (strategies.Decision, error) {
 				questions++
-				return strategies.Decision{Action: strategies.UseAgent, Agent: "ed"}, nil
+				return strategies.Decision{Action: strategies.ActionUseAgent, Agent: "ed"}, nil
 			})})
 		})
 		will, ed := plays("will", "writer", errSick), plays("ed", "editor", again(&g))
@@ -297,7 +297,7 @@ func TestCastDoesNotGoInCircles(t *testing.T) {
 
 func TestCastIsTheRosterOfAPerson(t *testing.T) {
 	var incident strategies.Incident
-	decision := strategies.Decision{Action: strategies.UseAgent, Agent: "pam", By: "the director"}
+	decision := strategies.Decision{Action: strategies.ActionUseAgent, Agent: "pam", By: "the director"}
 	c := company(t, theatre, func(b *builder, _ agent) {
 		b.Retry(promptly).Intervene(middleware.Intervention{Rounds: 1, Ask: strategies.IntervenorFunc(
 			func(_ context.Context, i strategies.Incident) (strategies.Decision, error) {
@@ -310,14 +310,14 @@ func TestCastIsTheRosterOfAPerson(t *testing.T) {
 	register(t, c, pam)
 
 	o := will.Outcome(t.Context(), "hello")
-	expect(t, "strategy", o.Strategy, strategies.UserIntervention)
+	expect(t, "strategy", o.Strategy, strategies.StrategyUserIntervention)
 	expect(t, "answer of one who is no stand-in", [2]string{o.Value, o.ServedBy}, [2]string{"a picture", "pam"})
 	expect(t, "agents to choose from, without will", incident.Agents, []string{"ed", "pam"})
 
 	pam.turn(errGone, "too late")
 	re := failing(t, will)
 	expect(t, "one attempt for whom a person names", pam.called(), 1)
-	expect(t, "required", re.Strategy, strategies.UserIntervention)
+	expect(t, "required", re.Strategy, strategies.StrategyUserIntervention)
 
 	decision.Agent = "hamlet"
 	re = failing(t, will)
@@ -331,7 +331,7 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 			b.Retry(strategies.Retry{MaxRetries: 1})
 			if a.Role() == "writer" {
 				b.CircuitBreaker(&strategies.Breaker{Failures: 3, NoJitter: true}).
-					Ladder(ladder).Degrade(strategies.Minimal, plays("", "", "an excuse"))
+					Ladder(ladder).Degrade(strategies.LevelMinimal, plays("", "", "an excuse"))
 			}
 		})
 		expect(t, "health of an empty cast", len(c.Health()), 0)
@@ -346,7 +346,7 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 		want := []roles.Health{
 			{Role: "writer", Health: middleware.Health{
 				Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second,
-				Failures: 2, Spent: true, Level: strategies.Minimal, LastClass: strategies.Transient,
+				Failures: 2, Spent: true, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient,
 			}},
 			{Role: "editor", Health: middleware.Health{Agent: "ed"}},
 		}
@@ -368,7 +368,7 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 		expect(t, "Reset of an unknown name", c.Reset("unknown"), false)
 		expect(t, "Reset", c.Reset("will"), true)
 		expect(t, "health after Reset, breaker and ladder left alone", c.Health()[0].Health, middleware.Health{
-			Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second, Level: strategies.Minimal, LastClass: strategies.Transient,
+			Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient,
 		})
 		time.Sleep(31 * time.Second)
 		will.turn(errSick, "a scene")

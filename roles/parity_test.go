@@ -49,7 +49,7 @@ func TestOriginParity(t *testing.T) {
 	}
 }
 
-var perAgent = strategies.Retry{Allowance: strategies.PerAgent}
+var perAgent = strategies.Retry{Allowance: strategies.AllowancePerAgent}
 
 // scene is the origin's system: a module keeper, for whom a narrator stands in.
 type scene struct {
@@ -78,7 +78,7 @@ func (s *scene) call(t *testing.T) []string {
 }
 
 func parityOrder(t *testing.T) {
-	ways := []strategies.Strategy{strategies.NoRecovery, strategies.Retrying, strategies.Fallback, strategies.Degradation, strategies.UserIntervention}
+	ways := []strategies.Strategy{strategies.StrategyNone, strategies.StrategyRetry, strategies.StrategyFallback, strategies.StrategyDegradation, strategies.StrategyUserIntervention}
 	steps := []string{"keeper", "keeper", "narrator", "reduced", "person"}
 	for works, way := range ways { // the first step that works
 		var log []string
@@ -95,8 +95,8 @@ func parityOrder(t *testing.T) {
 			// Asked for in the wrong order, which is of no consequence.
 			b.Intervene(middleware.Intervention{Ask: strategies.IntervenorFunc(func(ctx context.Context, i strategies.Incident) (strategies.Decision, error) {
 				value, _ := step("person")(ctx, "")
-				return strategies.Decision{Action: strategies.Answer, Value: value}, nil
-			})}).Degrade(strategies.Reduced, middleware.Func(step("reduced"))).Retry(strategies.Retry{MaxRetries: 1})
+				return strategies.Decision{Action: strategies.ActionAnswer, Value: value}, nil
+			})}).Degrade(strategies.LevelReduced, middleware.Func(step("reduced"))).Retry(strategies.Retry{MaxRetries: 1})
 		})
 		o := s.guarded.Outcome(t.Context(), "hello")
 		expect(t, "order until it works", log, steps[:works+1])
@@ -150,7 +150,7 @@ func parityAboveMax(t *testing.T) {
 		retry strategies.Retry
 		calls [][]string
 	}{
-		{"PerAgent: a retry while the count is at most 2", strategies.Retry{MaxRetries: 2, Allowance: strategies.PerAgent},
+		{"PerAgent: a retry while the count is at most 2", strategies.Retry{MaxRetries: 2, Allowance: strategies.AllowancePerAgent},
 			[][]string{{"0s", "1s"}, {"0s", "2s"}, {"0s"}, {"0s"}}},
 		{"PerCall: one call spends them for those that follow", strategies.Retry{MaxRetries: 2},
 			[][]string{{"0s", "1s", "3s"}, {"0s"}, {"0s"}}},
@@ -205,7 +205,7 @@ func parityPerAgent(t *testing.T) {
 func parityWhatCounts(t *testing.T) {
 	for name, retry := range map[string]strategies.Retry{"PerAgent": perAgent, "PerCall": {}} {
 		s := stage(t, errSick, errGone, func(b *builder) {
-			b.Retry(retry).Degrade(strategies.Emergency, plays("", "", "no key today"))
+			b.Retry(retry).Degrade(strategies.LevelEmergency, plays("", "", "no key today"))
 		})
 		asked(t, s.guarded, "no key today")
 		expect(t, name+": count after a failed retry and a degradation", s.Failures("keeper"), 1)
@@ -230,11 +230,11 @@ func parityUnrecoverable(t *testing.T) {
 	broken := &strategies.AgentError{Agent: "keeper", Err: errors.New("the module is corrupt")}
 	for name, err := range map[string]error{"itself": broken, "wrapped": fmt.Errorf("loading: %w", broken)} {
 		rung := plays("", "", "no key today")
-		s := stage(t, err, "a tale", func(b *builder) { b.Retry(strategies.Retry{}).Degrade(strategies.Reduced, rung) })
+		s := stage(t, err, "a tale", func(b *builder) { b.Retry(strategies.Retry{}).Degrade(strategies.LevelReduced, rung) })
 		start := time.Now()
 		re := failing(t, s.guarded)
-		expect(t, name+": required", re.Strategy, strategies.UserIntervention)
-		expect(t, name+": class", re.Class, strategies.Unrecoverable)
+		expect(t, name+": required", re.Strategy, strategies.StrategyUserIntervention)
+		expect(t, name+": class", re.Class, strategies.ClassUnrecoverable)
 		expect(t, name+": time", time.Since(start), 0)
 		expect(t, name+": calls of keeper, narrator, rung", [3]int{s.keeper.called(), s.narrator.called(), rung.called()}, [3]int{1, 0, 0})
 		for _, part := range []string{`agent "keeper"`, "the module is corrupt", "user_intervention required"} {
@@ -270,7 +270,7 @@ func parityRecoverable(t *testing.T) {
 		expect(t, name+": on to fallback", o.Value, "a tale")
 		s.keeper.turn(err, "a key")
 		o = s.guarded.Outcome(t.Context(), "hello")
-		expect(t, name+": recovered by", o.Strategy, strategies.Retrying)
+		expect(t, name+": recovered by", o.Strategy, strategies.StrategyRetry)
 	}
 }
 
@@ -311,7 +311,7 @@ func bareBuilder(*builder) {}
 func parityStandInFails(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	s := stage(t, errSick, errGone, func(b *builder) {
-		b.Degrade(strategies.Reduced, plays("", "", "a hint")).Logger(zap.New(core))
+		b.Degrade(strategies.LevelReduced, plays("", "", "a hint")).Logger(zap.New(core))
 	})
 	o := s.guarded.Outcome(t.Context(), "hello")
 	expect(t, "answer", fmt.Sprint(o.Value, ", ", o.Strategy), "a hint, degradation")
@@ -326,12 +326,12 @@ func parityExhausted(t *testing.T) {
 	for name, recipe := range map[string]func(*builder){
 		"no rung": func(b *builder) { b.Retry(strategies.Retry{MaxRetries: 1}) },
 		"all the rungs fail": func(b *builder) {
-			b.Retry(strategies.Retry{MaxRetries: 1}).Degrade(strategies.Reduced, plays("", "", errSick))
+			b.Retry(strategies.Retry{MaxRetries: 1}).Degrade(strategies.LevelReduced, plays("", "", errSick))
 		},
 	} {
 		s := stage(t, errSick, errGone, recipe)
 		re := failing(t, s.guarded)
-		expect(t, name, re.Strategy, strategies.Degradation)
+		expect(t, name, re.Strategy, strategies.StrategyDegradation)
 		expect(t, name+": the causes within reach", errors.Is(re, errSick) && errors.Is(re, errGone), true)
 		for _, part := range []string{`agent "keeper"`, "degradation required"} {
 			expect(t, name+": message has "+part, strings.Contains(re.Error(), part), true)
@@ -339,18 +339,18 @@ func parityExhausted(t *testing.T) {
 	}
 	s := stage(t, errSick, errGone, func(b *builder) {
 		b.Intervene(middleware.Intervention{Ask: strategies.IntervenorFunc(func(context.Context, strategies.Incident) (strategies.Decision, error) {
-			return strategies.Decision{Action: strategies.Abort, By: "the director", Reason: "curtain"}, nil
+			return strategies.Decision{Action: strategies.ActionAbort, By: "the director", Reason: "curtain"}, nil
 		})})
 	})
 	re := failing(t, s.guarded)
-	expect(t, "a person was needed", re.Strategy, strategies.UserIntervention)
+	expect(t, "a person was needed", re.Strategy, strategies.StrategyUserIntervention)
 	expect(t, "who says why", strings.Contains(re.Error(), "aborted by the director: curtain"), true)
 }
 
 func parityResult(t *testing.T) {
 	type outcome = middleware.Outcome[string]
 	rung := func(b *builder) {
-		b.Retry(strategies.Retry{MaxRetries: 1}).Degrade(strategies.Minimal, plays("", "", "a hint"))
+		b.Retry(strategies.Retry{MaxRetries: 1}).Degrade(strategies.LevelMinimal, plays("", "", "a hint"))
 	}
 	for name, tc := range map[string]struct {
 		keeper, narrator any
@@ -358,9 +358,9 @@ func parityResult(t *testing.T) {
 		want             outcome
 	}{
 		"nothing to recover": {"a key", "a tale", rung, outcome{Value: "a key", ServedBy: "keeper", Attempts: 1}},
-		"fallback":           {errSick, "a tale", rung, outcome{Value: "a tale", Strategy: strategies.Fallback, ServedBy: "narrator", Attempts: 3, Elapsed: time.Second}},
-		"degradation":        {errSick, errGone, rung, outcome{Value: "a hint", Strategy: strategies.Degradation, ServedBy: "minimal answer", Level: strategies.Minimal, Attempts: 4, Elapsed: time.Second}},
-		"failure":            {errSick, errGone, bareBuilder, outcome{Strategy: strategies.Degradation, Attempts: 2}},
+		"fallback":           {errSick, "a tale", rung, outcome{Value: "a tale", Strategy: strategies.StrategyFallback, ServedBy: "narrator", Attempts: 3, Elapsed: time.Second}},
+		"degradation":        {errSick, errGone, rung, outcome{Value: "a hint", Strategy: strategies.StrategyDegradation, ServedBy: "minimal answer", Level: strategies.LevelMinimal, Attempts: 4, Elapsed: time.Second}},
+		"failure":            {errSick, errGone, bareBuilder, outcome{Strategy: strategies.StrategyDegradation, Attempts: 2}},
 	} {
 		got := stage(t, tc.keeper, tc.narrator, tc.recipe).guarded.Outcome(t.Context(), "hello")
 		expect(t, name+": success", got.Err == nil, tc.want.Value != "")
@@ -369,9 +369,9 @@ func parityResult(t *testing.T) {
 	}
 	s := stage(t, errSick, "a tale", rung)
 	s.keeper.turn(errSick, "a key")
-	expect(t, "retry", s.guarded.Outcome(t.Context(), "hello"), outcome{Value: "a key", Strategy: strategies.Retrying, ServedBy: "keeper", Attempts: 2, Elapsed: time.Second})
+	expect(t, "retry", s.guarded.Outcome(t.Context(), "hello"), outcome{Value: "a key", Strategy: strategies.StrategyRetry, ServedBy: "keeper", Attempts: 2, Elapsed: time.Second})
 	var names []string
-	for way := strategies.NoRecovery; way <= strategies.UserIntervention; way++ {
+	for way := strategies.StrategyNone; way <= strategies.StrategyUserIntervention; way++ {
 		names = append(names, way.String())
 	}
 	expect(t, "strategies by name", names, []string{"none", "retry", "fallback", "degradation", "user_intervention"})
@@ -379,25 +379,25 @@ func parityResult(t *testing.T) {
 
 func parityLevels(t *testing.T) {
 	expect(t, "levels", fmt.Sprint(strategies.Levels()), "[full reduced minimal emergency]")
-	ladder := &strategies.Ladder{Actions: map[strategies.Level][]string{strategies.Minimal: {"look", "talk"}, strategies.Emergency: {}}}
+	ladder := &strategies.Ladder{Actions: map[strategies.Level][]string{strategies.LevelMinimal: {"look", "talk"}, strategies.LevelEmergency: {}}}
 	s := stage(t, errSick, errGone, func(b *builder) {
-		b.Ladder(ladder).Degrade(strategies.Reduced, plays("", "", "a hint", errSick)).Degrade(strategies.Minimal, plays("", "", "a word"))
+		b.Ladder(ladder).Degrade(strategies.LevelReduced, plays("", "", "a hint", errSick)).Degrade(strategies.LevelMinimal, plays("", "", "a word"))
 	})
 	allowed := func() (could []string) {
 		return slices.DeleteFunc([]string{"look", "talk", "fight"}, func(a string) bool { return !ladder.Allows(a) })
 	}
 	expect(t, "allowed in full", allowed(), []string{"look", "talk", "fight"})
 	asked(t, s.guarded, "a hint")
-	expect(t, "level", ladder.Level(), strategies.Reduced)
+	expect(t, "level", ladder.Level(), strategies.LevelReduced)
 	asked(t, s.guarded, "a word")
-	expect(t, "level", s.guarded.Health().Level, strategies.Minimal)
+	expect(t, "level", s.guarded.Health().Level, strategies.LevelMinimal)
 	expect(t, "allowed at minimal", allowed(), []string{"look", "talk"})
 
 	s.keeper.turn("a key")
 	asked(t, s.guarded, "a key") // one success lifts nothing
-	expect(t, "up by itself", ladder.Degrade(strategies.Reduced, "weather"), false)
-	expect(t, "level", ladder.Level(), strategies.Minimal)
-	expect(t, "down", ladder.Degrade(strategies.Emergency, "fire"), true)
+	expect(t, "up by itself", ladder.Degrade(strategies.LevelReduced, "weather"), false)
+	expect(t, "level", ladder.Level(), strategies.LevelMinimal)
+	expect(t, "down", ladder.Degrade(strategies.LevelEmergency, "fire"), true)
 	expect(t, "allowed in an emergency", len(allowed()), 0)
 
 	var reasons []string
@@ -407,15 +407,15 @@ func parityLevels(t *testing.T) {
 	expect(t, "reasons", reasons, []string{
 		`reduced: agent "keeper": transient`, `minimal: agent "keeper": transient`, "reduced: weather", "emergency: fire",
 	})
-	expect(t, "restored", ladder.Restore(strategies.Full), true)
-	expect(t, "level", ladder.Level(), strategies.Full)
+	expect(t, "restored", ladder.Restore(strategies.LevelFull), true)
+	expect(t, "level", ladder.Level(), strategies.LevelFull)
 	expect(t, "reasons", len(ladder.Reasons()), 0)
-	expect(t, "down again", ladder.Degrade(strategies.Emergency, "fire") && ladder.Level() == strategies.Emergency, true)
+	expect(t, "down again", ladder.Degrade(strategies.LevelEmergency, "fire") && ladder.Level() == strategies.LevelEmergency, true)
 }
 
 func parityLog(t *testing.T) {
 	broken := &strategies.AgentError{Agent: "keeper", Err: errSick}
-	rung := func(b *builder) { b.Degrade(strategies.Reduced, plays("", "", "a hint")) }
+	rung := func(b *builder) { b.Degrade(strategies.LevelReduced, plays("", "", "a hint")) }
 	for name, tc := range map[string]struct {
 		keeper, narrator any
 		more             func(*builder)

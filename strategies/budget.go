@@ -32,7 +32,7 @@ func (b *Budget) capacity() int64 { return int64(orDefault(b.Capacity, 500)) }
 // False: there are not enough, do not retry.
 func (b *Budget) Take(class Class) bool {
 	cost := int64(orDefault(b.RetryCost, 5))
-	if class == Timeout {
+	if class == ClassTimeout {
 		cost = int64(orDefault(b.TimeoutCost, 10))
 	}
 	for {

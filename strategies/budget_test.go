@@ -16,7 +16,7 @@ func TestBudget(t *testing.T) {
 	t.Run("it has about a hundred retries in hand", func(t *testing.T) {
 		var b strategies.Budget
 		n := 0
-		for b.Take(strategies.Transient) {
+		for b.Take(strategies.ClassTransient) {
 			n++
 		}
 		if n != 100 || b.Left() != 0 {
@@ -26,7 +26,7 @@ func TestBudget(t *testing.T) {
 	t.Run("it has half as many after timeouts", func(t *testing.T) {
 		var b strategies.Budget
 		n := 0
-		for b.Take(strategies.Timeout) {
+		for b.Take(strategies.ClassTimeout) {
 			n++
 		}
 		if n != 50 {
@@ -38,7 +38,7 @@ func TestBudget(t *testing.T) {
 		retries := 0
 		for range 1000 {
 			b.Success()
-			if b.Take(strategies.Transient) {
+			if b.Take(strategies.ClassTransient) {
 				retries++
 			}
 		}
@@ -49,7 +49,7 @@ func TestBudget(t *testing.T) {
 	t.Run("it is never more than full", func(t *testing.T) {
 		b := strategies.Budget{Capacity: 10, Refund: math.MaxInt}
 		b.Success()
-		b.Take(strategies.Transient)
+		b.Take(strategies.ClassTransient)
 		b.Success()
 		b.Success()
 		if b.Left() != 10 {
@@ -58,16 +58,16 @@ func TestBudget(t *testing.T) {
 	})
 	t.Run("it refuses what costs more than it can hold, and keeps its tokens", func(t *testing.T) {
 		b := strategies.Budget{TimeoutCost: math.MaxInt}
-		if !b.Take(strategies.Transient) {
+		if !b.Take(strategies.ClassTransient) {
 			t.Fatal("a retry was refused")
 		}
-		if b.Take(strategies.Timeout) || b.Left() != 495 {
+		if b.Take(strategies.ClassTimeout) || b.Left() != 495 {
 			t.Errorf("%d tokens left", b.Left())
 		}
 	})
 	t.Run("it does not overflow at the largest size", func(t *testing.T) {
 		b := strategies.Budget{Capacity: math.MaxInt, RetryCost: math.MaxInt}
-		if !b.Take(strategies.Transient) || b.Take(strategies.Transient) || b.Left() != 0 {
+		if !b.Take(strategies.ClassTransient) || b.Take(strategies.ClassTransient) || b.Left() != 0 {
 			t.Errorf("%d tokens left", b.Left())
 		}
 	})
@@ -105,7 +105,7 @@ func TestBudgetIsABucket(t *testing.T) {
 		}
 		left := b.Capacity
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			class, cost := strategies.Transient, b.RetryCost
+			class, cost := strategies.ClassTransient, b.RetryCost
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0:
 				b.Success()
@@ -114,7 +114,7 @@ func TestBudgetIsABucket(t *testing.T) {
 				}
 				continue
 			case 1:
-				class, cost = strategies.Timeout, b.TimeoutCost
+				class, cost = strategies.ClassTimeout, b.TimeoutCost
 			}
 			want := cost <= left
 			if want {
@@ -137,16 +137,16 @@ func TestBudgetConserves(t *testing.T) {
 			for range 5000 {
 				switch rand.IntN(3) {
 				case 0:
-					if b.Take(strategies.Transient) {
+					if b.Take(strategies.ClassTransient) {
 						taken.Add(5)
 					}
 				case 1:
-					if b.Take(strategies.Timeout) {
+					if b.Take(strategies.ClassTimeout) {
 						taken.Add(10)
 					}
 				default:
 					// Never beyond full, where a refund is lost by design.
-					if b.Take(strategies.Transient) {
+					if b.Take(strategies.ClassTransient) {
 						taken.Add(5)
 						b.Success()
 						back.Add(1)
@@ -168,7 +168,7 @@ func TestBudgetIsNeverOverdrawn(t *testing.T) {
 	for range 16 {
 		all.Go(func() {
 			for range 100 {
-				if b.Take(strategies.Transient) {
+				if b.Take(strategies.ClassTransient) {
 					granted.Add(1)
 				}
 			}

@@ -8,46 +8,46 @@ import "time"
 type Class uint8
 
 const (
-	// Unclassified is "no opinion": a [Rule] returns it to leave an error to
+	// ClassUnclassified is "no opinion": a [Rule] returns it to leave an error to
 	// the next rule. No finished verdict carries it for a non-nil error.
-	Unclassified Class = iota
-	// Transient is everything that may well work the next time, and every
+	ClassUnclassified Class = iota
+	// ClassTransient is everything that may well work the next time, and every
 	// error nobody recognises: most errors are worth an attempt.
-	Transient
-	// Timeout is an attempt that took too long while its caller still waits.
-	Timeout
-	// RateLimited is "slow down" (HTTP 429, RESOURCE_EXHAUSTED).
-	RateLimited
-	// Overloaded is a provider without capacity (HTTP 529, overloaded_error).
-	Overloaded
-	// QuotaExhausted is an account without credit; waiting seconds is useless.
-	QuotaExhausted
-	// ContextOverflow is a request too long for this model's window.
-	ContextOverflow
-	// Blocked is a refusal or a content filter. It is deterministic: asking
+	ClassTransient
+	// ClassTimeout is an attempt that took too long while its caller still waits.
+	ClassTimeout
+	// ClassRateLimited is "slow down" (HTTP 429, RESOURCE_EXHAUSTED).
+	ClassRateLimited
+	// ClassOverloaded is a provider without capacity (HTTP 529, overloaded_error).
+	ClassOverloaded
+	// ClassQuotaExhausted is an account without credit; waiting seconds is useless.
+	ClassQuotaExhausted
+	// ClassContextOverflow is a request too long for this model's window.
+	ClassContextOverflow
+	// ClassBlocked is a refusal or a content filter. It is deterministic: asking
 	// again costs money and changes nothing.
-	Blocked
-	// InvalidAnswer is an answer that came and is no good: empty, truncated,
+	ClassBlocked
+	// ClassInvalidAnswer is an answer that came and is no good: empty, truncated,
 	// or refused by Validate.
-	InvalidAnswer
-	// Unauthorized is a wrong or missing credential (HTTP 401, 403).
-	Unauthorized
-	// BadRequest is a request nobody can serve (HTTP 400, 413, 422).
-	BadRequest
-	// Unrecoverable is an agent's own word that only a person can help.
-	Unrecoverable
-	// Panic is a panic that became an error.
-	Panic
-	// Rejected is a no from our own layers: breaker open, bulkhead full.
-	Rejected
-	// Interrupt is a framework's human-in-the-loop pause. It looks like an
+	ClassInvalidAnswer
+	// ClassUnauthorized is a wrong or missing credential (HTTP 401, 403).
+	ClassUnauthorized
+	// ClassBadRequest is a request nobody can serve (HTTP 400, 413, 422).
+	ClassBadRequest
+	// ClassUnrecoverable is an agent's own word that only a person can help.
+	ClassUnrecoverable
+	// ClassPanic is a panic that became an error.
+	ClassPanic
+	// ClassRejected is a no from our own layers: breaker open, bulkhead full.
+	ClassRejected
+	// ClassInterrupt is a framework's human-in-the-loop pause. It looks like an
 	// error and is none: it passes through every layer untouched.
-	Interrupt
-	// CutOff is a stream that failed after its first words had reached the
+	ClassInterrupt
+	// ClassCutOff is a stream that failed after its first words had reached the
 	// caller: nothing may be said twice, so it is final for every layer.
-	CutOff
-	// Canceled is the caller's context that ended: nobody waits any more.
-	Canceled
+	ClassCutOff
+	// ClassCanceled is the caller's context that ended: nobody waits any more.
+	ClassCanceled
 
 	classes // how many there are
 )
@@ -70,7 +70,7 @@ func (c Class) String() string {
 // Classes returns every class a verdict can carry, in the order of the table.
 func Classes() []Class {
 	all := make([]Class, 0, classes-1)
-	for c := Transient; c < classes; c++ {
+	for c := ClassTransient; c < classes; c++ {
 		all = append(all, c)
 	}
 	return all
@@ -95,28 +95,28 @@ type Verdict struct {
 
 // verdicts is the class table of the design, row by row. It is only ever read.
 var verdicts = [classes]Verdict{
-	Transient:       {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	Timeout:         {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	RateLimited:     {Retry: true, Fallback: true, Degrade: true, Intervene: true},
-	Overloaded:      {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	QuotaExhausted:  {Fallback: true, Degrade: true, Intervene: true},
-	ContextOverflow: {Fallback: true, Degrade: true, Intervene: true},
-	Blocked:         {Degrade: true, Intervene: true},
-	InvalidAnswer:   {Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2},
-	Unauthorized:    {Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	BadRequest:      {},
-	Unrecoverable:   {Intervene: true},
-	Panic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	Rejected:        {Fallback: true, Degrade: true, Intervene: true},
-	Interrupt:       {},
-	CutOff:          {}, // Trips as the failure behind it does
-	Canceled:        {},
+	ClassTransient:       {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassTimeout:         {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassRateLimited:     {Retry: true, Fallback: true, Degrade: true, Intervene: true},
+	ClassOverloaded:      {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassQuotaExhausted:  {Fallback: true, Degrade: true, Intervene: true},
+	ClassContextOverflow: {Fallback: true, Degrade: true, Intervene: true},
+	ClassBlocked:         {Degrade: true, Intervene: true},
+	ClassInvalidAnswer:   {Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2},
+	ClassUnauthorized:    {Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassBadRequest:      {},
+	ClassUnrecoverable:   {Intervene: true},
+	ClassPanic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassRejected:        {Fallback: true, Degrade: true, Intervene: true},
+	ClassInterrupt:       {},
+	ClassCutOff:          {}, // Trips as the failure behind it does
+	ClassCanceled:        {},
 }
 
 // VerdictOf returns the default verdict of a class: its row of the table.
 func VerdictOf(c Class) Verdict {
-	if c == Unclassified || c >= classes {
-		c = Transient
+	if c == ClassUnclassified || c >= classes {
+		c = ClassTransient
 	}
 	v := verdicts[c]
 	v.Class = c

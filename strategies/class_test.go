@@ -17,22 +17,22 @@ var classTable = []struct {
 	retry, fallback, degrade, intervene, trips bool
 	maxRetries                                 int
 }{
-	{strategies.Transient, "transient", true, true, true, true, true, 0},
-	{strategies.Timeout, "timeout", true, true, true, true, true, 0},
-	{strategies.RateLimited, "rate_limited", true, true, true, true, false, 0},
-	{strategies.Overloaded, "overloaded", true, true, true, true, true, 0},
-	{strategies.QuotaExhausted, "quota_exhausted", false, true, true, true, false, 0},
-	{strategies.ContextOverflow, "context_overflow", false, true, true, true, false, 0},
-	{strategies.Blocked, "blocked", false, false, true, true, false, 0},
-	{strategies.InvalidAnswer, "invalid_answer", true, true, true, true, false, 2},
-	{strategies.Unauthorized, "unauthorized", false, true, true, true, true, 0},
-	{strategies.BadRequest, "bad_request", false, false, false, false, false, 0},
-	{strategies.Unrecoverable, "unrecoverable", false, false, false, true, false, 0},
-	{strategies.Panic, "panic", false, true, true, true, true, 0},
-	{strategies.Rejected, "rejected", false, true, true, true, false, 0},
-	{strategies.Interrupt, "interrupt", false, false, false, false, false, 0},
-	{strategies.CutOff, "cut_off", false, false, false, false, false, 0},
-	{strategies.Canceled, "canceled", false, false, false, false, false, 0},
+	{strategies.ClassTransient, "transient", true, true, true, true, true, 0},
+	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0},
+	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0},
+	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0},
+	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0},
+	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0},
+	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0},
+	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2},
+	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0},
+	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0},
+	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0},
+	{strategies.ClassPanic, "panic", false, true, true, true, true, 0},
+	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0},
+	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0},
+	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0},
+	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0},
 }
 
 func TestVerdictOf(t *testing.T) {
@@ -48,8 +48,8 @@ func TestVerdictOf(t *testing.T) {
 		})
 	}
 	t.Run("it judges a class that is none as transient", func(t *testing.T) {
-		for _, c := range []strategies.Class{strategies.Unclassified, 99, 255} {
-			if got := strategies.VerdictOf(c); got != strategies.VerdictOf(strategies.Transient) {
+		for _, c := range []strategies.Class{strategies.ClassUnclassified, 99, 255} {
+			if got := strategies.VerdictOf(c); got != strategies.VerdictOf(strategies.ClassTransient) {
 				t.Errorf("VerdictOf(%d) = %+v", c, got)
 			}
 		}
@@ -68,7 +68,7 @@ func TestTheTableInTheDoc(t *testing.T) {
 		if row.maxRetries > 0 {
 			retry = fmt.Sprint(row.maxRetries, " at most")
 		}
-		if row.class == strategies.CutOff {
+		if row.class == strategies.ClassCutOff {
 			trips = "if its cause does"
 		}
 		want := fmt.Sprintf("//\t%-16s %-10s %-8s %-7s %-6s %s\n", row.name, retry, yes[row.fallback], yes[row.degrade], yes[row.intervene], trips)
@@ -91,8 +91,8 @@ func TestClasses(t *testing.T) {
 		}
 	})
 	t.Run("it gives every caller a slice of its own", func(t *testing.T) {
-		strategies.Classes()[0] = strategies.Canceled
-		if got := strategies.Classes()[0]; got != strategies.Transient {
+		strategies.Classes()[0] = strategies.ClassCanceled
+		if got := strategies.Classes()[0]; got != strategies.ClassTransient {
 			t.Errorf("a caller has changed the list: %v", got)
 		}
 	})
@@ -109,20 +109,20 @@ func TestNames(t *testing.T) {
 		got  interface{ String() string }
 		want string
 	}{
-		{strategies.Unclassified, "unclassified"},
+		{strategies.ClassUnclassified, "unclassified"},
 		{strategies.Class(200), "unknown"},
 
-		{strategies.NoRecovery, "none"},
-		{strategies.Retrying, "retry"},
-		{strategies.Fallback, "fallback"},
-		{strategies.Degradation, "degradation"},
-		{strategies.UserIntervention, "user_intervention"},
+		{strategies.StrategyNone, "none"},
+		{strategies.StrategyRetry, "retry"},
+		{strategies.StrategyFallback, "fallback"},
+		{strategies.StrategyDegradation, "degradation"},
+		{strategies.StrategyUserIntervention, "user_intervention"},
 		{strategies.Strategy(200), "unknown"},
 
-		{strategies.Full, "full"},
-		{strategies.Reduced, "reduced"},
-		{strategies.Minimal, "minimal"},
-		{strategies.Emergency, "emergency"},
+		{strategies.LevelFull, "full"},
+		{strategies.LevelReduced, "reduced"},
+		{strategies.LevelMinimal, "minimal"},
+		{strategies.LevelEmergency, "emergency"},
 		{strategies.Level(200), "unknown"},
 
 		{strategies.StateClosed, "closed"},
@@ -132,10 +132,10 @@ func TestNames(t *testing.T) {
 		{strategies.StateHeld, "held"},
 		{strategies.State(200), "unknown"},
 
-		{strategies.Abort, "abort"},
-		{strategies.RetryNow, "retry"},
-		{strategies.Answer, "answer"},
-		{strategies.UseAgent, "use agent"},
+		{strategies.ActionAbort, "abort"},
+		{strategies.ActionRetryNow, "retry"},
+		{strategies.ActionAnswer, "answer"},
+		{strategies.ActionUseAgent, "use agent"},
 		{strategies.Action(200), "unknown"},
 	} {
 		if got := tt.got.String(); got != tt.want {

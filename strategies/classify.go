@@ -9,7 +9,7 @@ import (
 )
 
 // Rule looks at one error (with all it wraps) and says its class, or
-// [Unclassified] to leave it to the next rule. It must not panic and may be
+// [ClassUnclassified] to leave it to the next rule. It must not panic and may be
 // called concurrently.
 type Rule func(err error) Class
 
@@ -33,13 +33,13 @@ func Classify(err error) Verdict {
 
 // Classify says what err means to a layer whose context is ctx. The end of ctx
 // outranks whatever the error says, for nobody waits for another attempt then:
-// [Canceled] if the caller's context ended, [Timeout] if it was a deadline of
+// [ClassCanceled] if the caller's context ended, [ClassTimeout] if it was a deadline of
 // our own (see [TimeoutError]). Interrupts and streams already cut off outrank even
 // that.
 //
 // Next come the rules; then, walking the error tree from the outside in, what
 // our own errors and [WithClass] say, what a provider's error says by its shape,
-// and last the standard library's timeouts. What is left is [Transient].
+// and last the standard library's timeouts. What is left is [ClassTransient].
 //
 // It costs nothing until there is an error: about 100 ns for a plain one, a
 // few microseconds when an SDK's error must be read by reflection.
@@ -50,7 +50,7 @@ func (c *Classifier) Classify(ctx context.Context, err error) Verdict {
 	class, hint := c.class(ctx, err)
 	v := c.VerdictOf(class)
 	v.RetryAfter = max(hint, 0)
-	if class == CutOff {
+	if class == ClassCutOff {
 		if cut, ok := errors.AsType[*StreamError](err); ok {
 			v.Trips = c.Classify(ctx, cut.Err).Trips
 		}
@@ -71,32 +71,32 @@ func (c *Classifier) VerdictOf(class Class) Verdict {
 }
 
 func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration) {
-	class, hint := Unclassified, time.Duration(0)
+	class, hint := ClassUnclassified, time.Duration(0)
 	if c != nil {
 		for _, rule := range c.Rules {
-			if class = rule(err); class != Unclassified {
+			if class = rule(err); class != ClassUnclassified {
 				break
 			}
 		}
 	}
 	// The tree is walked even when a rule has spoken: the hint may be in it.
 	found, hint := walk(err)
-	if class == Unclassified {
+	if class == ClassUnclassified {
 		class = found
 	}
-	if class == Interrupt || class == CutOff {
+	if class == ClassInterrupt || class == ClassCutOff {
 		return class, 0
 	}
 	if ctx != nil && ctx.Err() != nil {
 		// Our own deadline ends a context too; its cause tells the two apart.
 		if _, ours := errors.AsType[*TimeoutError](context.Cause(ctx)); ours {
-			return Timeout, hint
+			return ClassTimeout, hint
 		}
-		return Canceled, 0
+		return ClassCanceled, 0
 	}
-	if class == Unclassified || class == Canceled {
+	if class == ClassUnclassified || class == ClassCanceled {
 		// A Canceled of another call is no reason: our caller still waits.
-		class = Transient
+		class = ClassTransient
 	}
 	return class, hint
 }
@@ -116,7 +116,7 @@ func walk(err error) (Class, time.Duration) {
 }
 
 func walkTree(err error, left *int) (Class, time.Duration) {
-	class, hint := Unclassified, time.Duration(0)
+	class, hint := ClassUnclassified, time.Duration(0)
 	for err != nil && *left > 0 {
 		*left--
 		if reflect.TypeOf(err) == plainError { // has no method to ask, and wraps nothing
@@ -131,26 +131,26 @@ func walkTree(err error, left *int) (Class, time.Duration) {
 		if own, ok := err.(hinted); ok {
 			h = own.RecoveryHint()
 		}
-		if c == Unclassified || h == 0 {
+		if c == ClassUnclassified || h == 0 {
 			shape, after := recognise(err)
-			if c == Unclassified {
+			if c == ClassUnclassified {
 				c = shape
 			}
-			if is, ok := err.(interface{ Is(error) bool }); ok && c == Unclassified && is.Is(context.DeadlineExceeded) {
+			if is, ok := err.(interface{ Is(error) bool }); ok && c == ClassUnclassified && is.Is(context.DeadlineExceeded) {
 				// Somebody's deadline, and not our caller's: the agent was too slow.
-				c = Timeout
+				c = ClassTimeout
 			}
 			if h == 0 {
 				h = after
 			}
 		}
-		if class == Unclassified {
+		if class == ClassUnclassified {
 			class = c
 		}
 		if hint == 0 {
 			hint = h
 		}
-		if class != Unclassified && hint != 0 {
+		if class != ClassUnclassified && hint != 0 {
 			return class, hint
 		}
 		switch w := err.(type) {
@@ -159,7 +159,7 @@ func walkTree(err error, left *int) (Class, time.Duration) {
 		case interface{ Unwrap() []error }:
 			for _, branch := range w.Unwrap() {
 				c, h := walkTree(branch, left)
-				if class == Unclassified {
+				if class == ClassUnclassified {
 					class = c
 				}
 				if hint == 0 {

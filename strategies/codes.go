@@ -10,33 +10,33 @@ import "strings"
 func codeClass(code string) Class {
 	switch strings.ToLower(code) {
 	case "rate_limit_exceeded", "rate_limit_error", "rate_limit", "throttlingexception":
-		return RateLimited
+		return ClassRateLimited
 	case "overloaded_error", "server_is_overloaded", "server_overloaded", "service_unavailable_error",
 		"slow_down", "flex_unavailable":
-		return Overloaded
+		return ClassOverloaded
 	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
 		"billing_not_active", "billing_disabled", "credit_balance_exhausted", "usage_limit_exceeded", "organization_usage_limit_exceeded",
 		"organization_spend_limit_exceeded", "project_spend_limit_exceeded", "servicequotaexceededexception":
-		return QuotaExhausted
+		return ClassQuotaExhausted
 	case "context_length_exceeded", "model_context_window_exceeded", "exceed_context_size_error", "token_limit":
-		return ContextOverflow
+		return ClassContextOverflow
 	case "content_filter", "content_policy_violation", "image_content_policy_violation",
 		"responsibleaipolicyviolation", "moderation_blocked", "invalid_prompt", "refusal",
 		"cyber_policy", "bio_policy", "misalignment_policy_violation":
-		return Blocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
+		return ClassBlocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
 	case "invalid_api_key", "api_key_invalid", "authentication_error", "authentication", "permission_error",
 		"permission_denied", "accessdeniedexception", "expiredtokenexception":
-		return Unauthorized
+		return ClassUnauthorized
 	case "model_not_found", "not_found_error", "deploymentnotfound", "resource_not_found", "resourcenotfoundexception":
-		return Unauthorized // see 404 in statusClass
+		return ClassUnauthorized // see 404 in statusClass
 	case "request_too_large", "string_above_max_length":
-		return BadRequest
+		return ClassBadRequest
 	case "timeout_error", "timeout", "request_timeout", "vector_store_timeout", "modeltimeoutexception":
-		return Timeout
+		return ClassTimeout
 	case "modelnotreadyexception", "modelerrorexception", "modelstreamerrorexception":
-		return Transient // Amazon sends them as 4xx
+		return ClassTransient // Amazon sends them as 4xx
 	}
-	return Unclassified
+	return ClassUnclassified
 }
 
 // vague is the HTTP status that a code stands for when it says no more than
@@ -65,17 +65,17 @@ var rpcNames = [...]string{
 func rpcClass(name string) Class {
 	switch name {
 	case "UNAVAILABLE", "ABORTED", "INTERNAL", "UNKNOWN", "DATA_LOSS":
-		return Transient
+		return ClassTransient
 	case "DEADLINE_EXCEEDED":
-		return Timeout
+		return ClassTimeout
 	case "RESOURCE_EXHAUSTED":
-		return RateLimited
+		return ClassRateLimited
 	case "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND":
-		return Unauthorized
+		return ClassUnauthorized
 	case "INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "ALREADY_EXISTS", "UNIMPLEMENTED":
-		return BadRequest
+		return ClassBadRequest
 	}
-	return Unclassified
+	return ClassUnclassified
 }
 
 // statusClass is the class of an HTTP status that nothing better is known of.
@@ -84,27 +84,27 @@ func statusClass(status int) Class {
 	case 401, 403, 404:
 		// 404 is a model that is not there for us: like a wrong credential it
 		// does not heal, another agent may do, and somebody must be told.
-		return Unauthorized
+		return ClassUnauthorized
 	case 402:
-		return QuotaExhausted
+		return ClassQuotaExhausted
 	case 408:
-		return Timeout
+		return ClassTimeout
 	case 409, 425:
-		return Transient
+		return ClassTransient
 	case 429:
-		return RateLimited
+		return ClassRateLimited
 	case 499: // "client closed request": the caller's context knows
-		return Unclassified
+		return ClassUnclassified
 	case 529:
-		return Overloaded
+		return ClassOverloaded
 	}
 	switch {
 	case status >= 400 && status < 500:
-		return BadRequest
+		return ClassBadRequest
 	case status >= 500 && status < 600:
-		return Transient
+		return ClassTransient
 	}
-	return Unclassified
+	return ClassUnclassified
 }
 
 // textClass reads what a provider says of a bad request to people, for want of
@@ -117,11 +117,11 @@ func textClass(text string) Class {
 		"exceed context limit", "available context size", "input is too long for requested model",
 	} {
 		if strings.Contains(text, phrase) {
-			return ContextOverflow
+			return ClassContextOverflow
 		}
 	}
 	if strings.Contains(text, "credit balance is too low") {
-		return QuotaExhausted // Anthropic, as 400 invalid_request_error
+		return ClassQuotaExhausted // Anthropic, as 400 invalid_request_error
 	}
-	return BadRequest
+	return ClassBadRequest
 }

@@ -75,12 +75,12 @@
 //
 // # Ladder
 //
-// A [Ladder] remembers how much of an answer can be given at present: [Full],
-// [Reduced], [Minimal] or [Emergency]. It goes down at once and climbs slowly.
+// A [Ladder] remembers how much of an answer can be given at present: [LevelFull],
+// [LevelReduced], [LevelMinimal] or [LevelEmergency]. It goes down at once and climbs slowly.
 //
 // # Tally
 //
-// A [Tally] counts failed calls by agent, across calls: what [PerAgent] grows
+// A [Tally] counts failed calls by agent, across calls: what [AllowancePerAgent] grows
 // its delays by, and who has spent the retries until the next success.
 //
 // # Bulkhead

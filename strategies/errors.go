@@ -39,7 +39,7 @@ func (e *ConfigError) Error() string {
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
 // RecoveryClass says that a misconfigured call is nobody's to retry.
-func (e *ConfigError) RecoveryClass() Class { return BadRequest }
+func (e *ConfigError) RecoveryClass() Class { return ClassBadRequest }
 
 // AgentError is an agent's own account of its failure. Recoverable false (the
 // zero value) means that no retry, stand-in or reduced answer can help: the
@@ -62,12 +62,12 @@ func (e *AgentError) Error() string {
 // Unwrap returns the error the agent failed with.
 func (e *AgentError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [Unrecoverable], or no opinion.
+// RecoveryClass is [ClassUnrecoverable], or no opinion.
 func (e *AgentError) RecoveryClass() Class {
 	if e.Recoverable {
-		return Unclassified
+		return ClassUnclassified
 	}
-	return Unrecoverable
+	return ClassUnrecoverable
 }
 
 // OpenError is a circuit breaker that let no call through.
@@ -95,16 +95,16 @@ func (e *OpenError) Unwrap() error { return e.Cause }
 // Is makes an OpenError match [ErrRejected].
 func (e *OpenError) Is(target error) bool { return target == ErrRejected }
 
-// RecoveryClass is [Rejected]: go on at once. A breaker that is held because
+// RecoveryClass is [ClassRejected]: go on at once. A breaker that is held because
 // the provider named a time (see [Breaker.Hold]) rejects with that failure's
 // class instead, so that a rate limit is waited for and a quota is not.
 func (e *OpenError) RecoveryClass() Class {
 	if e.State == StateHeld {
-		if c, _ := walk(e.Cause); c == RateLimited || c == QuotaExhausted {
+		if c, _ := walk(e.Cause); c == ClassRateLimited || c == ClassQuotaExhausted {
 			return c
 		}
 	}
-	return Rejected
+	return ClassRejected
 }
 
 // RecoveryHint is the time until the next try makes sense.
@@ -124,8 +124,8 @@ func (e *FullError) Error() string {
 // Is makes a FullError match [ErrRejected].
 func (e *FullError) Is(target error) bool { return target == ErrRejected }
 
-// RecoveryClass is [Rejected].
-func (e *FullError) RecoveryClass() Class { return Rejected }
+// RecoveryClass is [ClassRejected].
+func (e *FullError) RecoveryClass() Class { return ClassRejected }
 
 // TimeoutError is a limit of ours that ran out, never the caller's own. It is a
 // context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
@@ -153,8 +153,8 @@ func (e *TimeoutError) Is(target error) bool { return target == context.Deadline
 // Timeout is always true.
 func (e *TimeoutError) Timeout() bool { return true }
 
-// RecoveryClass is [Timeout].
-func (e *TimeoutError) RecoveryClass() Class { return Timeout }
+// RecoveryClass is [ClassTimeout].
+func (e *TimeoutError) RecoveryClass() Class { return ClassTimeout }
 
 // PanicError is a panic that became an error, with the stack it came from.
 type PanicError struct {
@@ -170,8 +170,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// RecoveryClass is [Panic].
-func (e *PanicError) RecoveryClass() Class { return Panic }
+// RecoveryClass is [ClassPanic].
+func (e *PanicError) RecoveryClass() Class { return ClassPanic }
 
 // InvalidAnswerError is an answer that came and was refused by validation.
 type InvalidAnswerError struct{ Err error }
@@ -183,8 +183,8 @@ func (e *InvalidAnswerError) Error() string {
 // Unwrap returns what the validation said.
 func (e *InvalidAnswerError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [InvalidAnswer].
-func (e *InvalidAnswerError) RecoveryClass() Class { return InvalidAnswer }
+// RecoveryClass is [ClassInvalidAnswer].
+func (e *InvalidAnswerError) RecoveryClass() Class { return ClassInvalidAnswer }
 
 // StreamError is a stream that failed after some of it had reached the caller.
 type StreamError struct {
@@ -201,8 +201,8 @@ func (e *StreamError) Error() string {
 // Unwrap returns what went wrong.
 func (e *StreamError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [CutOff].
-func (e *StreamError) RecoveryClass() Class { return CutOff }
+// RecoveryClass is [ClassCutOff].
+func (e *StreamError) RecoveryClass() Class { return ClassCutOff }
 
 // StreamLimitError is an answer longer than its buffer.
 type StreamLimitError struct{ Limit int }
@@ -211,9 +211,9 @@ func (e *StreamLimitError) Error() string {
 	return fmt.Sprintf("understudy: answer is longer than the buffer of %s: raise Buffer, or deliver it as it comes", plural(e.Limit, "chunk"))
 }
 
-// RecoveryClass is [ContextOverflow]: the same agent would say as much again,
+// RecoveryClass is [ClassContextOverflow]: the same agent would say as much again,
 // another one may be briefer.
-func (e *StreamLimitError) RecoveryClass() Class { return ContextOverflow }
+func (e *StreamLimitError) RecoveryClass() Class { return ClassContextOverflow }
 
 // Attempt is one call that failed, or that a layer of ours refused to make.
 type Attempt struct {
@@ -228,9 +228,9 @@ type Attempt struct {
 type RecoveryError struct {
 	// Agent is the one that was called.
 	Agent string
-	// Strategy is what is required now: [Degradation] when retries and
-	// stand-ins are spent and no rung answered, [UserIntervention] when only a
-	// person can help, [NoRecovery] when nothing would (a bad request, a caller
+	// Strategy is what is required now: [StrategyDegradation] when retries and
+	// stand-ins are spent and no rung answered, [StrategyUserIntervention] when only a
+	// person can help, [StrategyNone] when nothing would (a bad request, a caller
 	// who left).
 	Strategy Strategy
 	// Class is the class of the failure that decided the way taken.
@@ -251,7 +251,7 @@ func (e *RecoveryError) Error() string {
 	if e.Stop != "" {
 		fmt.Fprintf(&b, ", no more retries: %s", e.Stop)
 	}
-	if e.Strategy != NoRecovery {
+	if e.Strategy != StrategyNone {
 		fmt.Fprintf(&b, "; %s required", e.Strategy)
 	}
 	if n := len(e.Attempts); n > 0 {

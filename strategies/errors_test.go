@@ -16,8 +16,8 @@ import (
 // The texts are what an operator reads at night. They are a contract.
 func TestErrorTexts(t *testing.T) {
 	two := []strategies.Attempt{
-		{Agent: "narrator", Class: strategies.Transient, Err: errBoom},
-		{Agent: "archivist", Class: strategies.Blocked, Err: errors.New("no")},
+		{Agent: "narrator", Class: strategies.ClassTransient, Err: errBoom},
+		{Agent: "archivist", Class: strategies.ClassBlocked, Err: errors.New("no")},
 	}
 	for _, tt := range []struct {
 		it   string
@@ -39,12 +39,12 @@ func TestErrorTexts(t *testing.T) {
 		{"says how far a stream came", &strategies.StreamError{Agent: "narrator", Chunks: 1, Err: errBoom}, `understudy: stream of agent "narrator" cut off after 1 chunk: boom`},
 		{"counts the chunks of a stream", &strategies.StreamError{Agent: "narrator", Chunks: 2, Err: errBoom}, `understudy: stream of agent "narrator" cut off after 2 chunks: boom`},
 		{"says what to do about an answer that is too long", &strategies.StreamLimitError{Limit: 2}, `understudy: answer is longer than the buffer of 2 chunks: raise Buffer, or deliver it as it comes`},
-		{"says that nothing was tried", &strategies.RecoveryError{Agent: "narrator", Class: strategies.BadRequest}, `understudy: agent "narrator" failed (bad_request) after 0 attempts`},
+		{"says that nothing was tried", &strategies.RecoveryError{Agent: "narrator", Class: strategies.ClassBadRequest}, `understudy: agent "narrator" failed (bad_request) after 0 attempts`},
 		{"tells the whole story of a recovery", &strategies.RecoveryError{
-			Agent: "narrator", Class: strategies.Transient, Strategy: strategies.UserIntervention, Attempts: two,
+			Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyUserIntervention, Attempts: two,
 			Stop: strategies.StopExhausted, Cause: context.Canceled,
 		}, `understudy: agent "narrator" failed (transient) after 2 attempts, no more retries: retries used up; user_intervention required: archivist: no (context canceled)`},
-		{"uses the singular", &strategies.RecoveryError{Agent: "narrator", Class: strategies.Transient, Strategy: strategies.Degradation, Attempts: two[:1]}, `understudy: agent "narrator" failed (transient) after 1 attempt; degradation required: narrator: boom`},
+		{"uses the singular", &strategies.RecoveryError{Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyDegradation, Attempts: two[:1]}, `understudy: agent "narrator" failed (transient) after 1 attempt; degradation required: narrator: boom`},
 		{"says what is wrong with a decision", &strategies.InterventionError{Incident: "i1", Problem: "names an unknown agent"}, `understudy: intervention i1: names an unknown agent`},
 		{"says what the intervenor said", &strategies.InterventionError{Incident: "i1", Problem: "failed", Err: errBoom}, `understudy: intervention i1: failed: boom`},
 	} {

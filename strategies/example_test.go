@@ -15,7 +15,7 @@ func ExampleClassify() {
 		errors.New("something new"),
 		fmt.Errorf("read stream: %w", io.ErrUnexpectedEOF),
 		context.DeadlineExceeded, // of the attempt: the caller still waits
-		strategies.WithClass(strategies.Blocked, errors.New("refused")),
+		strategies.WithClass(strategies.ClassBlocked, errors.New("refused")),
 		&strategies.AgentError{Agent: "narrator", Err: errors.New("the story is lost")},
 	} {
 		v := strategies.Classify(err)
@@ -35,18 +35,18 @@ func ExampleClassifier() {
 		// A rule has an opinion on some errors and leaves the others.
 		Rules: []strategies.Rule{func(err error) strategies.Class {
 			if errors.Is(err, errCampaignOver) {
-				return strategies.BadRequest
+				return strategies.ClassBadRequest
 			}
-			return strategies.Unclassified
+			return strategies.ClassUnclassified
 		}},
 		// Another model may answer what this one refuses.
 		Verdicts: map[strategies.Class]strategies.Verdict{
-			strategies.Blocked: {Fallback: true, Degrade: true},
+			strategies.ClassBlocked: {Fallback: true, Degrade: true},
 		},
 	}
 	ctx := context.Background()
 	over := classifier.Classify(ctx, fmt.Errorf("turn 7: %w", errCampaignOver))
-	refused := classifier.Classify(ctx, strategies.WithClass(strategies.Blocked, errors.New("no")))
+	refused := classifier.Classify(ctx, strategies.WithClass(strategies.ClassBlocked, errors.New("no")))
 	fmt.Println(over.Class, over.Retry)
 	fmt.Println(refused.Class, refused.Fallback)
 	// Output:
@@ -56,7 +56,7 @@ func ExampleClassifier() {
 
 func ExampleWithClass() {
 	// An agent that knows what happened says so; the text stays what it was.
-	err := strategies.WithClass(strategies.RateLimited, errors.New("too many dragons"))
+	err := strategies.WithClass(strategies.ClassRateLimited, errors.New("too many dragons"))
 	err = strategies.WithRetryAfter(20*time.Second, err)
 	v := strategies.Classify(err)
 	fmt.Println(err)
@@ -91,12 +91,12 @@ func ExampleRetry() {
 
 func ExampleRetry_perAgent() {
 	// One retry a failed call, its delay growing from call to call.
-	retry := strategies.Retry{Allowance: strategies.PerAgent}
+	retry := strategies.Retry{Allowance: strategies.AllowancePerAgent}
 	var tally strategies.Tally
 	for range 4 {
 		failures, _ := tally.Of("narrator").Failed()
 		wait, stop := retry.Next(strategies.RetryState{
-			Verdict: strategies.VerdictOf(strategies.Transient), Failures: failures,
+			Verdict: strategies.VerdictOf(strategies.ClassTransient), Failures: failures,
 		})
 		fmt.Printf("%d %v %q\n", failures, wait, stop)
 	}
@@ -125,9 +125,9 @@ func ExampleDelays() {
 
 func ExampleBudget() {
 	budget := &strategies.Budget{Capacity: 20} // shared by whoever should share it
-	fmt.Println(budget.Take(strategies.Transient), budget.Left())
-	fmt.Println(budget.Take(strategies.Timeout), budget.Left()) // these cost double
-	fmt.Println(budget.Take(strategies.Timeout), budget.Left())
+	fmt.Println(budget.Take(strategies.ClassTransient), budget.Left())
+	fmt.Println(budget.Take(strategies.ClassTimeout), budget.Left()) // these cost double
+	fmt.Println(budget.Take(strategies.ClassTimeout), budget.Left())
 	budget.Success()
 	fmt.Println(budget.Left())
 	// Output:
@@ -185,16 +185,16 @@ func ExampleTally() {
 
 func ExampleLadder() {
 	ladder := &strategies.Ladder{Actions: map[strategies.Level][]string{
-		strategies.Minimal: {"look", "talk"},
+		strategies.LevelMinimal: {"look", "talk"},
 	}}
-	ladder.Degrade(strategies.Minimal, "the world model is down")
-	ladder.Degrade(strategies.Reduced, "the narrator is slow") // never up again by this
+	ladder.Degrade(strategies.LevelMinimal, "the world model is down")
+	ladder.Degrade(strategies.LevelReduced, "the narrator is slow") // never up again by this
 
 	fmt.Println(ladder.Level(), ladder.Allows("talk"), ladder.Allows("fight"))
 	for _, reason := range ladder.Reasons() {
 		fmt.Println("-", reason.Text)
 	}
-	ladder.Restore(strategies.Full)
+	ladder.Restore(strategies.LevelFull)
 	fmt.Println(ladder.Level(), ladder.Allows("fight"))
 	// Output:
 	// minimal true false
@@ -232,10 +232,10 @@ func ExampleAgentError() {
 
 func ExampleRecoveryError() {
 	err := error(&strategies.RecoveryError{
-		Agent: "narrator", Class: strategies.Transient, Strategy: strategies.Degradation, Stop: strategies.StopExhausted,
+		Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyDegradation, Stop: strategies.StopExhausted,
 		Attempts: []strategies.Attempt{
-			{Agent: "narrator", Class: strategies.Transient, Err: io.ErrUnexpectedEOF},
-			{Agent: "archivist", Class: strategies.Timeout, Err: context.DeadlineExceeded},
+			{Agent: "narrator", Class: strategies.ClassTransient, Err: io.ErrUnexpectedEOF},
+			{Agent: "archivist", Class: strategies.ClassTimeout, Err: context.DeadlineExceeded},
 		},
 	})
 	fmt.Println(err)
@@ -255,7 +255,7 @@ func ExampleIntervenorFunc() {
 		if len(i.Agents) == 0 {
 			return strategies.Decision{}, nil // the zero decision aborts
 		}
-		return strategies.Decision{Action: strategies.UseAgent, Agent: i.Agents[0], By: "mira"}, nil
+		return strategies.Decision{Action: strategies.ActionUseAgent, Agent: i.Agents[0], By: "mira"}, nil
 	})
 	for _, agents := range [][]string{nil, {"archivist"}} {
 		decision, err := operator.Decide(context.Background(), strategies.Incident{ID: "i1", Agents: agents})

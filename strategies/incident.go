@@ -16,7 +16,7 @@ type Incident struct {
 	Request any
 	// Err is the failure, with every attempt.
 	Err *RecoveryError
-	// Agents are the names a [UseAgent] decision may give.
+	// Agents are the names a [ActionUseAgent] decision may give.
 	Agents []string
 	// Round is 1 at the first question of a call, 2 after a decision that
 	// failed in its turn, and so on.
@@ -35,14 +35,14 @@ func (i Incident) String() string {
 type Action uint8
 
 const (
-	// Abort gives up; the caller gets the [RecoveryError].
-	Abort Action = iota
-	// RetryNow asks the agent again, with all its layers.
-	RetryNow
-	// Answer gives the caller Decision.Value.
-	Answer
-	// UseAgent asks the agent Decision.Agent.
-	UseAgent
+	// ActionAbort gives up; the caller gets the [RecoveryError].
+	ActionAbort Action = iota
+	// ActionRetryNow asks the agent again, with all its layers.
+	ActionRetryNow
+	// ActionAnswer gives the caller Decision.Value.
+	ActionAnswer
+	// ActionUseAgent asks the agent Decision.Agent.
+	ActionUseAgent
 )
 
 var actionNames = [...]string{"abort", "retry", "answer", "use agent"}

@@ -10,7 +10,7 @@ import (
 
 func TestDecision(t *testing.T) {
 	t.Run("it aborts when it is zero: silence approves nothing", func(t *testing.T) {
-		if d := (strategies.Decision{}); d.Action != strategies.Abort {
+		if d := (strategies.Decision{}); d.Action != strategies.ActionAbort {
 			t.Errorf("the zero decision is %v", d.Action)
 		}
 	})
@@ -19,8 +19,8 @@ func TestDecision(t *testing.T) {
 func TestIncident(t *testing.T) {
 	t.Run("it is described in a line", func(t *testing.T) {
 		i := strategies.Incident{ID: "i7", Agent: "narrator", Err: &strategies.RecoveryError{
-			Agent: "narrator", Class: strategies.Transient, Strategy: strategies.UserIntervention,
-			Attempts: []strategies.Attempt{{Agent: "narrator", Class: strategies.Transient, Err: errBoom}},
+			Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyUserIntervention,
+			Attempts: []strategies.Attempt{{Agent: "narrator", Class: strategies.ClassTransient, Err: errBoom}},
 		}}
 		want := `i7: agent "narrator" failed (transient): understudy: agent "narrator" failed (transient) after 1 attempt; user_intervention required: narrator: boom`
 		if got := i.String(); got != want {
@@ -34,10 +34,10 @@ func TestIntervenorFunc(t *testing.T) {
 		type key struct{}
 		ctx := context.WithValue(t.Context(), key{}, "here")
 		var ask strategies.Intervenor = strategies.IntervenorFunc(func(ctx context.Context, i strategies.Incident) (strategies.Decision, error) {
-			return strategies.Decision{Action: strategies.UseAgent, Agent: i.Agents[0], By: ctx.Value(key{}).(string)}, errBoom
+			return strategies.Decision{Action: strategies.ActionUseAgent, Agent: i.Agents[0], By: ctx.Value(key{}).(string)}, errBoom
 		})
 		got, err := ask.Decide(ctx, strategies.Incident{Agents: []string{"archivist"}})
-		if want := (strategies.Decision{Action: strategies.UseAgent, Agent: "archivist", By: "here"}); got != want || !errors.Is(err, errBoom) {
+		if want := (strategies.Decision{Action: strategies.ActionUseAgent, Agent: "archivist", By: "here"}); got != want || !errors.Is(err, errBoom) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})

@@ -13,14 +13,14 @@ import (
 type Level uint8
 
 const (
-	// Full is the agent's own answer.
-	Full Level = iota
-	// Reduced is a simpler answer: a smaller model, fewer tools.
-	Reduced
-	// Minimal is the least that is still an answer: a template, a cache.
-	Minimal
-	// Emergency is a word that there is no answer.
-	Emergency
+	// LevelFull is the agent's own answer.
+	LevelFull Level = iota
+	// LevelReduced is a simpler answer: a smaller model, fewer tools.
+	LevelReduced
+	// LevelMinimal is the least that is still an answer: a template, a cache.
+	LevelMinimal
+	// LevelEmergency is a word that there is no answer.
+	LevelEmergency
 )
 
 var levelNames = [...]string{"full", "reduced", "minimal", "emergency"}
@@ -34,7 +34,7 @@ func (l Level) String() string {
 }
 
 // Levels returns all levels, from Full down.
-func Levels() []Level { return []Level{Full, Reduced, Minimal, Emergency} }
+func Levels() []Level { return []Level{LevelFull, LevelReduced, LevelMinimal, LevelEmergency} }
 
 // Ladder remembers how far an agent, or a whole system of agents, has been
 // degraded. It only moves down until it is restored: by hand, or by itself one
@@ -60,7 +60,7 @@ type Ladder struct {
 	state atomic.Uint32
 
 	mu      sync.Mutex
-	reasons []Reason
+	reasons []LevelReason
 	streak  int
 	moved   time.Time
 	changes notices[LevelChange]
@@ -68,8 +68,8 @@ type Ladder struct {
 
 const pinnedBit = 1
 
-// Reason is why a level was reached, and when.
-type Reason struct {
+// LevelReason is why a level was reached, and when.
+type LevelReason struct {
 	Level Level
 	Text  string
 	At    time.Time
@@ -104,11 +104,11 @@ func (l *Ladder) Degrade(to Level, reason string) bool {
 	defer l.mu.Unlock()
 	from, pinned := l.State()
 	l.streak = 0
-	to = min(to, Emergency)
-	if to == Full || pinned {
+	to = min(to, LevelEmergency)
+	if to == LevelFull || pinned {
 		return false
 	}
-	l.remember(Reason{Level: to, Text: reason, At: time.Now()})
+	l.remember(LevelReason{Level: to, Text: reason, At: time.Now()})
 	if to <= from {
 		return false
 	}
@@ -137,9 +137,9 @@ func (l *Ladder) Pin(at Level, reason string) {
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at = min(at, Emergency)
-	if at != Full {
-		l.remember(Reason{Level: at, Text: reason, At: time.Now()})
+	at = min(at, LevelEmergency)
+	if at != LevelFull {
+		l.remember(LevelReason{Level: at, Text: reason, At: time.Now()})
 	}
 	l.move(l.Level(), at, true, reason)
 }
@@ -154,7 +154,7 @@ func (l *Ladder) Succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from, pinned := l.State()
-	if from == Full || pinned {
+	if from == LevelFull || pinned {
 		return
 	}
 	l.streak++
@@ -177,7 +177,7 @@ func (l *Ladder) Failed() {
 
 // Reasons returns why the ladder stands where it does, oldest first. It keeps
 // the last 16 and nothing at Full.
-func (l *Ladder) Reasons() []Reason {
+func (l *Ladder) Reasons() []LevelReason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.reasons)
@@ -195,7 +195,7 @@ func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) { return l.chan
 
 const maxReasons = 16
 
-func (l *Ladder) remember(r Reason) {
+func (l *Ladder) remember(r LevelReason) {
 	if len(l.reasons) == maxReasons {
 		l.reasons = slices.Delete(l.reasons, 0, 1)
 	}
@@ -209,7 +209,7 @@ func (l *Ladder) move(from, to Level, pinned bool, reason string) {
 	}
 	l.state.Store(s)
 	l.streak, l.moved = 0, time.Now()
-	l.reasons = slices.DeleteFunc(l.reasons, func(r Reason) bool { return r.Level > to })
+	l.reasons = slices.DeleteFunc(l.reasons, func(r LevelReason) bool { return r.Level > to })
 	l.changes.add(LevelChange{From: from, To: to, Reason: reason, At: l.moved, Pinned: pinned})
 }
 
@@ -231,7 +231,7 @@ func (l *Ladder) Validate() error {
 		return negative("Ladder.MinimumStay", l.MinimumStay, "leave it 0 for 30s")
 	}
 	for level := range l.Actions {
-		if level > Emergency {
+		if level > LevelEmergency {
 			return &ConfigError{Setting: "Ladder.Actions", Problem: fmt.Sprintf("names level %d", level), Fix: "use Full, Reduced, Minimal or Emergency"}
 		}
 	}

@@ -37,139 +37,139 @@ func TestLadder(t *testing.T) {
 		pinned  bool
 		reasons []string
 	}{
-		{"starts at full", func(*strategies.Ladder) {}, strategies.Full, false, nil},
-		{"moves down", func(l *strategies.Ladder) { l.Degrade(strategies.Minimal, "a") }, strategies.Minimal, false, []string{"a"}},
+		{"starts at full", func(*strategies.Ladder) {}, strategies.LevelFull, false, nil},
+		{"moves down", func(l *strategies.Ladder) { l.Degrade(strategies.LevelMinimal, "a") }, strategies.LevelMinimal, false, []string{"a"}},
 		{"moves only down", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Minimal, "a")
-			l.Degrade(strategies.Reduced, "b")
-		}, strategies.Minimal, false, []string{"a", "b"}},
+			l.Degrade(strategies.LevelMinimal, "a")
+			l.Degrade(strategies.LevelReduced, "b")
+		}, strategies.LevelMinimal, false, []string{"a", "b"}},
 		{"does not move up by degrading to full", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Minimal, "a")
-			l.Degrade(strategies.Full, "b")
-		}, strategies.Minimal, false, []string{"a"}},
-		{"has no level below emergency", func(l *strategies.Ladder) { l.Degrade(200, "a") }, strategies.Emergency, false, []string{"a"}},
+			l.Degrade(strategies.LevelMinimal, "a")
+			l.Degrade(strategies.LevelFull, "b")
+		}, strategies.LevelMinimal, false, []string{"a"}},
+		{"has no level below emergency", func(l *strategies.Ladder) { l.Degrade(200, "a") }, strategies.LevelEmergency, false, []string{"a"}},
 
 		{"is restored to full, and forgets why", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Minimal, "a")
-			l.Restore(strategies.Full)
-		}, strategies.Full, false, nil},
+			l.Degrade(strategies.LevelMinimal, "a")
+			l.Restore(strategies.LevelFull)
+		}, strategies.LevelFull, false, nil},
 		{"is restored in part, and keeps the reasons for that part", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
-			l.Degrade(strategies.Emergency, "b")
-			l.Restore(strategies.Minimal)
-		}, strategies.Minimal, false, []string{"a"}},
+			l.Degrade(strategies.LevelReduced, "a")
+			l.Degrade(strategies.LevelEmergency, "b")
+			l.Restore(strategies.LevelMinimal)
+		}, strategies.LevelMinimal, false, []string{"a"}},
 		{"is not degraded by restoring", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
-			l.Restore(strategies.Minimal)
-		}, strategies.Reduced, false, []string{"a"}},
+			l.Degrade(strategies.LevelReduced, "a")
+			l.Restore(strategies.LevelMinimal)
+		}, strategies.LevelReduced, false, []string{"a"}},
 
 		{"climbs after five successes and the minimum stay", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
 			succeed(l, 5)
-		}, strategies.Full, false, nil},
+		}, strategies.LevelFull, false, nil},
 		{"does not climb after four", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
 			succeed(l, 4)
-		}, strategies.Reduced, false, []string{"a"}},
+		}, strategies.LevelReduced, false, []string{"a"}},
 		{"does not climb before the minimum stay", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay - 1)
 			succeed(l, 100)
-		}, strategies.Reduced, false, []string{"a"}},
+		}, strategies.LevelReduced, false, []string{"a"}},
 		{"climbs with the next success once the stay is over", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			succeed(l, 100)
 			time.Sleep(stay)
 			l.Succeeded()
-		}, strategies.Full, false, nil},
+		}, strategies.LevelFull, false, nil},
 		{"climbs one level at a time, with a stay at each", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
-			l.Degrade(strategies.Emergency, "b")
+			l.Degrade(strategies.LevelReduced, "a")
+			l.Degrade(strategies.LevelEmergency, "b")
 			time.Sleep(stay)
 			succeed(l, 100)
-		}, strategies.Minimal, false, []string{"a"}},
+		}, strategies.LevelMinimal, false, []string{"a"}},
 		{"begins to count anew at each level", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Emergency, "b")
+			l.Degrade(strategies.LevelEmergency, "b")
 			time.Sleep(stay)
 			succeed(l, 9)
 			time.Sleep(stay)
-		}, strategies.Minimal, false, nil},
+		}, strategies.LevelMinimal, false, nil},
 		{"climbs all the way", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Emergency, "a")
+			l.Degrade(strategies.LevelEmergency, "a")
 			for range 3 {
 				time.Sleep(stay)
 				succeed(l, 5)
 			}
-		}, strategies.Full, false, nil},
+		}, strategies.LevelFull, false, nil},
 		{"begins the climb anew after a failure", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
 			succeed(l, 4)
 			l.Failed()
 			succeed(l, 4)
-		}, strategies.Reduced, false, []string{"a"}},
+		}, strategies.LevelReduced, false, []string{"a"}},
 		{"begins the climb anew after another reason", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
 			succeed(l, 4)
-			l.Degrade(strategies.Reduced, "b")
+			l.Degrade(strategies.LevelReduced, "b")
 			succeed(l, 4)
-		}, strategies.Reduced, false, []string{"a", "b"}},
+		}, strategies.LevelReduced, false, []string{"a", "b"}},
 		{"stays again after it has been degraded again", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
-			l.Degrade(strategies.Minimal, "b")
+			l.Degrade(strategies.LevelMinimal, "b")
 			succeed(l, 100)
-		}, strategies.Minimal, false, []string{"a", "b"}},
+		}, strategies.LevelMinimal, false, []string{"a", "b"}},
 		{"counts no success at full towards a later climb", func(l *strategies.Ladder) {
 			succeed(l, 100)
 			l.Failed()
-			l.Degrade(strategies.Reduced, "a")
+			l.Degrade(strategies.LevelReduced, "a")
 			time.Sleep(stay)
 			succeed(l, 4)
-		}, strategies.Reduced, false, []string{"a"}},
+		}, strategies.LevelReduced, false, []string{"a"}},
 
-		{"is pinned down", func(l *strategies.Ladder) { l.Pin(strategies.Minimal, "maintenance") }, strategies.Minimal, true, []string{"maintenance"}},
-		{"is pinned to no level below emergency", func(l *strategies.Ladder) { l.Pin(200, "a") }, strategies.Emergency, true, []string{"a"}},
+		{"is pinned down", func(l *strategies.Ladder) { l.Pin(strategies.LevelMinimal, "maintenance") }, strategies.LevelMinimal, true, []string{"maintenance"}},
+		{"is pinned to no level below emergency", func(l *strategies.Ladder) { l.Pin(200, "a") }, strategies.LevelEmergency, true, []string{"a"}},
 		{"does not climb while pinned", func(l *strategies.Ladder) {
-			l.Pin(strategies.Reduced, "a")
+			l.Pin(strategies.LevelReduced, "a")
 			time.Sleep(time.Hour)
 			succeed(l, 100)
-		}, strategies.Reduced, true, []string{"a"}},
+		}, strategies.LevelReduced, true, []string{"a"}},
 		{"does not sink while pinned", func(l *strategies.Ladder) {
-			l.Pin(strategies.Reduced, "a")
-			l.Degrade(strategies.Emergency, "b")
-		}, strategies.Reduced, true, []string{"a"}},
+			l.Pin(strategies.LevelReduced, "a")
+			l.Degrade(strategies.LevelEmergency, "b")
+		}, strategies.LevelReduced, true, []string{"a"}},
 		{"does not sink while pinned at full", func(l *strategies.Ladder) {
-			l.Pin(strategies.Full, "a")
-			l.Degrade(strategies.Emergency, "b")
+			l.Pin(strategies.LevelFull, "a")
+			l.Degrade(strategies.LevelEmergency, "b")
 			succeed(l, 10)
-		}, strategies.Full, true, nil},
+		}, strategies.LevelFull, true, nil},
 		{"is pinned up, and forgets why it was down", func(l *strategies.Ladder) {
-			l.Degrade(strategies.Reduced, "a")
-			l.Degrade(strategies.Emergency, "b")
-			l.Pin(strategies.Full, "c")
-		}, strategies.Full, true, nil},
+			l.Degrade(strategies.LevelReduced, "a")
+			l.Degrade(strategies.LevelEmergency, "b")
+			l.Pin(strategies.LevelFull, "c")
+		}, strategies.LevelFull, true, nil},
 		{"is pinned anew", func(l *strategies.Ladder) {
-			l.Pin(strategies.Emergency, "a")
-			l.Pin(strategies.Reduced, "b")
-		}, strategies.Reduced, true, []string{"b"}},
+			l.Pin(strategies.LevelEmergency, "a")
+			l.Pin(strategies.LevelReduced, "b")
+		}, strategies.LevelReduced, true, []string{"b"}},
 		{"is unpinned by restoring", func(l *strategies.Ladder) {
-			l.Pin(strategies.Minimal, "a")
-			l.Restore(strategies.Full)
-		}, strategies.Full, false, nil},
+			l.Pin(strategies.LevelMinimal, "a")
+			l.Restore(strategies.LevelFull)
+		}, strategies.LevelFull, false, nil},
 		{"is unpinned where it stands, and climbs again from there", func(l *strategies.Ladder) {
-			l.Pin(strategies.Minimal, "a")
-			l.Restore(strategies.Minimal)
+			l.Pin(strategies.LevelMinimal, "a")
+			l.Restore(strategies.LevelMinimal)
 			time.Sleep(stay)
 			succeed(l, 5)
-		}, strategies.Reduced, false, nil},
+		}, strategies.LevelReduced, false, nil},
 		{"stays pinned when it is restored to below", func(l *strategies.Ladder) {
-			l.Pin(strategies.Reduced, "a")
-			l.Restore(strategies.Minimal)
-		}, strategies.Reduced, true, []string{"a"}},
+			l.Pin(strategies.LevelReduced, "a")
+			l.Restore(strategies.LevelMinimal)
+		}, strategies.LevelReduced, true, []string{"a"}},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -193,14 +193,14 @@ func TestLadder(t *testing.T) {
 func TestLadderSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &strategies.Ladder{ClimbAfter: 2, MinimumStay: time.Minute}
-		l.Degrade(strategies.Reduced, "a")
+		l.Degrade(strategies.LevelReduced, "a")
 		time.Sleep(time.Minute)
 		l.Succeeded()
-		if l.Level() != strategies.Reduced {
+		if l.Level() != strategies.LevelReduced {
 			t.Error("it climbs after one success, want two")
 		}
 		l.Succeeded()
-		if l.Level() != strategies.Full {
+		if l.Level() != strategies.LevelFull {
 			t.Error("it does not climb after two")
 		}
 	})
@@ -213,15 +213,15 @@ func TestLadderSaysWhetherItMoved(t *testing.T) {
 		do   func() bool
 		want bool
 	}{
-		{"Degrade to full", func() bool { return l.Degrade(strategies.Full, "") }, false},
-		{"Degrade", func() bool { return l.Degrade(strategies.Minimal, "") }, true},
-		{"Degrade to the same", func() bool { return l.Degrade(strategies.Minimal, "") }, false},
-		{"Degrade to a higher", func() bool { return l.Degrade(strategies.Reduced, "") }, false},
-		{"Restore to a lower", func() bool { return l.Restore(strategies.Emergency) }, false},
-		{"Restore to the same", func() bool { return l.Restore(strategies.Minimal) }, false},
-		{"Restore", func() bool { return l.Restore(strategies.Reduced) }, true},
-		{"Restore to the same, pinned", func() bool { l.Pin(strategies.Reduced, ""); return l.Restore(strategies.Reduced) }, true},
-		{"Degrade while pinned", func() bool { l.Pin(strategies.Reduced, ""); return l.Degrade(strategies.Emergency, "") }, false},
+		{"Degrade to full", func() bool { return l.Degrade(strategies.LevelFull, "") }, false},
+		{"Degrade", func() bool { return l.Degrade(strategies.LevelMinimal, "") }, true},
+		{"Degrade to the same", func() bool { return l.Degrade(strategies.LevelMinimal, "") }, false},
+		{"Degrade to a higher", func() bool { return l.Degrade(strategies.LevelReduced, "") }, false},
+		{"Restore to a lower", func() bool { return l.Restore(strategies.LevelEmergency) }, false},
+		{"Restore to the same", func() bool { return l.Restore(strategies.LevelMinimal) }, false},
+		{"Restore", func() bool { return l.Restore(strategies.LevelReduced) }, true},
+		{"Restore to the same, pinned", func() bool { l.Pin(strategies.LevelReduced, ""); return l.Restore(strategies.LevelReduced) }, true},
+		{"Degrade while pinned", func() bool { l.Pin(strategies.LevelReduced, ""); return l.Degrade(strategies.LevelEmergency, "") }, false},
 	} {
 		if got := step.do(); got != step.want {
 			t.Errorf("%s says %v", step.name, got)
@@ -234,7 +234,7 @@ func TestLadderReasons(t *testing.T) {
 		var l strategies.Ladder
 		begin := time.Now()
 		for i := range 20 {
-			l.Degrade(strategies.Reduced, fmt.Sprint(i))
+			l.Degrade(strategies.LevelReduced, fmt.Sprint(i))
 			time.Sleep(sec)
 		}
 		got := l.Reasons()
@@ -242,7 +242,7 @@ func TestLadderReasons(t *testing.T) {
 			t.Fatalf("it keeps %d, want the last 16", len(got))
 		}
 		for i, r := range got {
-			want := strategies.Reason{Level: strategies.Reduced, Text: fmt.Sprint(i + 4), At: begin.Add(time.Duration(i+4) * sec)}
+			want := strategies.LevelReason{Level: strategies.LevelReduced, Text: fmt.Sprint(i + 4), At: begin.Add(time.Duration(i+4) * sec)}
 			if r != want {
 				t.Errorf("reason %d is %+v, want %+v", i, r, want)
 			}
@@ -256,19 +256,19 @@ func TestLadderReasons(t *testing.T) {
 
 func TestLadderAllows(t *testing.T) {
 	l := &strategies.Ladder{Actions: map[strategies.Level][]string{
-		strategies.Reduced: {"look", "talk"},
-		strategies.Minimal: {},
+		strategies.LevelReduced: {"look", "talk"},
+		strategies.LevelMinimal: {},
 	}}
 	for _, tt := range []struct {
 		level  strategies.Level
 		action string
 		want   bool
 	}{
-		{strategies.Full, "fight", true}, // not in the map
-		{strategies.Reduced, "talk", true},
-		{strategies.Reduced, "fight", false},
-		{strategies.Minimal, "talk", false}, // an empty list
-		{strategies.Emergency, "talk", true},
+		{strategies.LevelFull, "fight", true}, // not in the map
+		{strategies.LevelReduced, "talk", true},
+		{strategies.LevelReduced, "fight", false},
+		{strategies.LevelMinimal, "talk", false}, // an empty list
+		{strategies.LevelEmergency, "talk", true},
 	} {
 		l.Pin(tt.level, "")
 		if got := l.Allows(tt.action); got != tt.want {
@@ -285,27 +285,27 @@ func TestLadderWatch(t *testing.T) {
 			got = append(got, c)
 			// A listener may ask, and even move, the ladder it listens to.
 			if c.Reason == "down" {
-				l.Degrade(strategies.Minimal, fmt.Sprintf("further than %v", l.Level()))
+				l.Degrade(strategies.LevelMinimal, fmt.Sprintf("further than %v", l.Level()))
 			}
 		})
 		begin := time.Now()
-		l.Degrade(strategies.Reduced, "down")
-		l.Degrade(strategies.Reduced, "no move, no notice")
+		l.Degrade(strategies.LevelReduced, "down")
+		l.Degrade(strategies.LevelReduced, "no move, no notice")
 		time.Sleep(time.Minute)
 		succeed(&l, 5)
-		l.Pin(strategies.Reduced, "hold")
-		l.Restore(strategies.Reduced)
-		l.Restore(strategies.Full)
+		l.Pin(strategies.LevelReduced, "hold")
+		l.Restore(strategies.LevelReduced)
+		l.Restore(strategies.LevelFull)
 		stop()
-		l.Degrade(strategies.Emergency, "nobody listens")
+		l.Degrade(strategies.LevelEmergency, "nobody listens")
 		later := begin.Add(time.Minute)
 		want := []strategies.LevelChange{
-			{From: strategies.Full, To: strategies.Reduced, Reason: "down", At: begin},
-			{From: strategies.Reduced, To: strategies.Minimal, Reason: "further than reduced", At: begin},
-			{From: strategies.Minimal, To: strategies.Reduced, Reason: "5 successes in a row", At: later},
-			{From: strategies.Reduced, To: strategies.Reduced, Reason: "hold", At: later, Pinned: true},
-			{From: strategies.Reduced, To: strategies.Reduced, Reason: "restored", At: later},
-			{From: strategies.Reduced, To: strategies.Full, Reason: "restored", At: later},
+			{From: strategies.LevelFull, To: strategies.LevelReduced, Reason: "down", At: begin},
+			{From: strategies.LevelReduced, To: strategies.LevelMinimal, Reason: "further than reduced", At: begin},
+			{From: strategies.LevelMinimal, To: strategies.LevelReduced, Reason: "5 successes in a row", At: later},
+			{From: strategies.LevelReduced, To: strategies.LevelReduced, Reason: "hold", At: later, Pinned: true},
+			{From: strategies.LevelReduced, To: strategies.LevelReduced, Reason: "restored", At: later},
+			{From: strategies.LevelReduced, To: strategies.LevelFull, Reason: "restored", At: later},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
@@ -316,7 +316,7 @@ func TestLadderWatch(t *testing.T) {
 // However many move it at a time, a listener is told of one unbroken way.
 func TestLadderWatchIsInOrder(t *testing.T) {
 	var l strategies.Ladder
-	at := strategies.Full
+	at := strategies.LevelFull
 	told, broken := 0, 0
 	l.Watch(func(c strategies.LevelChange) { // never two at a time, or -race says so
 		if c.From != at {
@@ -350,7 +350,7 @@ func TestLadderValidate(t *testing.T) {
 		setting string
 	}{
 		{"accepts the zero value", &strategies.Ladder{}, ""},
-		{"accepts actions at every level", &strategies.Ladder{Actions: map[strategies.Level][]string{strategies.Full: nil, strategies.Emergency: {"a"}}}, ""},
+		{"accepts actions at every level", &strategies.Ladder{Actions: map[strategies.Level][]string{strategies.LevelFull: nil, strategies.LevelEmergency: {"a"}}}, ""},
 		{"refuses a negative climb", &strategies.Ladder{ClimbAfter: -1}, "Ladder.ClimbAfter"},
 		{"refuses a climb that is never done", &strategies.Ladder{ClimbAfter: math.MaxInt}, "Ladder.ClimbAfter"},
 		{"refuses a negative stay", &strategies.Ladder{MinimumStay: -1}, "Ladder.MinimumStay"},
@@ -367,7 +367,7 @@ func TestLadderString(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
-	want := []strategies.Level{strategies.Full, strategies.Reduced, strategies.Minimal, strategies.Emergency}
+	want := []strategies.Level{strategies.LevelFull, strategies.LevelReduced, strategies.LevelMinimal, strategies.LevelEmergency}
 	if got := strategies.Levels(); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}

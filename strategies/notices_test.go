@@ -15,7 +15,7 @@ import (
 
 func TestBreakerHold(t *testing.T) {
 	quick := func() *strategies.Breaker { return &strategies.Breaker{Failures: 2, NoJitter: true} }
-	errLimit := strategies.WithClass(strategies.RateLimited, errors.New("slow down"))
+	errLimit := strategies.WithClass(strategies.ClassRateLimited, errors.New("slow down"))
 
 	inBench(t, "lets nothing through until the time a provider named", quick(), func(b *bench) {
 		b.Hold(time.Minute, errLimit)
@@ -82,7 +82,7 @@ func TestBreakerHold(t *testing.T) {
 		time.Sleep(sec)
 		b.Hold(forever, errLimit)
 		time.Sleep(100 * 365 * 24 * time.Hour)
-		if _, err := b.Allow(); strategies.Classify(err).Class != strategies.RateLimited {
+		if _, err := b.Allow(); strategies.Classify(err).Class != strategies.ClassRateLimited {
 			b.t.Errorf("got %v", err)
 		}
 	})

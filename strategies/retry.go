@@ -46,13 +46,13 @@ type Retry struct {
 type Allowance uint8
 
 const (
-	// PerCall gives every call its own retries, until one call has spent them
+	// AllowancePerCall gives every call its own retries, until one call has spent them
 	// all; then the agent gets one attempt a call until it succeeds.
-	PerCall Allowance = iota
-	// PerAgent gives one retry a failed call, its delay growing with the
+	AllowancePerCall Allowance = iota
+	// AllowancePerAgent gives one retry a failed call, its delay growing with the
 	// agent's count of failed calls (1 s, then 2 s, then 4 s), and none once
 	// the count is above MaxRetries, until a recovery deletes it.
-	PerAgent
+	AllowancePerAgent
 )
 
 // Stop is a reason not to retry. "" is no reason.
@@ -88,11 +88,11 @@ type RetryState struct {
 func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	step := s.Retries + 1
 	switch {
-	case !s.Verdict.Retry && s.Verdict.Class == Rejected:
+	case !s.Verdict.Retry && s.Verdict.Class == ClassRejected:
 		return 0, StopRejected
 	case !s.Verdict.Retry:
 		return 0, StopClass
-	case r.Allowance == PerAgent:
+	case r.Allowance == AllowancePerAgent:
 		// The delay grows with the count of the agent, not of the call.
 		if step = max(s.Failures, 1); step > r.Max() {
 			return 0, StopSpent
@@ -127,7 +127,7 @@ func (r *Retry) Max() int { return orDefault(r.MaxRetries, 3) }
 
 // PerCallMax returns how many retries one call can make.
 func (r *Retry) PerCallMax() int {
-	if r.Allowance == PerAgent {
+	if r.Allowance == AllowancePerAgent {
 		return 1
 	}
 	return r.Max()
@@ -161,7 +161,7 @@ func (r *Retry) worst(hint time.Duration) time.Duration {
 	total := time.Duration(0)
 	for n := 1; n <= r.Max(); n++ {
 		d := scale(max(r.backoff().Delay(n), hint), 1+max(r.Jitter, 0))
-		if r.Allowance == PerAgent {
+		if r.Allowance == AllowancePerAgent {
 			total = max(total, d) // the longest of the agent's delays, once
 			continue
 		}
@@ -187,7 +187,7 @@ func (r *Retry) Validate() error {
 		return negative("Retry.MaxRetryAfter", r.MaxRetryAfter, "leave it 0 for 1m")
 	case r.MinAttempt < 0:
 		return negative("Retry.MinAttempt", r.MinAttempt, "leave it 0 for any time")
-	case r.Allowance > PerAgent:
+	case r.Allowance > AllowancePerAgent:
 		return &ConfigError{Setting: "Retry.Allowance", Problem: fmt.Sprintf("is %d", r.Allowance), Fix: "use PerCall or PerAgent"}
 	}
 	if err := fractional("Retry.Jitter", r.Jitter, 10, "0 adds none"); err != nil {
@@ -207,7 +207,7 @@ func (r *Retry) Validate() error {
 // String describes the settings in a line, for explanations and logs.
 func (r Retry) String() string {
 	s := fmt.Sprintf("%d retries, delays %v", r.Max(), r.backoff())
-	if r.Allowance == PerAgent {
+	if r.Allowance == AllowancePerAgent {
 		s = fmt.Sprintf("1 retry a call, until %d failed calls, delays %v", r.Max(), r.backoff())
 	}
 	if r.Jitter > 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-var transient = strategies.VerdictOf(strategies.Transient)
+var transient = strategies.VerdictOf(strategies.ClassTransient)
 
 func TestRetryNext(t *testing.T) {
 	hinted := func(class strategies.Class, d time.Duration) strategies.Verdict {
@@ -17,7 +17,7 @@ func TestRetryNext(t *testing.T) {
 		v.RetryAfter = d
 		return v
 	}
-	perAgent := strategies.Retry{Allowance: strategies.PerAgent}
+	perAgent := strategies.Retry{Allowance: strategies.AllowancePerAgent}
 	slow := strategies.Retry{Backoff: strategies.Delays{-time.Hour}}
 	type state = strategies.RetryState
 	for _, tt := range []struct {
@@ -35,18 +35,18 @@ func TestRetryNext(t *testing.T) {
 		{"follows its schedule", strategies.Retry{Backoff: strategies.Exponential{Base: 3 * sec}}, state{Verdict: transient, Retries: 1}, 6 * sec, ""},
 		{"never waits for less than no time", slow, state{Verdict: transient}, 0, ""},
 
-		{"does not retry what does not pass", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.Blocked)}, 0, strategies.StopClass},
-		{"retries a bad answer twice", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 1}, 2 * sec, ""},
-		{"retries a bad answer no third time", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 2}, 0, strategies.StopExhausted},
-		{"lets no class have more than its own number", strategies.Retry{MaxRetries: 1}, state{Verdict: strategies.VerdictOf(strategies.InvalidAnswer), Retries: 1}, 0, strategies.StopExhausted},
+		{"does not retry what does not pass", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.ClassBlocked)}, 0, strategies.StopClass},
+		{"retries a bad answer twice", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.ClassInvalidAnswer), Retries: 1}, 2 * sec, ""},
+		{"retries a bad answer no third time", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.ClassInvalidAnswer), Retries: 2}, 0, strategies.StopExhausted},
+		{"lets no class have more than its own number", strategies.Retry{MaxRetries: 1}, state{Verdict: strategies.VerdictOf(strategies.ClassInvalidAnswer), Retries: 1}, 0, strategies.StopExhausted},
 		{"does not retry once the retries are spent", strategies.Retry{}, state{Verdict: transient, Spent: true}, 0, strategies.StopSpent},
 
-		{"waits for as long as the provider says", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, 30*sec)}, 30 * sec, ""},
-		{"waits for no less than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Millisecond)}, sec, ""},
-		{"waits for a minute if told to", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Minute)}, time.Minute, ""},
-		{"waits for no longer", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, time.Minute+1)}, 0, strategies.StopRetryAfter},
-		{"waits for longer if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.RateLimited, time.Hour)}, time.Hour, ""},
-		{"takes a negative hint for none", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, -time.Hour)}, sec, ""},
+		{"waits for as long as the provider says", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 30*sec)}, 30 * sec, ""},
+		{"waits for no less than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Millisecond)}, sec, ""},
+		{"waits for a minute if told to", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute)}, time.Minute, ""},
+		{"waits for no longer", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute+1)}, 0, strategies.StopRetryAfter},
+		{"waits for longer if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.ClassRateLimited, time.Hour)}, time.Hour, ""},
+		{"takes a negative hint for none", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, -time.Hour)}, sec, ""},
 
 		{"waits up to the deadline", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: sec + 1}, sec, ""},
 		{"does not wait until the deadline", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: sec}, 0, strategies.StopDeadline},
@@ -55,7 +55,7 @@ func TestRetryNext(t *testing.T) {
 		{"looks at no deadline that is not there", strategies.Retry{}, state{Verdict: transient, TimeLeft: -sec}, sec, ""},
 		{"leaves an attempt the time it needs", strategies.Retry{MinAttempt: 5 * sec}, state{Verdict: transient, Bounded: true, TimeLeft: 6 * sec}, sec, ""},
 		{"begins no attempt that has less", strategies.Retry{MinAttempt: 5 * sec}, state{Verdict: transient, Bounded: true, TimeLeft: 6*sec - 1}, 0, strategies.StopDeadline},
-		{"does not wait for a hint beyond the deadline", strategies.Retry{}, state{Verdict: hinted(strategies.RateLimited, 30*sec), Bounded: true, TimeLeft: 30 * sec}, 0, strategies.StopDeadline},
+		{"does not wait for a hint beyond the deadline", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 30*sec), Bounded: true, TimeLeft: 30 * sec}, 0, strategies.StopDeadline},
 
 		{"gives an agent 1 s at its first failed call", perAgent, state{Verdict: transient, Failures: 1}, sec, ""},
 		{"gives an agent 2 s at its second", perAgent, state{Verdict: transient, Failures: 2}, 2 * sec, ""},
@@ -87,14 +87,14 @@ func TestRetryTakesFromTheBudget(t *testing.T) {
 		stop  strategies.Stop
 		left  int
 	}{
-		{"takes nothing for a no by class", strategies.Blocked, strategies.RetryState{}, strategies.StopClass, 20},
-		{"takes nothing for a no by number", strategies.Transient, strategies.RetryState{Retries: 3}, strategies.StopExhausted, 20},
-		{"takes nothing for a no by deadline", strategies.Transient, strategies.RetryState{Bounded: true}, strategies.StopDeadline, 20},
-		{"takes 5 for a retry", strategies.Transient, strategies.RetryState{}, "", 15},
-		{"takes 10 after a timeout", strategies.Timeout, strategies.RetryState{}, "", 5},
-		{"refuses what costs more than there is", strategies.Timeout, strategies.RetryState{}, strategies.StopBudget, 5},
-		{"spends the last", strategies.Overloaded, strategies.RetryState{}, "", 0},
-		{"refuses everything when it is empty", strategies.Transient, strategies.RetryState{}, strategies.StopBudget, 0},
+		{"takes nothing for a no by class", strategies.ClassBlocked, strategies.RetryState{}, strategies.StopClass, 20},
+		{"takes nothing for a no by number", strategies.ClassTransient, strategies.RetryState{Retries: 3}, strategies.StopExhausted, 20},
+		{"takes nothing for a no by deadline", strategies.ClassTransient, strategies.RetryState{Bounded: true}, strategies.StopDeadline, 20},
+		{"takes 5 for a retry", strategies.ClassTransient, strategies.RetryState{}, "", 15},
+		{"takes 10 after a timeout", strategies.ClassTimeout, strategies.RetryState{}, "", 5},
+		{"refuses what costs more than there is", strategies.ClassTimeout, strategies.RetryState{}, strategies.StopBudget, 5},
+		{"spends the last", strategies.ClassOverloaded, strategies.RetryState{}, "", 0},
+		{"refuses everything when it is empty", strategies.ClassTransient, strategies.RetryState{}, strategies.StopBudget, 0},
 	} {
 		if stop := ask(step.class, step.state); stop != step.stop || retry.Budget.Left() != step.left {
 			t.Fatalf("it %s: got %q with %d left, want %q with %d left", step.it, stop, retry.Budget.Left(), step.stop, step.left)
@@ -113,8 +113,8 @@ func TestRetryWorstCase(t *testing.T) {
 		{"adds up the default", strategies.Retry{}, sec, 7 * sec, 3 * time.Minute, 3},
 		{"adds full jitter", strategies.Retry{Jitter: 0.5}, sec, 10500 * time.Millisecond, 270 * sec, 3},
 		{"takes the schedule where it is longer than a hint", strategies.Retry{MaxRetryAfter: 2 * sec}, sec, 7 * sec, 8 * sec, 3},
-		{"counts one delay a call, the longest, for PerAgent", strategies.Retry{Allowance: strategies.PerAgent}, sec, 4 * sec, time.Minute, 1},
-		{"finds the longest wherever it is in the schedule", strategies.Retry{Allowance: strategies.PerAgent, MaxRetryAfter: sec, Backoff: strategies.Delays{9 * sec, sec}}, 9 * sec, 9 * sec, 9 * sec, 1},
+		{"counts one delay a call, the longest, for PerAgent", strategies.Retry{Allowance: strategies.AllowancePerAgent}, sec, 4 * sec, time.Minute, 1},
+		{"finds the longest wherever it is in the schedule", strategies.Retry{Allowance: strategies.AllowancePerAgent, MaxRetryAfter: sec, Backoff: strategies.Delays{9 * sec, sec}}, 9 * sec, 9 * sec, 9 * sec, 1},
 		{"saturates", strategies.Retry{MaxRetries: 1000, Backoff: strategies.Delays{forever / 2}}, forever / 2, forever, forever, 1000},
 		{"saturates with jitter", strategies.Retry{Jitter: 10, MaxRetries: 1, Backoff: strategies.Delays{forever / 2}}, forever / 2, forever, forever, 1},
 	} {
@@ -145,7 +145,7 @@ func TestRetryValidate(t *testing.T) {
 		setting string
 	}{
 		{"accepts the zero value", strategies.Retry{}, ""},
-		{"accepts a fleet's settings", strategies.Retry{MaxRetries: 1000, Jitter: 10, Backoff: strategies.Exponential{}, Budget: &strategies.Budget{}, Allowance: strategies.PerAgent}, ""},
+		{"accepts a fleet's settings", strategies.Retry{MaxRetries: 1000, Jitter: 10, Backoff: strategies.Exponential{}, Budget: &strategies.Budget{}, Allowance: strategies.AllowancePerAgent}, ""},
 		{"refuses negative retries", strategies.Retry{MaxRetries: -1}, "Retry.MaxRetries"},
 		{"refuses more retries than can be computed with", strategies.Retry{MaxRetries: 1001}, "Retry.MaxRetries"},
 		{"refuses a negative hint", strategies.Retry{MaxRetryAfter: -1}, "Retry.MaxRetryAfter"},
@@ -169,7 +169,7 @@ func TestRetryString(t *testing.T) {
 	}{
 		{strategies.Retry{}, "3 retries, delays 1s, 2s, 4s"},
 		{strategies.Retry{Jitter: 0.25, Backoff: strategies.Exponential{}}, "3 retries, delays 1s × 2^n, at most 1m0s, up to +25% jitter"},
-		{strategies.Retry{MaxRetries: 2, Allowance: strategies.PerAgent}, "1 retry a call, until 2 failed calls, delays 1s, 2s, 4s"},
+		{strategies.Retry{MaxRetries: 2, Allowance: strategies.AllowancePerAgent}, "1 retry a call, until 2 failed calls, delays 1s, 2s, 4s"},
 	} {
 		if got := tt.retry.String(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
@@ -191,7 +191,7 @@ func FuzzRetryNext(f *testing.F) {
 			MaxRetryAfter: time.Duration(maxHint), MinAttempt: time.Duration(minAttempt),
 		}
 		if perAgent {
-			retry.Allowance = strategies.PerAgent
+			retry.Allowance = strategies.AllowancePerAgent
 		}
 		state := strategies.RetryState{Verdict: transient, Retries: n, Failures: n, Bounded: bounded, TimeLeft: time.Duration(timeLeft)}
 		state.Verdict.RetryAfter = time.Duration(hint)

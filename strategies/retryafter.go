@@ -13,7 +13,7 @@ import (
 // server's, and below it no sum with a time or a jitter overflows.
 const maxRetryAfter = 366 * 24 * time.Hour
 
-// RetryAfter reads how long a server asks to be left alone, from the headers of
+// ParseRetryAfter reads how long a server asks to be left alone, from the headers of
 // its answer. ok is false if it says nothing that can be understood.
 //
 // Retry-After-Ms (milliseconds, sent by OpenAI and Azure) is finer and goes
@@ -23,7 +23,7 @@ const maxRetryAfter = 366 * 24 * time.Hour
 //
 // A date that has passed and a negative number both mean "now": 0, true. No
 // hint is longer than 366 days; a longer one is cut to that.
-func RetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
+func ParseRetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	if d, ok = parseDelay(h.Get("Retry-After-Ms"), time.Millisecond); ok {
 		return d, true
 	}

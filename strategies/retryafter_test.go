@@ -49,7 +49,7 @@ func TestRetryAfter(t *testing.T) {
 		{"says nothing of garbage", http.Header{"Retry-After": {"tomorrow, maybe"}}, 0, false},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
-			if d, ok := strategies.RetryAfter(tt.header, noon); d != tt.want || ok != tt.ok {
+			if d, ok := strategies.ParseRetryAfter(tt.header, noon); d != tt.want || ok != tt.ok {
 				t.Errorf("got %v, %v, want %v, %v", d, ok, tt.want, tt.ok)
 			}
 		})
@@ -65,15 +65,15 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("inf", "Sun Mar  1 12:00:30 2026", int64(253402300799))
 	f.Fuzz(func(t *testing.T, ms, after string, now int64) {
 		h := http.Header{"Retry-After-Ms": {ms}, "Retry-After": {after}}
-		d, ok := strategies.RetryAfter(h, time.Unix(now, 0))
+		d, ok := strategies.ParseRetryAfter(h, time.Unix(now, 0))
 		if d < 0 || d > longest || !ok && d != 0 {
 			t.Errorf("RetryAfter(%q, %q) = %v, %v", ms, after, d, ok)
 		}
 	})
 }
 
-func ExampleRetryAfter() {
+func ExampleParseRetryAfter() {
 	busy := http.Header{"Retry-After": {"Sun, 01 Mar 2026 12:00:30 GMT"}}
-	fmt.Println(strategies.RetryAfter(busy, noon))
+	fmt.Println(strategies.ParseRetryAfter(busy, noon))
 	// Output: 30s true
 }

@@ -19,20 +19,20 @@ import (
 func recognise(err error) (Class, time.Duration) {
 	switch err {
 	case nil:
-		return Unclassified, 0
+		return ClassUnclassified, 0
 	case io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE:
-		return Transient, 0
+		return ClassTransient, 0
 	}
 	switch own := err.(type) { // ours say what they are by method
 	case *OpenError:
-		return Unclassified, clampDelay(own.RetryAfter)
+		return ClassUnclassified, clampDelay(own.RetryAfter)
 	case *AgentError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
 		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
-		return Unclassified, 0
+		return ClassUnclassified, 0
 	}
 	switch reflect.TypeOf(err) {
 	case plainError, wrapError, wrapErrors, joinError:
-		return Unclassified, 0 // most errors are these, and reflection is slow
+		return ClassUnclassified, 0 // most errors are these, and reflection is slow
 	}
 	var f facts
 	f.read(err)
@@ -54,9 +54,9 @@ type facts struct {
 // class judges the facts: codes before the status, the status before the text.
 func (f *facts) class() Class {
 	if f.daily {
-		return QuotaExhausted
+		return ClassQuotaExhausted
 	}
-	if c := cmp.Or(codeClass(f.code), codeClass(f.kind)); c != Unclassified {
+	if c := cmp.Or(codeClass(f.code), codeClass(f.kind)); c != ClassUnclassified {
 		return c
 	}
 	status := f.status
@@ -65,10 +65,10 @@ func (f *facts) class() Class {
 	}
 	c := cmp.Or(rpcClass(f.rpc), statusClass(status))
 	switch {
-	case c == BadRequest && (f.code == "" || vague(f.code) != 0):
+	case c == ClassBadRequest && (f.code == "" || vague(f.code) != 0):
 		return textClass(f.text)
-	case c == Unclassified && f.late:
-		return Timeout
+	case c == ClassUnclassified && f.late:
+		return ClassTimeout
 	}
 	return c
 }
@@ -146,7 +146,7 @@ func (f *facts) header(h http.Header) {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date
 	}
-	if d, ok := RetryAfter(h, now); ok {
+	if d, ok := ParseRetryAfter(h, now); ok {
 		f.setWait(d)
 	}
 }

@@ -135,80 +135,80 @@ func TestRecognise(t *testing.T) {
 		want Class
 		hint time.Duration
 	}{
-		{"says nothing of nil", nil, Unclassified, 0},
-		{"says nothing of a text", errors.New("429 Too Many Requests"), Unclassified, 0},
-		{"leaves what is wrapped to the walk", fmt.Errorf("x: %w", io.EOF), Unclassified, 0},
-		{"leaves a cancellation to the context", context.Canceled, Unclassified, 0},
-		{"knows a deadline", context.DeadlineExceeded, Timeout, 0},
-		{"knows a network timeout", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, Timeout, 0},
-		{"knows EOF", io.EOF, Transient, 0},
-		{"knows a cut body", io.ErrUnexpectedEOF, Transient, 0},
-		{"knows a reset connection", syscall.ECONNRESET, Transient, 0},
-		{"knows a refused connection", syscall.ECONNREFUSED, Transient, 0},
-		{"knows a broken pipe", syscall.EPIPE, Transient, 0},
+		{"says nothing of nil", nil, ClassUnclassified, 0},
+		{"says nothing of a text", errors.New("429 Too Many Requests"), ClassUnclassified, 0},
+		{"leaves what is wrapped to the walk", fmt.Errorf("x: %w", io.EOF), ClassUnclassified, 0},
+		{"leaves a cancellation to the context", context.Canceled, ClassUnclassified, 0},
+		{"knows a deadline", context.DeadlineExceeded, ClassTimeout, 0},
+		{"knows a network timeout", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, ClassTimeout, 0},
+		{"knows EOF", io.EOF, ClassTransient, 0},
+		{"knows a cut body", io.ErrUnexpectedEOF, ClassTransient, 0},
+		{"knows a reset connection", syscall.ECONNRESET, ClassTransient, 0},
+		{"knows a refused connection", syscall.ECONNREFUSED, ClassTransient, 0},
+		{"knows a broken pipe", syscall.EPIPE, ClassTransient, 0},
 
-		{"reads a code that is an any", &apiError{Code: "insufficient_quota", HTTPStatusCode: 429}, QuotaExhausted, 0},
-		{"reads a code in any case", &apiError{Code: "Content_Filter", HTTPStatusCode: 400}, Blocked, 0},
-		{"reads a status that is repeated as the code", &apiError{Code: 503}, Transient, 0},
-		{"reads a status that JSON made a float", &apiError{Code: 429.0}, RateLimited, 0},
-		{"reads a status in a text", &apiError{Code: "402"}, QuotaExhausted, 0},
-		{"prefers the code to the type", &apiError{Code: "context_length_exceeded", Type: "rate_limit_error", HTTPStatusCode: 400}, ContextOverflow, 0},
-		{"prefers the type to the status", &apiError{Type: "overloaded_error", HTTPStatusCode: 200}, Overloaded, 0},
-		{"prefers the status to a vague type", &apiError{Type: "server_error", HTTPStatusCode: 429}, RateLimited, 0},
-		{"falls back to a vague type without a status", &apiError{Type: "invalid_request_error"}, BadRequest, 0},
-		{"reads the text of a bad request without a code", &apiError{Type: "invalid_request_error", Message: "This model's maximum context length is 8192 tokens", HTTPStatusCode: 400}, ContextOverflow, 0},
-		{"knows an empty account by the text", &apiError{Type: "invalid_request_error", Message: "Your credit balance is too low to access the API", HTTPStatusCode: 400}, QuotaExhausted, 0},
-		{"reads the text where the code is vague", &apiError{Code: "invalid_request_error", Message: "prompt is too long: 9 > 8", HTTPStatusCode: 400}, ContextOverflow, 0},
-		{"reads no text where there is a code", &apiError{Code: "unsupported_value", Message: "context window", HTTPStatusCode: 400}, BadRequest, 0},
-		{"reads no quota out of prose", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, RateLimited, 0},
-		{"says nothing of a success", &apiError{HTTPStatusCode: 200, Message: "prompt is too long"}, Unclassified, 0},
+		{"reads a code that is an any", &apiError{Code: "insufficient_quota", HTTPStatusCode: 429}, ClassQuotaExhausted, 0},
+		{"reads a code in any case", &apiError{Code: "Content_Filter", HTTPStatusCode: 400}, ClassBlocked, 0},
+		{"reads a status that is repeated as the code", &apiError{Code: 503}, ClassTransient, 0},
+		{"reads a status that JSON made a float", &apiError{Code: 429.0}, ClassRateLimited, 0},
+		{"reads a status in a text", &apiError{Code: "402"}, ClassQuotaExhausted, 0},
+		{"prefers the code to the type", &apiError{Code: "context_length_exceeded", Type: "rate_limit_error", HTTPStatusCode: 400}, ClassContextOverflow, 0},
+		{"prefers the type to the status", &apiError{Type: "overloaded_error", HTTPStatusCode: 200}, ClassOverloaded, 0},
+		{"prefers the status to a vague type", &apiError{Type: "server_error", HTTPStatusCode: 429}, ClassRateLimited, 0},
+		{"falls back to a vague type without a status", &apiError{Type: "invalid_request_error"}, ClassBadRequest, 0},
+		{"reads the text of a bad request without a code", &apiError{Type: "invalid_request_error", Message: "This model's maximum context length is 8192 tokens", HTTPStatusCode: 400}, ClassContextOverflow, 0},
+		{"knows an empty account by the text", &apiError{Type: "invalid_request_error", Message: "Your credit balance is too low to access the API", HTTPStatusCode: 400}, ClassQuotaExhausted, 0},
+		{"reads the text where the code is vague", &apiError{Code: "invalid_request_error", Message: "prompt is too long: 9 > 8", HTTPStatusCode: 400}, ClassContextOverflow, 0},
+		{"reads no text where there is a code", &apiError{Code: "unsupported_value", Message: "context window", HTTPStatusCode: 400}, ClassBadRequest, 0},
+		{"reads no quota out of prose", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, ClassRateLimited, 0},
+		{"says nothing of a success", &apiError{HTTPStatusCode: 200, Message: "prompt is too long"}, ClassUnclassified, 0},
 
-		{"finds headers in the response", &apiError{HTTPStatusCode: 429, Response: &http.Response{Header: retryAfter("7")}}, RateLimited, 7 * time.Second},
-		{"finds the status in the response", &apiError{Response: &http.Response{StatusCode: 529}}, Overloaded, 0},
-		{"finds headers in the error", headerError{503, retryAfter("7")}, Transient, 7 * time.Second},
+		{"finds headers in the response", &apiError{HTTPStatusCode: 429, Response: &http.Response{Header: retryAfter("7")}}, ClassRateLimited, 7 * time.Second},
+		{"finds the status in the response", &apiError{Response: &http.Response{StatusCode: 529}}, ClassOverloaded, 0},
+		{"finds headers in the error", headerError{503, retryAfter("7")}, ClassTransient, 7 * time.Second},
 		{"measures a date by the server's clock", headerError{503, http.Header{
 			"Date": {"Sun, 01 Mar 2026 12:00:00 GMT"}, "Retry-After": {"Sun, 01 Mar 2026 12:00:30 GMT"},
-		}}, Transient, 30 * time.Second},
-		{"finds a hint in a method", hintError{time.Minute}, Unclassified, time.Minute},
-		{"makes a negative hint none", hintError{-time.Minute}, Unclassified, 0},
-		{"cuts a hint beyond a year", hintError{1 << 62}, Unclassified, maxRetryAfter},
-		{"finds the time a breaker stays open", &OpenError{RetryAfter: time.Second}, Unclassified, time.Second},
-		{"finds a status in a method", codeMethodError{504}, Transient, 0},
+		}}, ClassTransient, 30 * time.Second},
+		{"finds a hint in a method", hintError{time.Minute}, ClassUnclassified, time.Minute},
+		{"makes a negative hint none", hintError{-time.Minute}, ClassUnclassified, 0},
+		{"cuts a hint beyond a year", hintError{1 << 62}, ClassUnclassified, maxRetryAfter},
+		{"finds the time a breaker stays open", &OpenError{RetryAfter: time.Second}, ClassUnclassified, time.Second},
+		{"finds a status in a method", codeMethodError{504}, ClassTransient, 0},
 
-		{"reads the code below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400, Header: retryAfter("2")}}, &modelError{"ThrottlingException"}}, RateLimited, 2 * time.Second},
-		{"reads the text below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400}}, &modelError{"ValidationException"}}, ContextOverflow, 0},
-		{"reads an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 403}}, errors.New("x")}, Unauthorized, 0},
+		{"reads the code below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400, Header: retryAfter("2")}}, &modelError{"ThrottlingException"}}, ClassRateLimited, 2 * time.Second},
+		{"reads the text below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400}}, &modelError{"ValidationException"}}, ClassContextOverflow, 0},
+		{"reads an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 403}}, errors.New("x")}, ClassUnauthorized, 0},
 
-		{"reads JSON in an envelope", jsonError{`{"type":"error","error":{"type":"billing_error","message":"x"}}`}, QuotaExhausted, 0},
-		{"reads bare JSON", jsonError{`{"code":529}`}, Overloaded, 0},
-		{"reads JSON whose error is a text", jsonError{`{"code":"rate_limit_exceeded","error":"slow down"}`}, RateLimited, 0},
-		{"says nothing of what is no JSON", jsonError{`<html>502</html>`}, Unclassified, 0},
+		{"reads JSON in an envelope", jsonError{`{"type":"error","error":{"type":"billing_error","message":"x"}}`}, ClassQuotaExhausted, 0},
+		{"reads bare JSON", jsonError{`{"code":529}`}, ClassOverloaded, 0},
+		{"reads JSON whose error is a text", jsonError{`{"code":"rate_limit_exceeded","error":"slow down"}`}, ClassRateLimited, 0},
+		{"says nothing of what is no JSON", jsonError{`<html>502</html>`}, ClassUnclassified, 0},
 		{"reads Google's details in JSON", jsonError{`{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[
-			{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}`}, RateLimited, 1500 * time.Millisecond},
+			{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}`}, ClassRateLimited, 1500 * time.Millisecond},
 		{"survives details of other types", googleError{Code: 429, Details: []map[string]any{
 			nil, {"@type": 1}, {"@type": "x/google.rpc.QuotaFailure", "violations": []any{1, nil, map[string]any{"quotaId": 2}}},
 			{"@type": "google.rpc.RetryInfo", "retryDelay": 5}, {"@type": "google.rpc.RetryInfo", "retryDelay": "soon"},
-		}}, RateLimited, 0},
+		}}, ClassRateLimited, 0},
 
-		{"reads a body of bytes", &bodyError{[]byte(`{"error":{"code":"insufficient_quota"}}`)}, QuotaExhausted, 0},
-		{"reads the event that ended a stream", &streamError{Event: struct{ Data []byte }{[]byte(`{"error":{"type":"server_error"}}`)}}, Transient, 0},
-		{"asks a method whose type is not known", &typedError{200}, Overloaded, 0},
+		{"reads a body of bytes", &bodyError{[]byte(`{"error":{"code":"insufficient_quota"}}`)}, ClassQuotaExhausted, 0},
+		{"reads the event that ended a stream", &streamError{Event: struct{ Data []byte }{[]byte(`{"error":{"type":"server_error"}}`)}}, ClassTransient, 0},
+		{"asks a method whose type is not known", &typedError{200}, ClassOverloaded, 0},
 		{"reads a daily quota and a reason in JSON", googleError{Code: 429, Details: []map[string]any{
 			{"@type": "x/google.rpc.QuotaFailure", "violations": []any{map[string]any{"quotaId": "RequestsPerDay"}}},
 			{"@type": "x/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"},
-		}}, QuotaExhausted, 0},
+		}}, ClassQuotaExhausted, 0},
 
-		{"reads a gRPC status", rpcError{&rpcStatus{code: 14}}, Transient, 0},
-		{"reads a gRPC wait", rpcError{&rpcStatus{code: 8, details: []any{&errorInfo{}, &retryInfo{&rpcDelay{time.Minute}}}}}, RateLimited, time.Minute},
-		{"reads a gRPC quota", rpcError{&rpcStatus{code: 8, details: []any{&quota{[]*violation{{"PerMinute"}, {"PerDay"}}}}}}, QuotaExhausted, 0},
-		{"reads a gRPC reason", rpcError{&rpcStatus{code: 3, details: []any{&errorInfo{"API_KEY_INVALID"}}}}, Unauthorized, 0},
-		{"reads a gRPC text", rpcError{&rpcStatus{code: 3, message: "exceeds the maximum number of tokens"}}, ContextOverflow, 0},
-		{"says nothing of a gRPC status that is nil", rpcError{}, Unclassified, 0},
-		{"says nothing of a gRPC code nobody knows", rpcError{&rpcStatus{code: 99}}, Unclassified, 0},
-		{"says nothing of a canceled RPC", rpcError{&rpcStatus{code: 1}}, Unclassified, 0},
-		{"reads a detail that is nil as none", rpcError{&rpcStatus{code: 8, details: []any{(*retryInfo)(nil)}}}, RateLimited, 0},
+		{"reads a gRPC status", rpcError{&rpcStatus{code: 14}}, ClassTransient, 0},
+		{"reads a gRPC wait", rpcError{&rpcStatus{code: 8, details: []any{&errorInfo{}, &retryInfo{&rpcDelay{time.Minute}}}}}, ClassRateLimited, time.Minute},
+		{"reads a gRPC quota", rpcError{&rpcStatus{code: 8, details: []any{&quota{[]*violation{{"PerMinute"}, {"PerDay"}}}}}}, ClassQuotaExhausted, 0},
+		{"reads a gRPC reason", rpcError{&rpcStatus{code: 3, details: []any{&errorInfo{"API_KEY_INVALID"}}}}, ClassUnauthorized, 0},
+		{"reads a gRPC text", rpcError{&rpcStatus{code: 3, message: "exceeds the maximum number of tokens"}}, ClassContextOverflow, 0},
+		{"says nothing of a gRPC status that is nil", rpcError{}, ClassUnclassified, 0},
+		{"says nothing of a gRPC code nobody knows", rpcError{&rpcStatus{code: 99}}, ClassUnclassified, 0},
+		{"says nothing of a canceled RPC", rpcError{&rpcStatus{code: 1}}, ClassUnclassified, 0},
+		{"reads a detail that is nil as none", rpcError{&rpcStatus{code: 8, details: []any{(*retryInfo)(nil)}}}, ClassRateLimited, 0},
 
-		{"mistakes no SMTP code for an HTTP status", &textproto.Error{Code: 450, Msg: "mailbox busy"}, Unclassified, 0},
+		{"mistakes no SMTP code for an HTTP status", &textproto.Error{Code: 450, Msg: "mailbox busy"}, ClassUnclassified, 0},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			if class, hint := recognise(tt.err); class != tt.want || hint != tt.hint {
@@ -220,12 +220,12 @@ func TestRecognise(t *testing.T) {
 
 func TestRecogniseStatus(t *testing.T) {
 	for status, want := range map[int]Class{
-		-1: Unclassified, 0: Unclassified, 100: Unclassified, 204: Unclassified, 302: Unclassified,
-		400: BadRequest, 401: Unauthorized, 402: QuotaExhausted, 403: Unauthorized, 404: Unauthorized,
-		405: BadRequest, 408: Timeout, 409: Transient, 413: BadRequest, 418: BadRequest, 422: BadRequest,
-		425: Transient, 429: RateLimited, 499: Unclassified,
-		500: Transient, 501: Transient, 502: Transient, 503: Transient, 504: Transient, 520: Transient, 529: Overloaded,
-		600: Unclassified, 1 << 40: Unclassified,
+		-1: ClassUnclassified, 0: ClassUnclassified, 100: ClassUnclassified, 204: ClassUnclassified, 302: ClassUnclassified,
+		400: ClassBadRequest, 401: ClassUnauthorized, 402: ClassQuotaExhausted, 403: ClassUnauthorized, 404: ClassUnauthorized,
+		405: ClassBadRequest, 408: ClassTimeout, 409: ClassTransient, 413: ClassBadRequest, 418: ClassBadRequest, 422: ClassBadRequest,
+		425: ClassTransient, 429: ClassRateLimited, 499: ClassUnclassified,
+		500: ClassTransient, 501: ClassTransient, 502: ClassTransient, 503: ClassTransient, 504: ClassTransient, 520: ClassTransient, 529: ClassOverloaded,
+		600: ClassUnclassified, 1 << 40: ClassUnclassified,
 	} {
 		if got, _ := recognise(codeMethodError{status}); got != want {
 			t.Errorf("%d: got %v, want %v", status, got, want)
@@ -235,16 +235,16 @@ func TestRecogniseStatus(t *testing.T) {
 
 func TestRecogniseCode(t *testing.T) {
 	for class, codes := range map[Class][]string{
-		RateLimited:     {"rate_limit_exceeded", "rate_limit_error"},
-		Overloaded:      {"overloaded_error", "server_is_overloaded", "slow_down"},
-		QuotaExhausted:  {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "quota_exceeded"},
-		ContextOverflow: {"context_length_exceeded", "model_context_window_exceeded"},
-		Blocked:         {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "refusal", "invalid_prompt"},
-		Unauthorized:    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "model_not_found", "not_found_error"},
-		BadRequest:      {"request_too_large", "string_above_max_length", "invalid_request_error"},
-		Timeout:         {"timeout_error", "ModelTimeoutException"},
-		Transient:       {"api_error", "server_error", "ModelNotReadyException"},
-		Unclassified:    {"", "requests", "tokens", "no_such_code"},
+		ClassRateLimited:     {"rate_limit_exceeded", "rate_limit_error"},
+		ClassOverloaded:      {"overloaded_error", "server_is_overloaded", "slow_down"},
+		ClassQuotaExhausted:  {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "quota_exceeded"},
+		ClassContextOverflow: {"context_length_exceeded", "model_context_window_exceeded"},
+		ClassBlocked:         {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "refusal", "invalid_prompt"},
+		ClassUnauthorized:    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "model_not_found", "not_found_error"},
+		ClassBadRequest:      {"request_too_large", "string_above_max_length", "invalid_request_error"},
+		ClassTimeout:         {"timeout_error", "ModelTimeoutException"},
+		ClassTransient:       {"api_error", "server_error", "ModelNotReadyException"},
+		ClassUnclassified:    {"", "requests", "tokens", "no_such_code"},
 	} {
 		for _, code := range codes {
 			for name, err := range map[string]error{"code": &apiError{Code: code}, "type": &apiError{Type: code, HTTPStatusCode: 200}} {
@@ -255,9 +255,9 @@ func TestRecogniseCode(t *testing.T) {
 		}
 	}
 	for code, class := range map[rpcCode]Class{
-		0: Unclassified, 1: Unclassified, 2: Transient, 3: BadRequest, 4: Timeout, 5: Unauthorized, 6: BadRequest,
-		7: Unauthorized, 8: RateLimited, 9: BadRequest, 10: Transient, 11: BadRequest, 12: BadRequest,
-		13: Transient, 14: Transient, 15: Transient, 16: Unauthorized, 17: Unclassified,
+		0: ClassUnclassified, 1: ClassUnclassified, 2: ClassTransient, 3: ClassBadRequest, 4: ClassTimeout, 5: ClassUnauthorized, 6: ClassBadRequest,
+		7: ClassUnauthorized, 8: ClassRateLimited, 9: ClassBadRequest, 10: ClassTransient, 11: ClassBadRequest, 12: ClassBadRequest,
+		13: ClassTransient, 14: ClassTransient, 15: ClassTransient, 16: ClassUnauthorized, 17: ClassUnclassified,
 	} {
 		if got, _ := recognise(rpcError{&rpcStatus{code: code}}); got != class {
 			t.Errorf("gRPC %d: got %v, want %v", code, got, class)
@@ -318,17 +318,17 @@ func TestRecogniseNeverPanics(t *testing.T) {
 		err  error
 		want Class
 	}{
-		{"survives a nil pointer", (*apiError)(nil), Unclassified},
-		{"survives a nil pointer with methods", (*panicker)(nil), Unclassified},
-		{"survives a nil func", function(nil), Unclassified},
-		{"survives an error that is a number", number(429), Unclassified},
-		{"survives what cannot be compared", uncomparable{}, Unclassified},
-		{"survives a code that holds itself", round, Unclassified},
-		{"survives fields of other types", &odd{Response: round, Event: round}, Unclassified},
-		{"survives a value that wraps itself", &selfish{503}, Transient},
-		{"looks past an embedded nil pointer", &embedder{StatusCode: 503}, Transient},
-		{"looks into an embedded unexported struct", hidden{inner{&http.Response{StatusCode: 503}}}, Transient},
-		{"keeps what it read before a method panicked", &panicker{503}, Transient},
+		{"survives a nil pointer", (*apiError)(nil), ClassUnclassified},
+		{"survives a nil pointer with methods", (*panicker)(nil), ClassUnclassified},
+		{"survives a nil func", function(nil), ClassUnclassified},
+		{"survives an error that is a number", number(429), ClassUnclassified},
+		{"survives what cannot be compared", uncomparable{}, ClassUnclassified},
+		{"survives a code that holds itself", round, ClassUnclassified},
+		{"survives fields of other types", &odd{Response: round, Event: round}, ClassUnclassified},
+		{"survives a value that wraps itself", &selfish{503}, ClassTransient},
+		{"looks past an embedded nil pointer", &embedder{StatusCode: 503}, ClassTransient},
+		{"looks into an embedded unexported struct", hidden{inner{&http.Response{StatusCode: 503}}}, ClassTransient},
+		{"keeps what it read before a method panicked", &panicker{503}, ClassTransient},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			if got, _ := recognise(tt.err); got != tt.want {

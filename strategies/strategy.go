@@ -5,16 +5,16 @@ package strategies
 type Strategy uint8
 
 const (
-	// NoRecovery: none was needed, or none would help.
-	NoRecovery Strategy = iota
-	// Retrying: the same agent was asked again.
-	Retrying
-	// Fallback: another agent that can play the role was asked.
-	Fallback
-	// Degradation: a reduced answer was given.
-	Degradation
-	// UserIntervention: a person decided.
-	UserIntervention
+	// StrategyNone: none was needed, or none would help.
+	StrategyNone Strategy = iota
+	// StrategyRetry: the same agent was asked again.
+	StrategyRetry
+	// StrategyFallback: another agent that can play the role was asked.
+	StrategyFallback
+	// StrategyDegradation: a reduced answer was given.
+	StrategyDegradation
+	// StrategyUserIntervention: a person decided.
+	StrategyUserIntervention
 )
 
 var strategyNames = [...]string{"none", "retry", "fallback", "degradation", "user_intervention"}

@@ -28,7 +28,7 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 		Intervene(middleware.Intervention{
 			Ask:      &middleware.Terminal{In: in, Out: out, By: "the captain"},
 			Deadline: 30 * time.Second,
-			Default:  strategies.Decision{Action: strategies.Answer, Value: silence, By: "house rules"},
+			Default:  strategies.Decision{Action: strategies.ActionAnswer, Value: silence, By: "house rules"},
 		}).
 		Build()
 	if err != nil {

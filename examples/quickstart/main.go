@@ -20,11 +20,11 @@ func run(ctx context.Context, out io.Writer) error {
 	// newNarrator returns any func(context.Context, Req) (Resp, error); both types are inferred.
 	narrator, err := middleware.WrapFunc(newNarrator()).
 		Named("narrator").
-		Retry(strategies.Retry{}).                               // 3 more attempts, after 1 s, 2 s, 4 s
-		CircuitBreaker(&strategies.Breaker{}).                   // 5 failures in a row: left alone for 30 s
-		Timeout(30*time.Second).                                 // for each attempt
-		Fallback("archivist", middleware.Func(archivist)).       // somebody else who can answer
-		Degrade(strategies.Reduced, middleware.Func(innkeeper)). // less of an answer, and marked as such
+		Retry(strategies.Retry{}).                                    // 3 more attempts, after 1 s, 2 s, 4 s
+		CircuitBreaker(&strategies.Breaker{}).                        // 5 failures in a row: left alone for 30 s
+		Timeout(30*time.Second).                                      // for each attempt
+		Fallback("archivist", middleware.Func(archivist)).            // somebody else who can answer
+		Degrade(strategies.LevelReduced, middleware.Func(innkeeper)). // less of an answer, and marked as such
 		Build()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func newNarrator() func(ctx context.Context, question string) (string, error) {
 		case 2:
 			return "A stranger in a wet cloak, and no horse.", nil
 		default:
-			return "", strategies.WithClass(strategies.Unauthorized, errors.New("401 key expired"))
+			return "", strategies.WithClass(strategies.ClassUnauthorized, errors.New("401 key expired"))
 		}
 	}
 }
@@ -59,7 +59,7 @@ func archivist(_ context.Context, question string) (string, error) {
 	if question == "What does she want?" {
 		return "Her name is in the guest book, eleven years ago. She never paid.", nil
 	}
-	return "", strategies.WithClass(strategies.Overloaded, errors.New("503 no capacity"))
+	return "", strategies.WithClass(strategies.ClassOverloaded, errors.New("503 no capacity"))
 }
 
 func innkeeper(context.Context, string) (string, error) {

@@ -24,7 +24,7 @@ func run(ctx context.Context, out io.Writer) error {
 		b.Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{50 * time.Millisecond}}).
 			CircuitBreaker(&strategies.Breaker{}). // made in here, so each agent has one of its own
 			Timeout(10*time.Second).
-			Degrade(strategies.Reduced, middleware.Func(promptBook))
+			Degrade(strategies.LevelReduced, middleware.Func(promptBook))
 	}
 	cast, err := roles.NewCast(roles.GameMaster(), recipe)
 	if err != nil {

@@ -104,7 +104,7 @@ func newTeller(client openai.Client, how policy, t timing, watch middleware.Obse
 		Named("bard").
 		Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{t.retry}}).
 		Fallback("sage", middleware.StreamFunc(stream(client, "sage"))).
-		Degrade(strategies.Minimal, middleware.Chunks[prompt](sorry...)).
+		Degrade(strategies.LevelMinimal, middleware.Chunks[prompt](sorry...)).
 		Observe(watch).
 		Complete(complete).
 		Idle(t.idle)

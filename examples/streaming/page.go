@@ -39,10 +39,10 @@ const (
 var colours = map[string]string{"sage": purple, "": brown}
 
 var strategyColours = map[strategies.Strategy]string{
-	strategies.NoRecovery:  green,
-	strategies.Retrying:    teal,
-	strategies.Fallback:    purple,
-	strategies.Degradation: brown,
+	strategies.StrategyNone:        green,
+	strategies.StrategyRetry:       teal,
+	strategies.StrategyFallback:    purple,
+	strategies.StrategyDegradation: brown,
 }
 
 func (p *page) paint(colour, text string) string {
@@ -133,7 +133,7 @@ nothing; "more" is how often it was asked to go on, "wait" the time to its first
 	}
 }
 
-func sources(all []middleware.Source) string {
+func sources(all []middleware.StreamSource) string {
 	var text []string
 	for _, s := range all {
 		text = append(text, fmt.Sprintf("%s %d", s.Agent, s.Chunks))

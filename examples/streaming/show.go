@@ -97,17 +97,17 @@ func (s *show) tell(ctx context.Context, teller *middleware.GuardedStream[prompt
 // describe says in a sentence what happened, or nothing where another event says it.
 func describe(e middleware.Event) string {
 	switch e.Kind {
-	case middleware.RetryScheduled:
+	case middleware.EventRetryScheduled:
 		return fmt.Sprintf("%s: %s. Asked again in %v.", e.Agent, reason(e.Err), e.Delay)
-	case middleware.RetriesEnded:
-		if e.Class != strategies.CutOff { // which no retry could help
+	case middleware.EventRetriesEnded:
+		if e.Class != strategies.ClassCutOff { // which no retry could help
 			return fmt.Sprintf("%s: %s. No retry: %s.", e.Agent, reason(e.Err), e.Stop)
 		}
-	case middleware.StandInCalled:
+	case middleware.EventStandInCalled:
 		return fmt.Sprintf("%s is asked instead of %s.", e.ServedBy, e.Agent)
-	case middleware.StandInFailed:
+	case middleware.EventStandInFailed:
 		return fmt.Sprintf("%s: %s.", e.ServedBy, reason(e.Err))
-	case middleware.StreamContinued:
+	case middleware.EventStreamContinued:
 		return fmt.Sprintf("%s: %s. Asked to go on.", e.Agent, reason(e.Err))
 	}
 	return ""

@@ -48,19 +48,19 @@ func (a *agent) Run(ctx context.Context, s scene) (string, error) {
 		return "", err
 	}
 	if len(completion.Choices) == 0 {
-		return "", strategies.WithClass(strategies.InvalidAnswer, errors.New("no choices"))
+		return "", strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("no choices"))
 	}
 	choice := completion.Choices[0]
 	answer := printable(choice.Message.Content)
 	switch {
 	case choice.Message.Refusal != "":
-		return "", strategies.WithClass(strategies.Blocked, errors.New("the model refuses"))
+		return "", strategies.WithClass(strategies.ClassBlocked, errors.New("the model refuses"))
 	case choice.FinishReason == "content_filter":
-		return "", strategies.WithClass(strategies.Blocked, errors.New("stopped by the content filter"))
+		return "", strategies.WithClass(strategies.ClassBlocked, errors.New("stopped by the content filter"))
 	case choice.FinishReason == "length":
-		return "", strategies.WithClass(strategies.InvalidAnswer, errors.New("the answer breaks off at its length limit"))
+		return "", strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("the answer breaks off at its length limit"))
 	case strings.Trim(answer, ". ") == "":
-		return "", strategies.WithClass(strategies.InvalidAnswer, errors.New("an empty answer"))
+		return "", strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("an empty answer"))
 	}
 	return answer, nil
 }

@@ -64,8 +64,8 @@ func newCast(client openai.Client, model func(agent string) string, t timing, ma
 			Intervene(middleware.Intervention{Ask: master}).
 			Observe(watch)
 		if agent.Role() != roles.Consistency {
-			b.Degrade(strategies.Reduced, middleware.Func(promptBook(agent.Name()))).
-				Degrade(strategies.Minimal, middleware.Func(shrug(agent.Name())))
+			b.Degrade(strategies.LevelReduced, middleware.Func(promptBook(agent.Name()))).
+				Degrade(strategies.LevelMinimal, middleware.Func(shrug(agent.Name())))
 		}
 	}
 	cast, err := roles.NewCast(roles.GameMaster(), recipe)
@@ -118,6 +118,6 @@ func scripted(pause time.Duration) strategies.Intervenor {
 				ruling = text
 			}
 		}
-		return strategies.Decision{Action: strategies.Answer, Value: ruling, By: "game master"}, nil
+		return strategies.Decision{Action: strategies.ActionAnswer, Value: ruling, By: "game master"}, nil
 	})
 }

@@ -29,11 +29,11 @@ const (
 )
 
 var strategyColours = map[strategies.Strategy]string{
-	strategies.NoRecovery:       green,
-	strategies.Retrying:         teal,
-	strategies.Fallback:         purple,
-	strategies.Degradation:      brown,
-	strategies.UserIntervention: pink,
+	strategies.StrategyNone:             green,
+	strategies.StrategyRetry:            teal,
+	strategies.StrategyFallback:         purple,
+	strategies.StrategyDegradation:      brown,
+	strategies.StrategyUserIntervention: pink,
 }
 
 // println writes a line in a colour; "" is none.

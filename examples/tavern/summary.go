@@ -44,11 +44,11 @@ var meanings = []struct {
 	strategy strategies.Strategy
 	meaning  string
 }{
-	{strategies.NoRecovery, "the agent answered at once"},
-	{strategies.Retrying, "it was asked again, and answered"},
-	{strategies.Fallback, "somebody else played its part"},
-	{strategies.Degradation, "less of an answer, and marked as such"},
-	{strategies.UserIntervention, "a person decided"},
+	{strategies.StrategyNone, "the agent answered at once"},
+	{strategies.StrategyRetry, "it was asked again, and answered"},
+	{strategies.StrategyFallback, "somebody else played its part"},
+	{strategies.StrategyDegradation, "less of an answer, and marked as such"},
+	{strategies.StrategyUserIntervention, "a person decided"},
 }
 
 // summary prints what the night has come to.
@@ -65,8 +65,8 @@ func (p *page) summary(l *ledger, cast *roles.Cast[scene, string]) {
 	p.println(grey, fmt.Sprintf("    %-12s %5s %9s %6s %6s %9s %8s %9s", "agent", "turns", "at once", "retry", "other", "degraded", "person", "attempts"))
 	for _, name := range cast.Names() {
 		if e := l.agents[name]; e != nil {
-			p.println("", fmt.Sprintf("    %-12s %5d %9d %6d %6d %9d %8d %9d", name, e.turns, e.by[strategies.NoRecovery],
-				e.by[strategies.Retrying], e.by[strategies.Fallback], e.by[strategies.Degradation], e.by[strategies.UserIntervention], e.attempts))
+			p.println("", fmt.Sprintf("    %-12s %5d %9d %6d %6d %9d %8d %9d", name, e.turns, e.by[strategies.StrategyNone],
+				e.by[strategies.StrategyRetry], e.by[strategies.StrategyFallback], e.by[strategies.StrategyDegradation], e.by[strategies.StrategyUserIntervention], e.attempts))
 		}
 	}
 
@@ -78,7 +78,7 @@ func (p *page) summary(l *ledger, cast *roles.Cast[scene, string]) {
 			retries = "spent"
 		}
 		last := "none"
-		if h.LastClass != strategies.Unclassified {
+		if h.LastClass != strategies.ClassUnclassified {
 			last = h.LastClass.String()
 		}
 		p.println("", fmt.Sprintf("    %-12s %-15s %-10s %9d   %-8s %s", h.Agent, h.Role, h.Breaker, h.Failures, retries, last))

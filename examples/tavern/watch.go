@@ -29,28 +29,28 @@ func watch(p *page) middleware.Observer {
 // describe says in a sentence what happened, or nothing where another event says it.
 func describe(e middleware.Event) string {
 	switch e.Kind {
-	case middleware.RetryScheduled:
+	case middleware.EventRetryScheduled:
 		return fmt.Sprintf("%s: %s. Asked again in %v.", e.Agent, reason(e.Err), e.Delay)
-	case middleware.RetriesEnded:
+	case middleware.EventRetriesEnded:
 		if _, open := errors.AsType[*strategies.OpenError](e.Err); open {
 			return fmt.Sprintf("%s: %s.", e.Agent, reason(e.Err))
 		}
 		return fmt.Sprintf("%s: %s. No retry: %s.", e.Agent, reason(e.Err), e.Stop)
-	case middleware.StandInCalled:
+	case middleware.EventStandInCalled:
 		return fmt.Sprintf("%s is asked to play the part of %s.", e.ServedBy, e.Agent)
-	case middleware.StandInFailed:
+	case middleware.EventStandInFailed:
 		return fmt.Sprintf("%s: %s.", e.ServedBy, reason(e.Err))
-	case middleware.RungFailed:
+	case middleware.EventRungFailed:
 		return fmt.Sprintf("no %s: %s.", e.ServedBy, reason(e.Err))
-	case middleware.PersonAsked:
+	case middleware.EventPersonAsked:
 		return "The game master is asked."
-	case middleware.PersonDecided:
+	case middleware.EventPersonDecided:
 		_, decision, _ := strings.Cut(e.Detail, ": ")
 		if e.Err != nil {
 			return fmt.Sprintf("No decision (%s); what stands for it: %s.", reason(e.Err), decision)
 		}
 		return fmt.Sprintf("Decision: %s.", decision)
-	case middleware.BreakerChanged:
+	case middleware.EventBreakerChanged:
 		if !strings.Contains(e.Detail, strategies.StateHeld.String()) {
 			return fmt.Sprintf("Circuit breaker of %s: %s.", e.Agent, strings.ReplaceAll(e.Detail, "→", "->"))
 		}

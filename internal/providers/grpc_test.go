@@ -18,22 +18,22 @@ import (
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]strategies.Class{
-		codes.Unknown:            strategies.Transient,
-		codes.InvalidArgument:    strategies.BadRequest,
-		codes.DeadlineExceeded:   strategies.Timeout,
-		codes.NotFound:           strategies.Unauthorized,
-		codes.AlreadyExists:      strategies.BadRequest,
-		codes.PermissionDenied:   strategies.Unauthorized,
-		codes.ResourceExhausted:  strategies.RateLimited,
-		codes.FailedPrecondition: strategies.BadRequest,
-		codes.Aborted:            strategies.Transient,
-		codes.OutOfRange:         strategies.BadRequest,
-		codes.Unimplemented:      strategies.BadRequest,
-		codes.Internal:           strategies.Transient,
-		codes.Unavailable:        strategies.Transient,
-		codes.DataLoss:           strategies.Transient,
-		codes.Unauthenticated:    strategies.Unauthorized,
-		codes.Code(99):           strategies.Transient,
+		codes.Unknown:            strategies.ClassTransient,
+		codes.InvalidArgument:    strategies.ClassBadRequest,
+		codes.DeadlineExceeded:   strategies.ClassTimeout,
+		codes.NotFound:           strategies.ClassUnauthorized,
+		codes.AlreadyExists:      strategies.ClassBadRequest,
+		codes.PermissionDenied:   strategies.ClassUnauthorized,
+		codes.ResourceExhausted:  strategies.ClassRateLimited,
+		codes.FailedPrecondition: strategies.ClassBadRequest,
+		codes.Aborted:            strategies.ClassTransient,
+		codes.OutOfRange:         strategies.ClassBadRequest,
+		codes.Unimplemented:      strategies.ClassBadRequest,
+		codes.Internal:           strategies.ClassTransient,
+		codes.Unavailable:        strategies.ClassTransient,
+		codes.DataLoss:           strategies.ClassTransient,
+		codes.Unauthenticated:    strategies.ClassUnauthorized,
+		codes.Code(99):           strategies.ClassTransient,
 	} {
 		t.Run(fmt.Sprintf("it takes %v for %v", code, want), func(t *testing.T) {
 			err := status.Error(code, "no")
@@ -60,14 +60,14 @@ func TestGRPCDetails(t *testing.T) {
 		want    strategies.Class
 		hint    time.Duration
 	}{
-		{"reads the wait", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.Help{}, wait}, strategies.Transient, 1500 * time.Millisecond},
-		{"reads no wait from an empty RetryInfo", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.RetryInfo{}}, strategies.Transient, 0},
-		{"makes a negative wait none", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(-1)}}, strategies.Transient, 0},
-		{"tells a daily quota from a rate limit", codes.ResourceExhausted, "", []protoadapt.MessageV1{wait, quota("TokensPerDayPerProject")}, strategies.QuotaExhausted, 1500 * time.Millisecond},
-		{"takes a quota by the minute for a rate limit", codes.ResourceExhausted, "", []protoadapt.MessageV1{quota("TokensPerMinute")}, strategies.RateLimited, 0},
-		{"survives violations of another kind", codes.FailedPrecondition, "", []protoadapt.MessageV1{&errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: "TOS"}}}}, strategies.BadRequest, 0},
-		{"knows a wrong key by its reason", codes.InvalidArgument, "API key not valid.", []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: "API_KEY_INVALID"}}, strategies.Unauthorized, 0},
-		{"knows an overflow by its text", codes.InvalidArgument, "The input token count (2) exceeds the maximum number of tokens allowed (1).", nil, strategies.ContextOverflow, 0},
+		{"reads the wait", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.Help{}, wait}, strategies.ClassTransient, 1500 * time.Millisecond},
+		{"reads no wait from an empty RetryInfo", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.RetryInfo{}}, strategies.ClassTransient, 0},
+		{"makes a negative wait none", codes.Unavailable, "", []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(-1)}}, strategies.ClassTransient, 0},
+		{"tells a daily quota from a rate limit", codes.ResourceExhausted, "", []protoadapt.MessageV1{wait, quota("TokensPerDayPerProject")}, strategies.ClassQuotaExhausted, 1500 * time.Millisecond},
+		{"takes a quota by the minute for a rate limit", codes.ResourceExhausted, "", []protoadapt.MessageV1{quota("TokensPerMinute")}, strategies.ClassRateLimited, 0},
+		{"survives violations of another kind", codes.FailedPrecondition, "", []protoadapt.MessageV1{&errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: "TOS"}}}}, strategies.ClassBadRequest, 0},
+		{"knows a wrong key by its reason", codes.InvalidArgument, "API key not valid.", []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: "API_KEY_INVALID"}}, strategies.ClassUnauthorized, 0},
+		{"knows an overflow by its text", codes.InvalidArgument, "The input token count (2) exceeds the maximum number of tokens allowed (1).", nil, strategies.ClassContextOverflow, 0},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			s, err := status.New(tt.code, tt.message).WithDetails(tt.details...)
@@ -84,11 +84,11 @@ func TestGRPCDetails(t *testing.T) {
 		err := status.Error(codes.Canceled, "context canceled")
 		ctx, cancel := context.WithCancel(t.Context())
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.Transient {
+		if got := c.Classify(ctx, err); got.Class != strategies.ClassTransient {
 			t.Errorf("got %v while the caller waits", got.Class)
 		}
 		cancel()
-		if got := c.Classify(ctx, err); got.Class != strategies.Canceled {
+		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v after the caller left", got.Class)
 		}
 	})

@@ -56,12 +56,12 @@ func TestOpenAIByItsHint(t *testing.T) {
 		wait   time.Duration
 		lost   bool // the client's own error is a json.UnmarshalTypeError
 	}{
-		{"knows a bad gateway whose error is only a text", says(502, `{"error":"bad gateway"}`, "Retry-After", "4"), strategies.Transient, 4 * time.Second, true},
-		{"knows a rate limit whose error is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.RateLimited, 3 * time.Second, true},
-		{"knows a wrong key whose error is only a text", says(401, `{"error":"no such key"}`), strategies.Unauthorized, 0, true},
-		{"knows an overload whose error is only a text", says(529, `{"error":"too busy"}`), strategies.Overloaded, 0, true},
-		{"believes the code of a quota before the status", says(429, openAI(`"insufficient_quota"`, "insufficient_quota", "")), strategies.QuotaExhausted, 0, false},
-		{"believes the code of an overflow before the status", says(400, openAI(`"context_length_exceeded"`, "invalid_request_error", "")), strategies.ContextOverflow, 0, false},
+		{"knows a bad gateway whose error is only a text", says(502, `{"error":"bad gateway"}`, "Retry-After", "4"), strategies.ClassTransient, 4 * time.Second, true},
+		{"knows a rate limit whose error is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.ClassRateLimited, 3 * time.Second, true},
+		{"knows a wrong key whose error is only a text", says(401, `{"error":"no such key"}`), strategies.ClassUnauthorized, 0, true},
+		{"knows an overload whose error is only a text", says(529, `{"error":"too busy"}`), strategies.ClassOverloaded, 0, true},
+		{"believes the code of a quota before the status", says(429, openAI(`"insufficient_quota"`, "insufficient_quota", "")), strategies.ClassQuotaExhausted, 0, false},
+		{"believes the code of an overflow before the status", says(400, openAI(`"context_length_exceeded"`, "invalid_request_error", "")), strategies.ClassContextOverflow, 0, false},
 	} {
 		t.Run("it "+tc.it, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestOpenAIByItsHint(t *testing.T) {
 				t.Errorf("got %v, %v, want %v, %v", got.Class, got.RetryAfter, tc.want, tc.wait)
 			}
 			if tc.lost {
-				if got := strategies.Classify(hint.Err); got.Class != strategies.Transient || got.RetryAfter != 0 {
+				if got := strategies.Classify(hint.Err); got.Class != strategies.ClassTransient || got.RetryAfter != 0 {
 					t.Errorf("without the hint: got %v, %v", got.Class, got.RetryAfter)
 				}
 			}
@@ -119,11 +119,11 @@ func TestOpenAIsHiddenRetries(t *testing.T) {
 			if got := requests.Load(); got != tc.requests {
 				t.Errorf("the server saw %d requests, want %d", got, tc.requests)
 			}
-			if got := events.Count(middleware.HiddenRequests); got != tc.hidden {
+			if got := events.Count(middleware.EventHiddenRequests); got != tc.hidden {
 				t.Errorf("%d events of hidden requests, want %d", got, tc.hidden)
 			}
 			for _, e := range events.Events() {
-				if e.Kind == middleware.HiddenRequests && e.Detail != "3 requests where 1 was asked for: switch off the retries below" {
+				if e.Kind == middleware.EventHiddenRequests && e.Detail != "3 requests where 1 was asked for: switch off the retries below" {
 					t.Errorf("got %q", e.Detail)
 				}
 			}

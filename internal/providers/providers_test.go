@@ -63,7 +63,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 		t.Parallel()
 		server := httptest.NewServer(nil)
 		server.Close()
-		if got := strategies.Classify(ask(t.Context(), server.URL, false)); got.Class != strategies.Transient {
+		if got := strategies.Classify(ask(t.Context(), server.URL, false)); got.Class != strategies.ClassTransient {
 			t.Errorf("got %v", got.Class)
 		}
 	})
@@ -74,11 +74,11 @@ func check(t *testing.T, ask ask, failures []failure) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		err := ask(ctx, server.URL, false)
-		if got := strategies.Classify(err); got.Class != strategies.Timeout {
+		if got := strategies.Classify(err); got.Class != strategies.ClassTimeout {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.Canceled {
+		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v with the caller's context, for %T: %v", got.Class, err, err)
 		}
 	})
@@ -95,7 +95,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %T: %v", err, err)
 		}
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.Canceled {
+		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 	})

@@ -86,7 +86,7 @@ func TestAnAgentWritesDownItsCalls(t *testing.T) {
 			middlewaretest.Answer("a"),
 		)
 		g, err := middleware.Wrap(agent).Retry(strategies.Retry{Backoff: strategies.Delays{time.Second}}).Timeout(time.Minute).
-			Classify(&strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.Panic: {Retry: true}}}).Build()
+			Classify(&strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.ClassPanic: {Retry: true}}}).Build()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,14 +118,14 @@ func TestAnAgentWritesDownItsCalls(t *testing.T) {
 
 func TestAnAgentSeesTheLevelThatIsWanted(t *testing.T) {
 	rung := middlewaretest.Script(middlewaretest.Answer("less"))
-	g, err := middleware.Wrap(middlewaretest.Script(middlewaretest.Fail(errSick))).Degrade(strategies.Minimal, rung).Build()
+	g, err := middleware.Wrap(middlewaretest.Script(middlewaretest.Fail(errSick))).Degrade(strategies.LevelMinimal, rung).Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if answer, err := g.Run(t.Context(), "q"); answer != "less" || err != nil {
 		t.Fatalf("got %q, %v", answer, err)
 	}
-	if got := rung.Calls()[0].Level; got != strategies.Minimal {
+	if got := rung.Calls()[0].Level; got != strategies.LevelMinimal {
 		t.Errorf("the rung was asked at level %v, want minimal", got)
 	}
 }

@@ -32,7 +32,7 @@ func each(run func(ctx context.Context, req string, next text) (string, error)) 
 	}
 }
 
-func interrupted(err error) bool { return strategies.Classify(err).Class == strategies.Interrupt }
+func interrupted(err error) bool { return strategies.Classify(err).Class == strategies.ClassInterrupt }
 
 var errBusy = errors.New("busy")
 
@@ -73,7 +73,7 @@ func brokenLayers() map[string]broken {
 		"it recovers, which is not allowed": {
 			layer: each(func(ctx context.Context, req string, next text) (string, error) {
 				resp, err := next.Run(ctx, req)
-				if c := strategies.Classify(err).Class; c == strategies.BadRequest {
+				if c := strategies.Classify(err).Class; c == strategies.ClassBadRequest {
 					return "let us say yes", nil
 				}
 				return resp, err

@@ -188,10 +188,10 @@ func TestChaosStandsInsideOfAllLayers(t *testing.T) {
 			chaos *chaos
 			want  strategies.Class
 		}{
-			"it panics, and is recovered":        {&chaos{Panic: 1}, strategies.Panic},
-			"it hangs, and is cut off":           {&chaos{Hang: 1}, strategies.Timeout},
-			"it spoils the answer, and is seen":  {&chaos{BadAnswer: 1}, strategies.InvalidAnswer},
-			"it fails as a provider that is off": {&chaos{Error: 1}, strategies.Transient},
+			"it panics, and is recovered":        {&chaos{Panic: 1}, strategies.ClassPanic},
+			"it hangs, and is cut off":           {&chaos{Hang: 1}, strategies.ClassTimeout},
+			"it spoils the answer, and is seen":  {&chaos{BadAnswer: 1}, strategies.ClassInvalidAnswer},
+			"it fails as a provider that is off": {&chaos{Error: 1}, strategies.ClassTransient},
 		} {
 			g, err := middleware.Wrap(well).Timeout(time.Second).
 				Validate(func(_, answer string) error {

@@ -67,24 +67,24 @@ func TestOurOwnLayersConform(t *testing.T) {
 			return middleware.Fallback(scope, middleware.StandIn[string, string]{Name: "stand-in", Runner: canned})
 		}, liberties{recovery}},
 		"Degrade, that fails": {func() textLayer {
-			return middleware.Degrade(scope, nil, middleware.Rung[string, string]{Level: strategies.Reduced, Runner: failing})
+			return middleware.Degrade(scope, nil, middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: failing})
 		}, nil},
 		"Degrade, on a ladder": {func() textLayer {
-			return middleware.Degrade(scope, &strategies.Ladder{}, middleware.Rung[string, string]{Level: strategies.Reduced, Runner: canned})
+			return middleware.Degrade(scope, &strategies.Ladder{}, middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: canned})
 		}, liberties{recovery}},
 		"Intervene, a person gone": {func() textLayer {
 			return middleware.Intervene[string, string](scope, person(strategies.Decision{}), nil)
 		}, nil},
 		"Intervene, told to retry": {func() textLayer {
-			return middleware.Intervene[string, string](scope, person(strategies.Decision{Action: strategies.RetryNow}), nil)
+			return middleware.Intervene[string, string](scope, person(strategies.Decision{Action: strategies.ActionRetryNow}), nil)
 		}, liberties{retries}},
 		"Intervene, with an answer": {func() textLayer {
-			return middleware.Intervene[string, string](scope, person(strategies.Decision{Action: strategies.Answer, Value: "by hand"}), nil)
+			return middleware.Intervene[string, string](scope, person(strategies.Decision{Action: strategies.ActionAnswer, Value: "by hand"}), nil)
 		}, liberties{recovery}},
 		"the whole chain": {func() textLayer {
 			return func(next text) text {
 				g, err := middleware.Wrap(next).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{}).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1}).
-					Timeout(time.Minute).Deadline(time.Hour).Fallback("stand-in", failing).Degrade(strategies.Reduced, canned).Intervene(person(strategies.Decision{})).Build()
+					Timeout(time.Minute).Deadline(time.Hour).Fallback("stand-in", failing).Degrade(strategies.LevelReduced, canned).Intervene(person(strategies.Decision{})).Build()
 				if err != nil {
 					panic(err)
 				}

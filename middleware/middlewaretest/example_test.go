@@ -126,7 +126,7 @@ func ExampleRecorder() {
 
 	fmt.Println(narrator.Run(context.Background(), "Who is at the door?"))
 	fmt.Print(events.String())
-	fmt.Println("stand-ins called:", events.Count(middleware.StandInCalled))
+	fmt.Println("stand-ins called:", events.Count(middleware.EventStandInCalled))
 	// Output:
 	// The archive says: a door. <nil>
 	// attempt_failed narrator attempt=1 class=transient err="connection reset"

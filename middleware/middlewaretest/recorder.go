@@ -34,10 +34,10 @@ func (r *Recorder) Events() []middleware.Event {
 
 // Kinds returns the kinds of all events, in order: often all that a test wants
 // to compare.
-func (r *Recorder) Kinds() []middleware.Kind {
+func (r *Recorder) Kinds() []middleware.EventKind {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kinds := make([]middleware.Kind, len(r.events))
+	kinds := make([]middleware.EventKind, len(r.events))
 	for i, e := range r.events {
 		kinds[i] = e.Kind
 	}
@@ -45,7 +45,7 @@ func (r *Recorder) Kinds() []middleware.Kind {
 }
 
 // Count returns the number of events of a kind.
-func (r *Recorder) Count(kind middleware.Kind) int {
+func (r *Recorder) Count(kind middleware.EventKind) int {
 	n := 0
 	for _, k := range r.Kinds() {
 		if k == kind {
@@ -83,9 +83,9 @@ func line(e middleware.Event) string {
 	}
 	add("served_by", e.ServedBy != "" && e.ServedBy != e.Agent, quoted(e.ServedBy))
 	add("attempt", e.Attempt != 0, e.Attempt)
-	add("class", e.Class != strategies.Unclassified, e.Class)
-	add("strategy", e.Strategy != strategies.NoRecovery, e.Strategy)
-	add("level", e.Level != strategies.Full, e.Level)
+	add("class", e.Class != strategies.ClassUnclassified, e.Class)
+	add("strategy", e.Strategy != strategies.StrategyNone, e.Strategy)
+	add("level", e.Level != strategies.LevelFull, e.Level)
 	add("delay", e.Delay != 0, e.Delay)
 	add("stop", e.Stop != "", quoted(string(e.Stop)))
 	add("detail", e.Detail != "", quoted(e.Detail))

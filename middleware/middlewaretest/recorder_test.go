@@ -15,13 +15,13 @@ import (
 
 func TestARecorderKeepsWhatItIsTold(t *testing.T) {
 	var r middlewaretest.Recorder
-	if r.String() != "" || len(r.Events()) != 0 || len(r.Kinds()) != 0 || r.Count(middleware.Failed) != 0 {
+	if r.String() != "" || len(r.Events()) != 0 || len(r.Kinds()) != 0 || r.Count(middleware.EventFailed) != 0 {
 		t.Error("a new recorder is not empty")
 	}
 	told := []middleware.Event{
-		{Kind: middleware.AttemptFailed, Agent: "narrator", Attempt: 1, Err: errSick},
-		{Kind: middleware.AttemptFailed, Agent: "narrator", Attempt: 2, Err: errSick},
-		{Kind: middleware.Failed, Agent: "narrator"},
+		{Kind: middleware.EventAttemptFailed, Agent: "narrator", Attempt: 1, Err: errSick},
+		{Kind: middleware.EventAttemptFailed, Agent: "narrator", Attempt: 2, Err: errSick},
+		{Kind: middleware.EventFailed, Agent: "narrator"},
 	}
 	for _, e := range told {
 		r.Observe(t.Context(), e)
@@ -29,11 +29,11 @@ func TestARecorderKeepsWhatItIsTold(t *testing.T) {
 	if got := r.Events(); !slices.Equal(got, told) {
 		t.Errorf("events: %v, want %v", got, told)
 	}
-	if got, want := r.Kinds(), []middleware.Kind{middleware.AttemptFailed, middleware.AttemptFailed, middleware.Failed}; !slices.Equal(got, want) {
+	if got, want := r.Kinds(), []middleware.EventKind{middleware.EventAttemptFailed, middleware.EventAttemptFailed, middleware.EventFailed}; !slices.Equal(got, want) {
 		t.Errorf("kinds: %v, want %v", got, want)
 	}
-	if r.Count(middleware.AttemptFailed) != 2 || r.Count(middleware.Failed) != 1 || r.Count(middleware.Recovered) != 0 {
-		t.Errorf("counts: %d, %d, %d, want 2, 1, 0", r.Count(middleware.AttemptFailed), r.Count(middleware.Failed), r.Count(middleware.Recovered))
+	if r.Count(middleware.EventAttemptFailed) != 2 || r.Count(middleware.EventFailed) != 1 || r.Count(middleware.EventRecovered) != 0 {
+		t.Errorf("counts: %d, %d, %d, want 2, 1, 0", r.Count(middleware.EventAttemptFailed), r.Count(middleware.EventFailed), r.Count(middleware.EventRecovered))
 	}
 	r.Events()[0].Agent = "changed"
 	if r.Events()[0].Agent != "narrator" {
@@ -46,16 +46,16 @@ func TestARecorderKeepsWhatItIsTold(t *testing.T) {
 
 func TestARecorderWritesOneLineAnEvent(t *testing.T) {
 	full := middleware.Event{
-		Kind: middleware.RetriesEnded, Time: time.Now(), Agent: "narrator", ServedBy: "the archivist", Attempt: 4, Class: strategies.Timeout,
-		Strategy: strategies.Degradation, Level: strategies.Minimal, Delay: 1500 * time.Millisecond, Stop: strategies.StopBudget,
+		Kind: middleware.EventRetriesEnded, Time: time.Now(), Agent: "narrator", ServedBy: "the archivist", Attempt: 4, Class: strategies.ClassTimeout,
+		Strategy: strategies.StrategyDegradation, Level: strategies.LevelMinimal, Delay: 1500 * time.Millisecond, Stop: strategies.StopBudget,
 		Detail: "attempt", Err: errors.New("two\nlines"),
 	}
 	for name, tc := range map[string]struct {
 		event middleware.Event
 		want  string
 	}{
-		"it names kind and agent":               {middleware.Event{Kind: middleware.AnsweredLate, Agent: "narrator"}, "answered_late narrator\n"},
-		"it leaves out who is the agent itself": {middleware.Event{Kind: middleware.Recovered, Agent: "narrator", ServedBy: "narrator"}, "recovered narrator\n"},
+		"it names kind and agent":               {middleware.Event{Kind: middleware.EventAnsweredLate, Agent: "narrator"}, "answered_late narrator\n"},
+		"it leaves out who is the agent itself": {middleware.Event{Kind: middleware.EventRecovered, Agent: "narrator", ServedBy: "narrator"}, "recovered narrator\n"},
 		"it keeps every field on one line": {full, `retries_ended narrator served_by="the archivist" attempt=4 class=timeout strategy=degradation level=minimal` +
 			` delay=1.5s stop="retry budget empty" detail=attempt err="two\nlines"` + "\n"},
 	} {
@@ -84,7 +84,7 @@ func TestARecorderListensToMany(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := r.Count(middleware.Failed); n != 40 {
+		if n := r.Count(middleware.EventFailed); n != 40 {
 			t.Errorf("%d failed calls recorded, want 40", n)
 		}
 	})

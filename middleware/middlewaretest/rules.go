@@ -69,7 +69,7 @@ func (tr *trial[Req, Resp]) handsOnError() {
 			tr.breach("%s: the error %q is not %q by errors.Is", what, o.err, want)
 		}
 	}
-	for _, failure := range []error{errAgent, strategies.WithClass(strategies.BadRequest, errAgent)} {
+	for _, failure := range []error{errAgent, strategies.WithClass(strategies.ClassBadRequest, errAgent)} {
 		_, r := tr.wrap(Fail(failure))
 		o := tr.call(context.Background(), r, 0)
 		tr.failed("a failed call", o)
@@ -117,9 +117,9 @@ func (tr *trial[Req, Resp]) asksOnce() {
 }
 
 func (tr *trial[Req, Resp]) leavesInterrupt() {
-	agent, r := tr.wrap(Fail(strategies.WithClass(strategies.Interrupt, errAgent)))
+	agent, r := tr.wrap(Fail(strategies.WithClass(strategies.ClassInterrupt, errAgent)))
 	o := tr.call(context.Background(), r, 0)
-	if !errors.Is(o.err, errAgent) || strategies.Classify(o.err).Class != strategies.Interrupt {
+	if !errors.Is(o.err, errAgent) || strategies.Classify(o.err).Class != strategies.ClassInterrupt {
 		tr.breach("an interrupt does not pass through: the call %v", o)
 	}
 	if n := agent.Called(); n > 1 {

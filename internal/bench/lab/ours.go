@@ -38,7 +38,7 @@ var oursTuned = System{
 			Timeout(env.Timeout).
 			Deadline(time.Minute).
 			Validate(good).
-			Degrade(strategies.Reduced, runner(canned))
+			Degrade(strategies.LevelReduced, runner(canned))
 		if env.StandIn != nil {
 			standIn, err := middleware.Wrap(runner(env.StandIn)).
 				Named(StandIn).

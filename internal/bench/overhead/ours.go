@@ -25,7 +25,7 @@ var ours = System{
 			b.Fallback("archivist", middleware.Func(standIn))
 		}
 		if p.Full {
-			b.Degrade(strategies.Reduced, middleware.Func(reduced)).
+			b.Degrade(strategies.LevelReduced, middleware.Func(reduced)).
 				Intervene(middleware.Intervention{Ask: strategies.IntervenorFunc(nobody)}).
 				Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) { observed(e.Err) }))
 		}

@@ -64,7 +64,7 @@ func (p *pause) Error() string { return p.err.Error() }
 
 func (p *pause) Unwrap() error { return p.err }
 
-func (p *pause) RecoveryClass() strategies.Class { return strategies.Interrupt }
+func (p *pause) RecoveryClass() strategies.Class { return strategies.ClassInterrupt }
 
 // Acts is for Commit: it says whether an event says or does something: text, a
 // call of a tool, a change of state, a question for a person, a transfer. The

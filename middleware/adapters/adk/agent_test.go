@@ -73,8 +73,8 @@ func TestNewAgent(t *testing.T) {
 		{it: "lets the next one speak when the lead fails", bard: wire.Overloaded(), want: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
 		{it: "does so before the first words of a stream", bard: wire.Cut(), mode: agent.StreamingModeSSE, want: "A stranger, says archivist", partial: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
 		{it: "does so when a call of a tool is broken", bard: wire.Body(wire.Candidate("", "MALFORMED_FUNCTION_CALL")), want: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
-		{it: "says nothing twice", bard: wire.Cut(wire.Candidate("A ", "")), mode: agent.StreamingModeSSE, partial: "A ", fails: strategies.CutOff, requests: [2]int{1, 0}},
-		{it: "asks nobody else to serve a bad request", bard: wire.Error(400, "INVALID_ARGUMENT", "no"), fails: strategies.BadRequest, requests: [2]int{1, 0}},
+		{it: "says nothing twice", bard: wire.Cut(wire.Candidate("A ", "")), mode: agent.StreamingModeSSE, partial: "A ", fails: strategies.ClassCutOff, requests: [2]int{1, 0}},
+		{it: "asks nobody else to serve a bad request", bard: wire.Error(400, "INVALID_ARGUMENT", "no"), fails: strategies.ClassBadRequest, requests: [2]int{1, 0}},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			if tt.mode == "" {
@@ -107,7 +107,7 @@ func TestNewAgent(t *testing.T) {
 		}
 		tools := func(c *llmagent.Config) { c.Tools = []tool.Tool{door} }
 		got := newStage(t, role(t, named(t, server.URL(), "bard", tools), named(t, server.URL(), "archivist", tools))).ask(t, agent.StreamingModeNone)
-		class(t, got.err, strategies.CutOff)
+		class(t, got.err, strategies.ClassCutOff)
 		if opened != 1 || server.Requests("archivist") != 0 {
 			t.Errorf("opened %d times, %d requests to the archivist", opened, server.Requests("archivist"))
 		}

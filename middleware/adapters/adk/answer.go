@@ -40,27 +40,27 @@ func (e *AnswerError) Error() string {
 	return s
 }
 
-// RecoveryClass is [strategies.Blocked] for what is held back for its content,
-// and [strategies.InvalidAnswer] for what went wrong in the making. A code of
+// RecoveryClass is [strategies.ClassBlocked] for what is held back for its content,
+// and [strategies.ClassInvalidAnswer] for what went wrong in the making. A code of
 // another provider's is left to the error within.
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	if e.Response != nil && e.Response.FinishReason == "" {
 		switch genai.BlockedReason(e.Reason) { // of the prompt
 		case genai.BlockedReasonSafety, genai.BlockedReasonOther, genai.BlockedReasonBlocklist, genai.BlockedReasonProhibitedContent,
 			genai.BlockedReasonImageSafety, genai.BlockedReasonModelArmor, genai.BlockedReasonJailbreak, genai.BlockedReasonUnspecified:
-			return strategies.Blocked
+			return strategies.ClassBlocked
 		}
 	}
 	switch e.Reason {
 	case genai.FinishReasonSafety, genai.FinishReasonRecitation, genai.FinishReasonBlocklist, genai.FinishReasonProhibitedContent,
 		genai.FinishReasonSPII, genai.FinishReasonImageSafety, genai.FinishReasonImageProhibitedContent, genai.FinishReasonImageRecitation:
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	case Empty, Unfinished, genai.FinishReasonMaxTokens, genai.FinishReasonLanguage, genai.FinishReasonOther,
 		genai.FinishReasonMalformedFunctionCall, genai.FinishReasonUnexpectedToolCall, genai.FinishReasonTooManyToolCalls,
 		genai.FinishReasonNoImage, genai.FinishReasonImageOther, genai.FinishReasonContinuation:
-		return strategies.InvalidAnswer
+		return strategies.ClassInvalidAnswer
 	}
-	return strategies.Unclassified
+	return strategies.ClassUnclassified
 }
 
 // Unwrap returns the reason in the form in which the classifier knows codes.

@@ -19,8 +19,8 @@ import (
 func TestAnswersThatAreNone(t *testing.T) {
 	t.Parallel()
 	const (
-		blocked = strategies.Blocked
-		invalid = strategies.InvalidAnswer
+		blocked = strategies.ClassBlocked
+		invalid = strategies.ClassInvalidAnswer
 	)
 	prompt := func(reason string) string { return `{"promptFeedback":{"blockReason":"` + reason + `"}}` }
 	thought := `{"candidates":[{"finishReason":"STOP","content":{"role":"model","parts":[{"text":"Hm","thought":true}]}}]}`
@@ -118,12 +118,12 @@ func TestOtherModels(t *testing.T) {
 		{it: "wants no finish reason of a model that is not Google's", responses: []*model.LLMResponse{piece, says("Hello")}},
 		{it: "takes an unspecified one", responses: []*model.LLMResponse{piece, {Content: says("Hello").Content, FinishReason: genai.FinishReasonUnspecified}}},
 		{it: "steps over a nil", responses: []*model.LLMResponse{nil, says("Hello")}},
-		{it: "misses a response that is not partial", responses: []*model.LLMResponse{piece}, want: adk.Unfinished, class: strategies.InvalidAnswer},
-		{it: "misses any response", want: adk.Unfinished, class: strategies.InvalidAnswer},
-		{it: "reads the code of a rate limit", responses: []*model.LLMResponse{{ErrorCode: "RESOURCE_EXHAUSTED"}}, want: "RESOURCE_EXHAUSTED", class: strategies.RateLimited},
-		{it: "reads the code of a quota", responses: []*model.LLMResponse{{ErrorCode: "insufficient_quota"}}, want: "insufficient_quota", class: strategies.QuotaExhausted},
-		{it: "reads a code that is a status", responses: []*model.LLMResponse{{ErrorCode: "529"}}, want: "529", class: strategies.Overloaded},
-		{it: "takes a code that nobody knows for transient", responses: []*model.LLMResponse{{ErrorCode: "OH_NO", ErrorMessage: "oh no"}}, want: "OH_NO", class: strategies.Transient},
+		{it: "misses a response that is not partial", responses: []*model.LLMResponse{piece}, want: adk.Unfinished, class: strategies.ClassInvalidAnswer},
+		{it: "misses any response", want: adk.Unfinished, class: strategies.ClassInvalidAnswer},
+		{it: "reads the code of a rate limit", responses: []*model.LLMResponse{{ErrorCode: "RESOURCE_EXHAUSTED"}}, want: "RESOURCE_EXHAUSTED", class: strategies.ClassRateLimited},
+		{it: "reads the code of a quota", responses: []*model.LLMResponse{{ErrorCode: "insufficient_quota"}}, want: "insufficient_quota", class: strategies.ClassQuotaExhausted},
+		{it: "reads a code that is a status", responses: []*model.LLMResponse{{ErrorCode: "529"}}, want: "529", class: strategies.ClassOverloaded},
+		{it: "takes a code that nobody knows for transient", responses: []*model.LLMResponse{{ErrorCode: "OH_NO", ErrorMessage: "oh no"}}, want: "OH_NO", class: strategies.ClassTransient},
 		{it: "lets the last response sum up", responses: []*model.LLMResponse{{ErrorCode: "OH_NO", Partial: true}, says("Hello")}},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {

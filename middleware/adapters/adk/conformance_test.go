@@ -47,10 +47,10 @@ func (s scene) play(t *testing.T) {
 			if got.err != nil || got.final != s.want {
 				t.Fatalf("got %q, %v; want %q", got.final, got.err, s.want)
 			}
-			if e := seen.last(middleware.Recovered); e.Strategy != s.how || e.ServedBy != s.by {
+			if e := seen.last(middleware.EventRecovered); e.Strategy != s.how || e.ServedBy != s.by {
 				t.Errorf("recovered by %s, %v; want %s, %v", e.ServedBy, e.Strategy, s.by, s.how)
 			}
-			if e := seen.last(middleware.RetryScheduled); e.Delay < s.wait {
+			if e := seen.last(middleware.EventRetryScheduled); e.Delay < s.wait {
 				t.Errorf("it waited %v where the provider asked for %v", e.Delay, s.wait)
 			}
 			if last := got.events[len(got.events)-1]; adk.Degraded(&last.LLMResponse) != s.reduced {
@@ -71,24 +71,24 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, map[conformance.Case]func(*testing.T){
 		conformance.TransientThenSuccess: scene{
 			script: answers{"narrator": {wire.Overloaded()}}, layers: retried,
-			want: "A stranger, says narrator", how: strategies.Retrying, by: "narrator", requests: map[string]int{"narrator": 2},
+			want: "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
 		}.play,
 		conformance.RateLimitHonoured: scene{
 			script: answers{"narrator": {wire.RateLimit(30 * time.Millisecond)}}, layers: retried, wait: 30 * time.Millisecond,
-			want: "A stranger, says narrator", how: strategies.Retrying, by: "narrator", requests: map[string]int{"narrator": 2},
+			want: "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
 		}.play,
 		conformance.QuotaGoesOn: scene{
 			script: answers{"narrator": {wire.Quota()}}, layers: relieved,
-			want: "A stranger, says archivist", how: strategies.Fallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
+			want: "A stranger, says archivist", how: strategies.StrategyFallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
 		}.play,
 		conformance.OverflowToLarger: scene{
 			script: answers{"narrator": {wire.Overflow()}}, layers: relieved,
-			want: "A stranger, says archivist", how: strategies.Fallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
+			want: "A stranger, says archivist", how: strategies.StrategyFallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
 		}.play,
 		conformance.HangTimesOut: scene{
 			script: answers{"narrator": {wire.Stall()}},
 			layers: func(b *chain, _ other) *chain { return b.Retry(soon).Timeout(500 * time.Millisecond) },
-			want:   "A stranger, says narrator", how: strategies.Retrying, by: "narrator", requests: map[string]int{"narrator": 2},
+			want:   "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
 		}.play,
 		conformance.StreamCut:          streamCut,
 		conformance.InterruptUntouched: interruptUntouched,
@@ -96,9 +96,9 @@ func TestConformance(t *testing.T) {
 			down: map[string]wire.Answer{"narrator": wire.Overloaded(), "archivist": wire.Drop()},
 			layers: func(b *chain, o other) *chain {
 				return b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
-					Fallback("archivist", o("archivist")).Degrade(strategies.Reduced, adk.Reply("The innkeeper shrugs."))
+					Fallback("archivist", o("archivist")).Degrade(strategies.LevelReduced, adk.Reply("The innkeeper shrugs."))
 			},
-			want: "The innkeeper shrugs.", how: strategies.Degradation, by: "reduced answer", reduced: true,
+			want: "The innkeeper shrugs.", how: strategies.StrategyDegradation, by: "reduced answer", reduced: true,
 			requests: map[string]int{"narrator": 3, "archivist": 1},
 		}.play,
 	}, nil)
@@ -122,9 +122,9 @@ func streamCut(t *testing.T) {
 		"retries one without any event":               {wire.Events(), whole, 2, 0},
 		"retries an error before the first word":      {wire.Events(role, broken), whole, 2, 0},
 		"retries a broken call of a tool":             {wire.Events(role, wire.Candidate("", "MALFORMED_FUNCTION_CALL")), whole, 2, 0},
-		"ends one cut after its first words":          {wire.Cut(a, stranger), "A stranger, ", 1, strategies.Transient},
-		"ends one that ended before its end":          {wire.Events(a, stranger), "A stranger, ", 1, strategies.InvalidAnswer},
-		"ends one with an error after two words":      {wire.Events(a, stranger, broken), "A stranger, ", 1, strategies.Transient},
+		"ends one cut after its first words":          {wire.Cut(a, stranger), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one that ended before its end":          {wire.Events(a, stranger), "A stranger, ", 1, strategies.ClassInvalidAnswer},
+		"ends one with an error after two words":      {wire.Events(a, stranger, broken), "A stranger, ", 1, strategies.ClassTransient},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			server := play(t, answers{"narrator": {tt.answer}})
@@ -142,7 +142,7 @@ func streamCut(t *testing.T) {
 			case !failed:
 				t.Errorf("got %v", got.err)
 			default:
-				class(t, got.err, strategies.CutOff)
+				class(t, got.err, strategies.ClassCutOff)
 				class(t, cut.Err, tt.class)
 				if got.final != "" || len(s.kept(t)) != 1 {
 					t.Errorf("%q is taken for an answer; the session has %d events", got.final, len(s.kept(t)))
@@ -174,7 +174,7 @@ func interruptUntouched(t *testing.T) {
 	}
 	seen := &recoveries{}
 	llm := guard(t, google(t, server.URL(), "narrator"), func(b *chain) *chain {
-		return b.Retry(soon).Observe(seen).Degrade(strategies.Reduced, adk.Reply("no"))
+		return b.Retry(soon).Observe(seen).Degrade(strategies.LevelReduced, adk.Reply("no"))
 	})
 	s := newStage(t, storyteller(t, llm, func(c *llmagent.Config) { c.Tools = []tool.Tool{door} }))
 	got := s.ask(t, agent.StreamingModeNone)
@@ -197,7 +197,7 @@ func interruptUntouched(t *testing.T) {
 	}
 	conformance.Requests(t, "narrator", server.Requests("narrator"), 4)
 	for _, e := range seen.events {
-		if e.Kind == middleware.Failed || e.Strategy == strategies.Degradation {
+		if e.Kind == middleware.EventFailed || e.Strategy == strategies.StrategyDegradation {
 			t.Errorf("the chain took the question for a failure: %+v", e)
 		}
 	}

@@ -17,7 +17,7 @@
 //		Retry(strategies.Retry{}).
 //		Timeout(20*time.Second).
 //		Fallback("pro", adk.LLM(pro)).
-//		Degrade(strategies.Reduced, adk.Reply("The innkeeper shrugs.")).
+//		Degrade(strategies.LevelReduced, adk.Reply("The innkeeper shrugs.")).
 //		Build()
 //	llm, err := adk.NewModel(flash, guarded)
 //	narrator, err := llmagent.New(llmagent.Config{Name: "narrator", Model: llm})
@@ -39,7 +39,7 @@
 //
 // An error code, or a finish reason other than STOP beside content, becomes an
 // [AnswerError] with a class: what is held back for its content is
-// [strategies.Blocked], what went wrong in the making [strategies.InvalidAnswer].
+// [strategies.ClassBlocked], what went wrong in the making [strategies.ClassInvalidAnswer].
 // So does a response without content, which the framework skips in silence, and a
 // stream without its end, which it takes for whole. Reasons that are fine with
 // the caller are accepted: LLM(flash).Accept(genai.FinishReasonMaxTokens).

@@ -65,7 +65,7 @@ func Example() {
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(20*time.Second).
 		Fallback("pro", adk.LLM(pro)).
-		Degrade(strategies.Reduced, adk.Reply("The innkeeper shrugs.")).
+		Degrade(strategies.LevelReduced, adk.Reply("The innkeeper shrugs.")).
 		Build()
 	if err != nil {
 		log.Fatal(err)

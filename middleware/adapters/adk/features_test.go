@@ -235,7 +235,7 @@ func TestWrappingKeepsWhatTheFrameworkCanDo(t *testing.T) {
 	t.Run("it gives no response back to a caller who has left", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		leaves := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-			if e.Kind == middleware.RetryScheduled {
+			if e.Kind == middleware.EventRetryScheduled {
 				cancel()
 			}
 		})

@@ -168,7 +168,7 @@ type recoveries struct{ events []middleware.Event }
 
 func (r *recoveries) Observe(_ context.Context, e middleware.Event) { r.events = append(r.events, e) }
 
-func (r *recoveries) last(kind middleware.Kind) (found middleware.Event) {
+func (r *recoveries) last(kind middleware.EventKind) (found middleware.Event) {
 	for _, e := range r.events {
 		if e.Kind == kind {
 			found = e

@@ -40,16 +40,16 @@ func (e *AnswerError) Error() string {
 	return s
 }
 
-// RecoveryClass is [strategies.Blocked], [strategies.ContextOverflow] or
-// [strategies.InvalidAnswer] by the Reason.
+// RecoveryClass is [strategies.ClassBlocked], [strategies.ClassContextOverflow] or
+// [strategies.ClassInvalidAnswer] by the Reason.
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	switch e.Reason {
 	case Refusal:
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	case Window:
-		return strategies.ContextOverflow
+		return strategies.ClassContextOverflow
 	default:
-		return strategies.InvalidAnswer
+		return strategies.ClassInvalidAnswer
 	}
 }
 

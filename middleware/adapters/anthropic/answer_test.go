@@ -34,20 +34,20 @@ func TestMessagesThatAreNoAnswer(t *testing.T) {
 		{it: "takes text after thinking", answer: blocks("end_turn", thought, `{"type":"text","text":"Hello"}`)},
 		{it: "takes text that one of the caller's sequences ended", answer: message("stop_sequence", "Hello")},
 		{it: "takes a tool call", answer: blocks("tool_use", tool)},
-		{it: "takes a refusal for blocked, whatever came before it", answer: message("refusal", "Hel"), want: anthropic.Refusal, class: strategies.Blocked},
-		{it: "says why it was refused", answer: why, want: anthropic.Refusal, class: strategies.Blocked, text: "No recipes."},
-		{it: "takes a truncated message for invalid", answer: message("max_tokens", "Hel"), want: anthropic.Length, class: strategies.InvalidAnswer},
-		{it: "takes a tool call whose arguments may be torn for invalid", answer: blocks("max_tokens", tool), want: anthropic.Length, class: strategies.InvalidAnswer},
+		{it: "takes a refusal for blocked, whatever came before it", answer: message("refusal", "Hel"), want: anthropic.Refusal, class: strategies.ClassBlocked},
+		{it: "says why it was refused", answer: why, want: anthropic.Refusal, class: strategies.ClassBlocked, text: "No recipes."},
+		{it: "takes a truncated message for invalid", answer: message("max_tokens", "Hel"), want: anthropic.Length, class: strategies.ClassInvalidAnswer},
+		{it: "takes a tool call whose arguments may be torn for invalid", answer: blocks("max_tokens", tool), want: anthropic.Length, class: strategies.ClassInvalidAnswer},
 		{it: "accepts a truncated message if told to", answer: message("max_tokens", "Hel"), accept: reasons{anthropic.Length}},
-		{it: "does not accept one cut before its first word", answer: blocks("max_tokens", thought), accept: reasons{anthropic.Length}, want: anthropic.Empty, class: strategies.InvalidAnswer},
-		{it: "takes a full window for an overflow", answer: message("model_context_window_exceeded", "Hel"), want: anthropic.Window, class: strategies.ContextOverflow},
+		{it: "does not accept one cut before its first word", answer: blocks("max_tokens", thought), accept: reasons{anthropic.Length}, want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a full window for an overflow", answer: message("model_context_window_exceeded", "Hel"), want: anthropic.Window, class: strategies.ClassContextOverflow},
 		{it: "accepts a full window if told to", answer: message("model_context_window_exceeded", "Hel"), accept: reasons{anthropic.Length, anthropic.Window}},
-		{it: "takes nothing for invalid", answer: blocks("end_turn"), want: anthropic.Empty, class: strategies.InvalidAnswer},
-		{it: "takes an empty text for invalid", answer: message("end_turn", ""), want: anthropic.Empty, class: strategies.InvalidAnswer},
-		{it: "takes thinking alone for invalid", answer: blocks("end_turn", thought, `{"type":"redacted_thinking","data":"x"}`), want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes nothing for invalid", answer: blocks("end_turn"), want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes an empty text for invalid", answer: message("end_turn", ""), want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes thinking alone for invalid", answer: blocks("end_turn", thought, `{"type":"redacted_thinking","data":"x"}`), want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "accepts nothing if told to", answer: blocks("end_turn"), accept: reasons{anthropic.Empty}},
-		{it: "takes a null for invalid", answer: "null", want: anthropic.Empty, class: strategies.InvalidAnswer},
-		{it: "takes an object without content for invalid", answer: "{}", want: anthropic.Empty, class: strategies.InvalidAnswer},
+		{it: "takes a null for invalid", answer: "null", want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes an object without content for invalid", answer: "{}", want: anthropic.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes a stop reason it does not know", answer: message("end_of_season", "Hello")},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
@@ -85,10 +85,10 @@ func TestErrorsOfTheClient(t *testing.T) {
 		class  strategies.Class
 		wait   time.Duration
 	}{
-		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.RateLimited, 3 * time.Second},
-		{"reads status and wait beside no body", says(529, "", "Retry-After", "2"), strategies.Overloaded, 2 * time.Second},
-		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.Transient, 0},
-		{"reads a request that is too large", says(413, problem("request_too_large", "no")), strategies.BadRequest, 0},
+		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.ClassRateLimited, 3 * time.Second},
+		{"reads status and wait beside no body", says(529, "", "Retry-After", "2"), strategies.ClassOverloaded, 2 * time.Second},
+		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.ClassTransient, 0},
+		{"reads a request that is too large", says(413, problem("request_too_large", "no")), strategies.ClassBadRequest, 0},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			_, messages := scripted(t, tt.answer, tt.answer)
@@ -110,7 +110,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 		params := ask("narrator")
 		params.MaxTokens = 100_000
 		o := built(t, middleware.Wrap(messages).Retry(soon)).Outcome(t.Context(), params)
-		class(t, o.Err, strategies.BadRequest)
+		class(t, o.Err, strategies.ClassBadRequest)
 		if o.Attempts != 1 || p.seen("narrator") != 0 {
 			t.Errorf("%d attempts, %d requests: %v", o.Attempts, p.seen("narrator"), o.Err)
 		}
@@ -141,14 +141,14 @@ func TestStreamsThatAreNoAnswer(t *testing.T) {
 		{it: "delivers every event but pings", events: []string{begin, block, ping, text("Hello"), end("end_turn"), stop}, count: 5},
 		{it: "takes a tool call without arguments", events: []string{begin, tool, end("tool_use"), stop}, count: 4},
 		{it: "takes a paused turn", events: []string{begin, end("pause_turn"), stop}, count: 3},
-		{it: "misses a marker", events: []string{begin, text("Hello"), end("end_turn")}, want: anthropic.Unfinished, class: strategies.InvalidAnswer, count: 3},
+		{it: "misses a marker", events: []string{begin, text("Hello"), end("end_turn")}, want: anthropic.Unfinished, class: strategies.ClassInvalidAnswer, count: 3},
 		{it: "does without a marker if told to", events: []string{begin, text("Hello"), end("end_turn")}, accept: reasons{anthropic.Unfinished}, count: 3},
-		{it: "misses a marker in nothing", want: anthropic.Unfinished, class: strategies.InvalidAnswer},
-		{it: "takes thinking alone for empty", events: []string{begin, thinking, thought, end("end_turn"), stop}, want: anthropic.Empty, class: strategies.InvalidAnswer, count: 5},
-		{it: "reports a refusal with its reason", events: []string{begin, text("Hel"), refused, stop}, want: anthropic.Refusal, class: strategies.Blocked, text: "No recipes.", count: 4},
-		{it: "reports a limit at the end", events: []string{begin, text("Hel"), end("max_tokens"), stop}, want: anthropic.Length, class: strategies.InvalidAnswer, count: 4},
+		{it: "misses a marker in nothing", want: anthropic.Unfinished, class: strategies.ClassInvalidAnswer},
+		{it: "takes thinking alone for empty", events: []string{begin, thinking, thought, end("end_turn"), stop}, want: anthropic.Empty, class: strategies.ClassInvalidAnswer, count: 5},
+		{it: "reports a refusal with its reason", events: []string{begin, text("Hel"), refused, stop}, want: anthropic.Refusal, class: strategies.ClassBlocked, text: "No recipes.", count: 4},
+		{it: "reports a limit at the end", events: []string{begin, text("Hel"), end("max_tokens"), stop}, want: anthropic.Length, class: strategies.ClassInvalidAnswer, count: 4},
 		{it: "accepts a limit if told to", events: []string{begin, text("Hel"), end("max_tokens"), stop}, accept: reasons{anthropic.Length}, count: 4},
-		{it: "reports a full window at the end", events: []string{begin, text("Hel"), end("model_context_window_exceeded"), stop}, want: anthropic.Window, class: strategies.ContextOverflow, count: 4},
+		{it: "reports a full window at the end", events: []string{begin, text("Hel"), end("model_context_window_exceeded"), stop}, want: anthropic.Window, class: strategies.ClassContextOverflow, count: 4},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			_, messages := scripted(t, streams(tt.events...))

@@ -63,7 +63,7 @@ func TestConformance(t *testing.T) {
 		conformance.TransientThenSuccess: func(t *testing.T) {
 			p, messages := scripted(t, says(503, ""))
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", p.seen("narrator"), 2)
 		},
 		conformance.RateLimitHonoured: func(t *testing.T) {
@@ -71,12 +71,12 @@ func TestConformance(t *testing.T) {
 			p, messages := scripted(t, says(429, problem("rate_limit_error", "slow down"), "Retry-After", "0.03"))
 			var delay time.Duration
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled {
+				if e.Kind == middleware.EventRetryScheduled {
 					delay = e.Delay
 				}
 			})
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon).Observe(watch)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			if delay < wait {
 				t.Errorf("it waited %v where the provider asked for %v", delay, wait)
 			}
@@ -86,7 +86,7 @@ func TestConformance(t *testing.T) {
 			p, messages := scripted(t, noCredit)
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon).
 				FallbackVia("archivist", messages, anthropic.Model("archivist"))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says archivist", "archivist", strategies.Fallback, 2)
+			served(t, o, "A stranger, says archivist", "archivist", strategies.StrategyFallback, 2)
 			conformance.Requests(t, "narrator", p.seen("narrator"), 1)
 			conformance.Requests(t, "archivist", p.seen("archivist"), 1)
 		},
@@ -96,7 +96,7 @@ func TestConformance(t *testing.T) {
 				p, messages := scripted(t, overflow)
 				o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon).
 					FallbackVia("large window", messages, anthropic.Model("large"))).Outcome(t.Context(), ask("narrator"))
-				served(t, o, "A stranger, says large", "large window", strategies.Fallback, 2)
+				served(t, o, "A stranger, says large", "large window", strategies.StrategyFallback, 2)
 				conformance.Requests(t, "narrator", p.seen("narrator"), 1)
 				conformance.Requests(t, "large window", p.seen("large"), 1)
 			}
@@ -104,7 +104,7 @@ func TestConformance(t *testing.T) {
 		conformance.HangTimesOut: func(t *testing.T) {
 			p, messages := scripted(t, hang)
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon).Timeout(500*time.Millisecond)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", p.seen("narrator"), 2)
 		},
 		conformance.StreamCut:          streamCut,
@@ -114,9 +114,9 @@ func TestConformance(t *testing.T) {
 			messages := anthropic.Messages(connect(p.URL))
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 				FallbackVia("archivist", messages, anthropic.Model("archivist")).
-				Degrade(strategies.Reduced, anthropic.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.Degradation, 5)
-			if o.Level != strategies.Reduced {
+				Degrade(strategies.LevelReduced, anthropic.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
+			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.StrategyDegradation, 5)
+			if o.Level != strategies.LevelReduced {
 				t.Errorf("the answer is marked %v", o.Level)
 			}
 			conformance.Requests(t, "narrator", p.seen("narrator"), 3)
@@ -148,11 +148,11 @@ func streamCut(t *testing.T) {
 		"retries one without any event":                  {streams(), "A stranger, says narrator", 2, 0},
 		"retries an overload before its first word":      {streams(begin, busy), "A stranger, says narrator", 2, 0},
 		"retries one that is empty to its very end":      {streams(begin, end("end_turn"), stop), "A stranger, says narrator", 2, 0},
-		"ends one cut after its first word":              {cut(streams(begin, text("A "))), "A ", 1, strategies.Transient},
-		"ends one that ended before its marker":          {streams(begin, text("A "), end("end_turn")), "A ", 1, strategies.InvalidAnswer},
-		"ends one with an overload after its first word": {streams(begin, text("A "), busy), "A ", 1, strategies.Overloaded},
-		"ends one whose tokens ran out":                  {streams(begin, text("A "), end("max_tokens"), stop), "A ", 1, strategies.InvalidAnswer},
-		"ends one that a policy ended":                   {streams(begin, text("A "), end("refusal"), stop), "A ", 1, strategies.Blocked},
+		"ends one cut after its first word":              {cut(streams(begin, text("A "))), "A ", 1, strategies.ClassTransient},
+		"ends one that ended before its marker":          {streams(begin, text("A "), end("end_turn")), "A ", 1, strategies.ClassInvalidAnswer},
+		"ends one with an overload after its first word": {streams(begin, text("A "), busy), "A ", 1, strategies.ClassOverloaded},
+		"ends one whose tokens ran out":                  {streams(begin, text("A "), end("max_tokens"), stop), "A ", 1, strategies.ClassInvalidAnswer},
+		"ends one that a policy ended":                   {streams(begin, text("A "), end("refusal"), stop), "A ", 1, strategies.ClassBlocked},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			p, messages := scripted(t, tt.fault)
@@ -162,7 +162,7 @@ func streamCut(t *testing.T) {
 			}
 			failure, ok := errors.AsType[*strategies.StreamError](err)
 			switch {
-			case tt.class == strategies.Unclassified:
+			case tt.class == strategies.ClassUnclassified:
 				if err != nil {
 					t.Errorf("got %v", err)
 				}
@@ -191,7 +191,7 @@ func interruptUntouched(t *testing.T) {
 		t.Run("it passes on "+it, func(t *testing.T) {
 			p, messages := scripted(t, says(200, answer))
 			o := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-			if o.Err != nil || o.Value.RawJSON() != answer || o.Strategy != strategies.NoRecovery {
+			if o.Err != nil || o.Value.RawJSON() != answer || o.Strategy != strategies.StrategyNone {
 				t.Errorf("got %+v", o)
 			}
 			conformance.Requests(t, "narrator", p.seen("narrator"), 1)
@@ -199,7 +199,7 @@ func interruptUntouched(t *testing.T) {
 	}
 	t.Run("it passes on the interrupt made of one, as it is", func(t *testing.T) {
 		p, messages := scripted(t, says(200, call))
-		pause := strategies.WithClass(strategies.Interrupt, errors.New("open_door wants approval"))
+		pause := strategies.WithClass(strategies.ClassInterrupt, errors.New("open_door wants approval"))
 		type runner = middleware.Runner[sdk.MessageNewParams, *sdk.Message]
 		approve := func(next runner) runner {
 			return middleware.Func(func(ctx context.Context, params sdk.MessageNewParams) (*sdk.Message, error) {
@@ -211,7 +211,7 @@ func interruptUntouched(t *testing.T) {
 			})
 		}
 		_, err := built(t, middleware.Wrap(messages).Named("narrator").Retry(soon).
-			Degrade(strategies.Reduced, anthropic.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
+			Degrade(strategies.LevelReduced, anthropic.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
 		if err != pause { //nolint:errorlint // the very same is wanted
 			t.Errorf("got %v", err)
 		}

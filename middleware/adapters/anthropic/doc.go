@@ -14,7 +14,7 @@
 //		Retry(strategies.Retry{}).
 //		Timeout(30*time.Second).
 //		FallbackVia("sonnet", messages, anthropic.Model("claude-sonnet-4-5")).
-//		Degrade(strategies.Reduced, anthropic.Reply("The innkeeper shrugs.")).
+//		Degrade(strategies.LevelReduced, anthropic.Reply("The innkeeper shrugs.")).
 //		Build()
 //	message, err := narrator.Run(ctx, sdk.MessageNewParams{...})
 //
@@ -43,10 +43,10 @@
 //
 // # What comes with status 200 and is no answer
 //
-// By its stop reason: refusal is [strategies.Blocked], max_tokens is
-// [strategies.InvalidAnswer], model_context_window_exceeded is
-// [strategies.ContextOverflow]. A message without content, and a stream without
-// its end, are [strategies.InvalidAnswer]. The error is an [AnswerError] and
+// By its stop reason: refusal is [strategies.ClassBlocked], max_tokens is
+// [strategies.ClassInvalidAnswer], model_context_window_exceeded is
+// [strategies.ClassContextOverflow]. A message without content, and a stream without
+// its end, are [strategies.ClassInvalidAnswer]. The error is an [AnswerError] and
 // holds the message. Reasons that are fine with the caller are accepted:
 // Messages(client).Accept(anthropic.Length). An overload in the middle of a
 // stream, whose status was 200, is known by its type.
@@ -58,7 +58,7 @@
 //     other options: leave the client's setting as it is.
 //   - The client refuses to ask for a whole message with a MaxTokens that may take
 //     more than 10 minutes, without sending anything: that is a
-//     [strategies.BadRequest] here. Use the stream.
+//     [strategies.ClassBadRequest] here. Use the stream.
 //   - The client swallows pings, so that they do not move the builder's Idle clock.
 //   - A stream that fails after its first words is not retried, whoever is asked:
 //     see Continue and Buffer of the builder.

@@ -30,7 +30,7 @@ func Example() {
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(30*time.Second).
 		FallbackVia("larger", messages, anthropic.Model("claude-sonnet-4-5")).
-		Degrade(strategies.Reduced, anthropic.Reply("The innkeeper shrugs.")).
+		Degrade(strategies.LevelReduced, anthropic.Reply("The innkeeper shrugs.")).
 		Build()
 	if err != nil {
 		log.Fatal(err)

@@ -194,7 +194,7 @@ func TestWhoeverLeaves(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if failure, ok := errors.AsType[*strategies.StreamError](err); ok {
-				class(t, failure.Err, strategies.Timeout)
+				class(t, failure.Err, strategies.ClassTimeout)
 			}
 			if got := p.seen("narrator"); got != tt.requests {
 				t.Errorf("%d requests, want %d", got, tt.requests)
@@ -215,7 +215,7 @@ func TestReply(t *testing.T) {
 	}
 	p := serve(t, script{"narrator": {overloaded}})
 	g, err := middleware.WrapStream(anthropic.Messages(connect(p.URL))).Commit(anthropic.Says).Complete(anthropic.Ends).
-		Degrade(strategies.Minimal, anthropic.Reply(text)).Build()
+		Degrade(strategies.LevelMinimal, anthropic.Reply(text)).Build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestReply(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if o := outcome(); said(&whole) != text || whole.StopReason != sdk.StopReasonEndTurn || o.Level != strategies.Minimal || o.Strategy != strategies.Degradation {
+	if o := outcome(); said(&whole) != text || whole.StopReason != sdk.StopReasonEndTurn || o.Level != strategies.LevelMinimal || o.Strategy != strategies.StrategyDegradation {
 		t.Errorf("got %q, %+v", said(&whole), o)
 	}
 }

@@ -54,7 +54,7 @@ func (a *MessagesAgent) Run(ctx context.Context, params sdk.MessageNewParams) (*
 func (a *MessagesAgent) local(params sdk.MessageNewParams, err error) error {
 	options := slices.Concat(a.service.Options, a.options)
 	if _, refused := sdk.CalculateNonStreamingTimeout(int(params.MaxTokens), params.Model, options); refused != nil {
-		return strategies.WithClass(strategies.BadRequest, err)
+		return strategies.WithClass(strategies.ClassBadRequest, err)
 	}
 	return err
 }

@@ -95,7 +95,7 @@ func TestCallbacksStillFire(t *testing.T) {
 			seen := &log{}
 			settings := func(b *eino.Builder) {
 				b.Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{time.Millisecond}}).
-					Fallback("archivist", eino.StandIn(tt.standIn)).Degrade(strategies.Reduced, eino.Reply("Later."))
+					Fallback("archivist", eino.StandIn(tt.standIn)).Degrade(strategies.LevelReduced, eino.Reply("Later."))
 			}
 			for _, streaming := range []bool{false, true} {
 				if tt.agent {

@@ -55,18 +55,18 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, map[conformance.Case]func(*testing.T){
 		conformance.TransientThenSuccess: func(t *testing.T) {
 			recovered(t, script(endpoint.Status(503)), func(b *eino.Builder, _ asker) { b.Retry(soon) },
-				"A stranger, says narrator", strategies.Full, map[string]int{"narrator": 2})
+				"A stranger, says narrator", strategies.LevelFull, map[string]int{"narrator": 2})
 		},
 		conformance.RateLimitHonoured: func(t *testing.T) {
 			const wait = 30 * time.Millisecond
 			delays := make(chan time.Duration, 8)
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled {
+				if e.Kind == middleware.EventRetryScheduled {
 					delays <- e.Delay
 				}
 			})
 			recovered(t, script(endpoint.RateLimit(wait)), func(b *eino.Builder, _ asker) { b.Retry(soon).Observe(watch) },
-				"A stranger, says narrator", strategies.Full, map[string]int{"narrator": 2})
+				"A stranger, says narrator", strategies.LevelFull, map[string]int{"narrator": 2})
 			if len(delays) != len(ways()) {
 				t.Errorf("%d retries for %d calls", len(delays), len(ways()))
 			}
@@ -83,16 +83,16 @@ func TestConformance(t *testing.T) {
 		conformance.QuotaGoesOn: func(t *testing.T) {
 			recovered(t, script(endpoint.Quota()), func(b *eino.Builder, ask asker) {
 				b.Retry(soon).Fallback("archivist", eino.StandIn(ask("archivist")))
-			}, "A stranger, says archivist", strategies.Full, map[string]int{"narrator": 1, "archivist": 1})
+			}, "A stranger, says archivist", strategies.LevelFull, map[string]int{"narrator": 1, "archivist": 1})
 		},
 		conformance.OverflowToLarger: func(t *testing.T) {
 			recovered(t, script(endpoint.ContextOverflow()), func(b *eino.Builder, ask asker) {
 				b.Retry(soon).FallbackVia("large window", eino.StandIn(ask("archivist")), eino.With(model.WithModel("large")))
-			}, "A stranger, says large", strategies.Full, map[string]int{"narrator": 1, "large": 1})
+			}, "A stranger, says large", strategies.LevelFull, map[string]int{"narrator": 1, "large": 1})
 		},
 		conformance.HangTimesOut: func(t *testing.T) {
 			recovered(t, script(endpoint.Hang()), func(b *eino.Builder, _ asker) { b.Retry(soon).Timeout(500 * time.Millisecond) },
-				"A stranger, says narrator", strategies.Full, map[string]int{"narrator": 2})
+				"A stranger, says narrator", strategies.LevelFull, map[string]int{"narrator": 2})
 		},
 		conformance.StreamCut:          streamCut,
 		conformance.InterruptUntouched: interruptUntouched,
@@ -103,8 +103,8 @@ func TestConformance(t *testing.T) {
 			recovered(t, plan, func(b *eino.Builder, ask asker) {
 				b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 					Fallback("archivist", eino.StandIn(ask("archivist"))).
-					Degrade(strategies.Reduced, eino.Reply("The innkeeper shrugs."))
-			}, "The innkeeper shrugs.", strategies.Reduced, map[string]int{"narrator": 3, "archivist": 1})
+					Degrade(strategies.LevelReduced, eino.Reply("The innkeeper shrugs."))
+			}, "The innkeeper shrugs.", strategies.LevelReduced, map[string]int{"narrator": 3, "archivist": 1})
 		},
 	}, nil)
 }
@@ -123,10 +123,10 @@ func streamCut(t *testing.T) {
 		"retries one without any event":             {endpoint.CleanEOFBefore(), answer, 2, 0},
 		"retries an error before the first token":   {endpoint.ErrorEventAfter(0), answer, 2, 0},
 		"retries one that is empty to its very end": {endpoint.Empty(), answer, 2, 0},
-		"ends one cut after its first token":        {endpoint.CutAfter(2), "A stranger, ", 1, strategies.Transient},
-		"ends one that ended before its marker":     {endpoint.CleanEOFAfter(2), "A stranger, ", 1, strategies.InvalidAnswer},
-		"ends one with an error after two tokens":   {endpoint.ErrorEventAfter(2), "A stranger, ", 1, strategies.Transient},
-		"ends one whose tokens ran out":             {endpoint.Truncated(), "A stranger,", 1, strategies.InvalidAnswer},
+		"ends one cut after its first token":        {endpoint.CutAfter(2), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one that ended before its marker":     {endpoint.CleanEOFAfter(2), "A stranger, ", 1, strategies.ClassInvalidAnswer},
+		"ends one with an error after two tokens":   {endpoint.ErrorEventAfter(2), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one whose tokens ran out":             {endpoint.Truncated(), "A stranger,", 1, strategies.ClassInvalidAnswer},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			server := play(t, script(tt.fault))

@@ -14,7 +14,7 @@
 //			CircuitBreaker(&strategies.Breaker{}).
 //			Timeout(30*time.Second).
 //			Fallback("archivist", eino.StandIn(archivist)). // any model of eino's
-//			Degrade(strategies.Reduced, eino.Reply("The innkeeper shrugs."))
+//			Degrade(strategies.LevelReduced, eino.Reply("The innkeeper shrugs."))
 //	}, eino.Tool("search", func(b *eino.ToolBuilder) { // a tool that may run twice
 //		b.Retry(strategies.Retry{}).Timeout(10 * time.Second)
 //	}))
@@ -41,8 +41,8 @@
 //
 // # What comes without an error and is no answer
 //
-// A message that is empty is [strategies.InvalidAnswer], one that a filter
-// stopped is [strategies.Blocked]; see [AnswerError]. One that a token limit cut
+// A message that is empty is [strategies.ClassInvalidAnswer], one that a filter
+// stopped is [strategies.ClassBlocked]; see [AnswerError]. One that a token limit cut
 // short is taken as it is, unless Validate([NotTruncated]) says otherwise. A
 // stream that was cut off without an error is only known to be by its missing
 // finish reason: Complete([Ends]), for models that report one.

@@ -49,7 +49,7 @@ func Example() {
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 			Timeout(30*time.Second).
 			FallbackVia("large window", eino.StandIn(chat), eino.With(model.WithModel("gpt-4.1"))).
-			Degrade(strategies.Reduced, eino.Reply("The innkeeper shrugs."))
+			Degrade(strategies.LevelReduced, eino.Reply("The innkeeper shrugs."))
 	})
 	if err != nil {
 		stdlog.Fatal(err)

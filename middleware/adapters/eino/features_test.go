@@ -138,13 +138,13 @@ func TestMessages(t *testing.T) {
 		class    strategies.Class // of the error; 0: none
 		requests int              // of one call
 	}{
-		"does not repeat what a filter stopped":      {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.Blocked, 1},
-		"answers in a reduced way what it stopped":   {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.Reduced, eino.Reply("No.")) }, "No.", 0, 1},
-		"repeats what is empty":                      {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.InvalidAnswer, 2},
+		"does not repeat what a filter stopped":      {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassBlocked, 1},
+		"answers in a reduced way what it stopped":   {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.LevelReduced, eino.Reply("No.")) }, "No.", 0, 1},
+		"repeats what is empty":                      {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
 		"takes what is cut short for what there is":  {isTruncated, func(b *eino.Builder) { b.Retry(short) }, "He", 0, 1},
-		"repeats what is cut short, if told to look": {isTruncated, func(b *eino.Builder) { b.Retry(short).Validate(eino.NotTruncated) }, "", strategies.InvalidAnswer, 2},
-		"puts an answer in several pieces together":  {unavailable, func(b *eino.Builder) { b.Degrade(strategies.Minimal, pieces("La", "ter.")) }, "Later.", 0, 1},
-		"validates chunk and message by the same":    {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.InvalidAnswer, 2},
+		"repeats what is cut short, if told to look": {isTruncated, func(b *eino.Builder) { b.Retry(short).Validate(eino.NotTruncated) }, "", strategies.ClassInvalidAnswer, 2},
+		"puts an answer in several pieces together":  {unavailable, func(b *eino.Builder) { b.Degrade(strategies.LevelMinimal, pieces("La", "ter.")) }, "Later.", 0, 1},
+		"validates chunk and message by the same":    {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.ClassInvalidAnswer, 2},
 		"delivers only whole streams, if told to":    {saysHello, func(b *eino.Builder) { b.Buffer(100).Complete(eino.Ends) }, "Hello", 0, 1},
 		"finds a whole answer by its finish reason":  {saysHello, func(b *eino.Builder) { b.Complete(eino.Ends) }, "Hello", 0, 1},
 		"bounds every silence, and the whole":        {saysHello, func(b *eino.Builder) { b.Idle(time.Minute).Deadline(time.Minute) }, "Hello", 0, 1},
@@ -171,10 +171,10 @@ func TestMessages(t *testing.T) {
 	t.Run("it marks what a model said on a rung, on a copy", func(t *testing.T) {
 		shared := schema.AssistantMessage("Later.", nil)
 		g := wrapped(t, &scripted{err: errors.New("down"), atOnce: true}, func(b *eino.Builder) {
-			b.Degrade(strategies.Minimal, eino.StandIn(&scripted{says: []*schema.Message{shared}}))
+			b.Degrade(strategies.LevelMinimal, eino.StandIn(&scripted{says: []*schema.Message{shared}}))
 		})
 		answer, err := g.Generate(t.Context(), question)
-		if err != nil || eino.Level(answer) != strategies.Minimal || eino.Level(shared) != strategies.Full || eino.Level(nil) != strategies.Full {
+		if err != nil || eino.Level(answer) != strategies.LevelMinimal || eino.Level(shared) != strategies.LevelFull || eino.Level(nil) != strategies.LevelFull {
 			t.Errorf("got %v, %v; the model's own is %v", answer, err, shared)
 		}
 	})

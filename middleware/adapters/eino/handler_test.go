@@ -115,8 +115,8 @@ func TestToolCalls(t *testing.T) {
 		"leaves one alone that is not":               {1, []eino.ToolSettings{eino.Tool("close_door", func(b *eino.ToolBuilder) { b.Retry(soon) })}, "", 1, true},
 		"does not retry one that has no Retry":       {1, plain(func(b *eino.ToolBuilder) { b.CircuitBreaker(&strategies.Breaker{}) }), "", 1, true},
 		"asks a stand-in":                            {9, plain(func(b *eino.ToolBuilder) { b.Fallback("window", eino.StandInTool(spare)) }), "by the window", 1, false},
-		"tells the model what became of the call":    {9, plain(func(b *eino.ToolBuilder) { b.Degrade(strategies.Reduced, eino.ToolReply("It is stuck.")) }), "It is stuck.", 1, false},
-		"validates what the tool says":               {0, plain(func(b *eino.ToolBuilder) { b.Validate(refuse).Degrade(strategies.Reduced, eino.ToolReply("No.")) }), "No.", 1, false},
+		"tells the model what became of the call":    {9, plain(func(b *eino.ToolBuilder) { b.Degrade(strategies.LevelReduced, eino.ToolReply("It is stuck.")) }), "It is stuck.", 1, false},
+		"validates what the tool says":               {0, plain(func(b *eino.ToolBuilder) { b.Validate(refuse).Degrade(strategies.LevelReduced, eino.ToolReply("No.")) }), "No.", 1, false},
 		"says that the tool is one of another kind":  {0, []eino.ToolSettings{eino.EnhancedTool("open_door", func(*eino.EnhancedToolBuilder) {})}, "", 0, true},
 		"passes on what a tool says that is healthy": {0, plain(func(b *eino.ToolBuilder) { b.Retry(soon) }), "open", 1, false},
 	} {
@@ -218,7 +218,7 @@ func TestMisconfiguration(t *testing.T) {
 			return err
 		},
 		"Retry.Allowance is PerAgent": func() error {
-			_, err := eino.RetryConfig(strategies.Retry{Allowance: strategies.PerAgent}, nil)
+			_, err := eino.RetryConfig(strategies.Retry{Allowance: strategies.AllowancePerAgent}, nil)
 			return err
 		},
 		"Retry.Jitter is -1": func() error { _, err := eino.RetryConfig(strategies.Retry{Jitter: -1}, nil); return err },

@@ -94,7 +94,7 @@ func interrupts(t *testing.T) map[string]error {
 func interruptUntouched(t *testing.T) {
 	all := func(b *eino.Builder) {
 		b.Retry(soon).CircuitBreaker(&strategies.Breaker{Failures: 1}).
-			Fallback("archivist", eino.Reply("no")).Degrade(strategies.Reduced, eino.Reply("no"))
+			Fallback("archivist", eino.Reply("no")).Degrade(strategies.LevelReduced, eino.Reply("no"))
 	}
 	said := []*schema.Message{schema.AssistantMessage("A stranger", nil)}
 	for name, pause := range interrupts(t) {
@@ -155,9 +155,9 @@ func resumes(t *testing.T, streaming bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := eino.Handler(func(b *eino.Builder) { b.Retry(soon).Degrade(strategies.Reduced, eino.Reply("no")) },
+	h, err := eino.Handler(func(b *eino.Builder) { b.Retry(soon).Degrade(strategies.LevelReduced, eino.Reply("no")) },
 		eino.Tool("open_door", func(b *eino.ToolBuilder) {
-			b.Retry(soon).Degrade(strategies.Reduced, eino.ToolReply("no"))
+			b.Retry(soon).Degrade(strategies.LevelReduced, eino.ToolReply("no"))
 		}))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func resumes(t *testing.T, streaming bool) {
 		t.Fatal(err)
 	}
 	answer, err := last(events)
-	if err != nil || answer.Content != "Hello" || eino.Level(answer) != strategies.Full {
+	if err != nil || answer.Content != "Hello" || eino.Level(answer) != strategies.LevelFull {
 		t.Errorf("got %v, %v", answer, err)
 	}
 	if runs != 3 {
@@ -207,33 +207,33 @@ func resumes(t *testing.T, streaming bool) {
 func TestRule(t *testing.T) {
 	t.Parallel()
 	for name, pause := range interrupts(t) {
-		if got := eino.Rule(pause); got != strategies.Interrupt {
+		if got := eino.Rule(pause); got != strategies.ClassInterrupt {
 			t.Errorf("an interrupt %s is %v", name, got)
 		}
 	}
-	quota := strategies.WithClass(strategies.QuotaExhausted, errors.New("no credit"))
+	quota := strategies.WithClass(strategies.ClassQuotaExhausted, errors.New("no credit"))
 	for name, tt := range map[string]struct {
 		err  error
 		want strategies.Class
 	}{
-		"what it does not know":          {errors.New("no idea"), strategies.Unclassified},
-		"no error":                       {nil, strategies.Unclassified},
-		"exhausted retries":              {fmt.Errorf("in the cellar: %w", &adk.RetryExhaustedError{LastErr: quota}), strategies.QuotaExhausted},
-		"exhausted retries, unexplained": {&adk.RetryExhaustedError{}, strategies.Unclassified},
-		"an interrupt behind retries":    {&adk.RetryExhaustedError{LastErr: compose.Interrupt(t.Context(), 1)}, strategies.Interrupt},
+		"what it does not know":          {errors.New("no idea"), strategies.ClassUnclassified},
+		"no error":                       {nil, strategies.ClassUnclassified},
+		"exhausted retries":              {fmt.Errorf("in the cellar: %w", &adk.RetryExhaustedError{LastErr: quota}), strategies.ClassQuotaExhausted},
+		"exhausted retries, unexplained": {&adk.RetryExhaustedError{}, strategies.ClassUnclassified},
+		"an interrupt behind retries":    {&adk.RetryExhaustedError{LastErr: compose.Interrupt(t.Context(), 1)}, strategies.ClassInterrupt},
 	} {
 		if got := eino.Rule(tt.err); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}
 	t.Run("it finds the cause inside of exhausted retries", func(t *testing.T) {
-		m := &scripted{err: &adk.RetryExhaustedError{LastErr: strategies.WithClass(strategies.Blocked, quota)}, atOnce: true}
+		m := &scripted{err: &adk.RetryExhaustedError{LastErr: strategies.WithClass(strategies.ClassBlocked, quota)}, atOnce: true}
 		g, err := eino.Wrap(m, func(b *eino.Builder) { b.Retry(soon) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = g.Generate(t.Context(), question)
-		if !errors.Is(err, quota) || !errors.Is(err, adk.ErrExceedMaxRetries) || strategies.Classify(err).Class != strategies.Blocked || m.calls != 1 {
+		if !errors.Is(err, quota) || !errors.Is(err, adk.ErrExceedMaxRetries) || strategies.Classify(err).Class != strategies.ClassBlocked || m.calls != 1 {
 			t.Errorf("got %v after %d calls", err, m.calls)
 		}
 	})

@@ -67,7 +67,7 @@ func NotTruncated(_ Call, m *schema.Message) error {
 // string, so that it survives a checkpoint.
 const levelKey = "understudy_level"
 
-// Level returns how much of an answer a message is: [strategies.Full], unless it
+// Level returns how much of an answer a message is: [strategies.LevelFull], unless it
 // came from a rung, or was asked for while the agent's ladder stood lower.
 func Level(m *schema.Message) strategies.Level {
 	if m != nil {
@@ -77,14 +77,14 @@ func Level(m *schema.Message) strategies.Level {
 			}
 		}
 	}
-	return strategies.Full
+	return strategies.LevelFull
 }
 
 // marked returns a message that says its level. A message may be shared, so it
 // is copied.
 func marked(ctx context.Context, m *schema.Message) *schema.Message {
 	level := middleware.Level(ctx)
-	if level == strategies.Full {
+	if level == strategies.LevelFull {
 		return m
 	}
 	m = copied(m)

@@ -94,7 +94,7 @@ func TestReaders(t *testing.T) {
 		}
 	})
 	t.Run("it fails a model that returns no stream and no error", func(t *testing.T) {
-		g := wrapped(t, silent{}, func(b *eino.Builder) { b.Degrade(strategies.Reduced, eino.StandIn(silent{})) })
+		g := wrapped(t, silent{}, func(b *eino.Builder) { b.Degrade(strategies.LevelReduced, eino.StandIn(silent{})) })
 		if _, errs := asks(t, g); errs[0] == nil || errs[1] == nil {
 			t.Errorf("got %v", errs)
 		}

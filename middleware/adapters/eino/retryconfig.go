@@ -24,7 +24,7 @@ func RetryConfig(policy strategies.Retry, classifier *strategies.Classifier) (*a
 	if err := policy.Validate(); err != nil {
 		return nil, err
 	}
-	if policy.Allowance != strategies.PerCall {
+	if policy.Allowance != strategies.AllowancePerCall {
 		return nil, &strategies.ConfigError{Setting: "Retry.Allowance", Problem: "is PerAgent", Fix: "eino keeps no count of an agent's failed calls: use PerCall, or a Handler"}
 	}
 	if policy.Budget == nil {
@@ -50,7 +50,7 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 	}
 	err = hinted(ctx, explain(err))
 	verdict := classifier.Classify(ctx, err)
-	if verdict.Class == strategies.Interrupt {
+	if verdict.Class == strategies.ClassInterrupt {
 		return nil
 	}
 	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1}

@@ -40,15 +40,15 @@ func TestRetryConfig(t *testing.T) {
 		spent    bool
 	}{
 		"retries a 503":                          {script(endpoint.Status(503)), 2, 0, false},
-		"does not retry an exhausted quota":      {script(endpoint.Quota()), 1, strategies.QuotaExhausted, false},
-		"does not retry a context overflow":      {script(endpoint.ContextOverflow()), 1, strategies.ContextOverflow, false},
-		"does not retry what a filter stopped":   {script(endpoint.ContentFilter()), 1, strategies.Blocked, false},
+		"does not retry an exhausted quota":      {script(endpoint.Quota()), 1, strategies.ClassQuotaExhausted, false},
+		"does not retry a context overflow":      {script(endpoint.ContextOverflow()), 1, strategies.ClassContextOverflow, false},
+		"does not retry what a filter stopped":   {script(endpoint.ContentFilter()), 1, strategies.ClassBlocked, false},
 		"retries an empty answer":                {script(endpoint.Empty()), 2, 0, false},
-		"retries one empty answer after another": {script(endpoint.Empty(), endpoint.Empty(), endpoint.Empty(), endpoint.Empty()), 3, strategies.InvalidAnswer, true},
-		"retries as often as it is told":         {down, 4, strategies.Transient, true},
+		"retries one empty answer after another": {script(endpoint.Empty(), endpoint.Empty(), endpoint.Empty(), endpoint.Empty()), 3, strategies.ClassInvalidAnswer, true},
+		"retries as often as it is told":         {down, 4, strategies.ClassTransient, true},
 		"retries a stream cut after its words":   {script(endpoint.CutAfter(2)), 2, 0, false},
 		"retries after what the provider asks":   {script(endpoint.RateLimit(20 * time.Millisecond)), 2, 0, false},
-		"does not wait longer than is allowed":   {script(endpoint.RateLimit(2 * time.Minute)), 1, strategies.RateLimited, false},
+		"does not wait longer than is allowed":   {script(endpoint.RateLimit(2 * time.Minute)), 1, strategies.ClassRateLimited, false},
 	} {
 		for name, streaming := range map[string]bool{"": false, ", streaming": true} {
 			t.Run("it "+it+name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestRetryConfig(t *testing.T) {
 				if tt.class != 0 && strategies.Classify(err).Class != tt.class || errors.Is(err, adk.ErrExceedMaxRetries) != tt.spent {
 					t.Errorf("got %v", err)
 				}
-				if _, found := errors.AsType[*sdk.APIError](err); tt.class != 0 && tt.class != strategies.Blocked && tt.class != strategies.InvalidAnswer && !found {
+				if _, found := errors.AsType[*sdk.APIError](err); tt.class != 0 && tt.class != strategies.ClassBlocked && tt.class != strategies.ClassInvalidAnswer && !found {
 					t.Errorf("the provider's error is not in %v", err)
 				}
 				conformance.Requests(t, "narrator", server.Requests("narrator"), tt.requests)
@@ -141,7 +141,7 @@ func TestRetryDecision(t *testing.T) {
 		}
 	})
 	t.Run("it asks the classifier it is given", func(t *testing.T) {
-		never := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.Blocked }}}
+		never := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.ClassBlocked }}}
 		c, err := eino.RetryConfig(soon, never)
 		if err != nil {
 			t.Fatal(err)

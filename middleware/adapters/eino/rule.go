@@ -11,7 +11,7 @@ import (
 )
 
 // Rule knows eino's own errors. An interrupt, and an agent that was canceled by
-// its caller, are [strategies.Interrupt]: they look like failures and are none.
+// its caller, are [strategies.ClassInterrupt]: they look like failures and are none.
 // Exhausted retries are what the last of them failed with, which the error keeps
 // in a field where no errors.As finds it.
 //
@@ -21,15 +21,15 @@ import (
 //	Classify(&strategies.Classifier{Rules: []strategies.Rule{eino.Rule}})
 func Rule(err error) strategies.Class {
 	if interrupted(err) {
-		return strategies.Interrupt
+		return strategies.ClassInterrupt
 	}
 	if spent, ok := errors.AsType[*adk.RetryExhaustedError](err); ok && spent.LastErr != nil {
 		if interrupted(spent.LastErr) {
-			return strategies.Interrupt
+			return strategies.ClassInterrupt
 		}
 		return strategies.Classify(spent.LastErr).Class
 	}
-	return strategies.Unclassified
+	return strategies.ClassUnclassified
 }
 
 func interrupted(err error) bool {
@@ -52,12 +52,12 @@ type pause struct{ err error }
 
 func (p *pause) Error() string                   { return p.err.Error() }
 func (p *pause) Unwrap() error                   { return p.err }
-func (p *pause) RecoveryClass() strategies.Class { return strategies.Interrupt }
+func (p *pause) RecoveryClass() strategies.Class { return strategies.ClassInterrupt }
 
 // explain makes an error of eino's one that the layers understand, whatever
 // classifier they have.
 func explain(err error) error {
-	if Rule(err) == strategies.Interrupt {
+	if Rule(err) == strategies.ClassInterrupt {
 		return &pause{err}
 	}
 	if spent, ok := errors.AsType[*adk.RetryExhaustedError](err); ok && spent.LastErr != nil {
@@ -112,10 +112,10 @@ func (e *AnswerError) Error() string {
 	return s
 }
 
-// RecoveryClass is [strategies.Blocked] or [strategies.InvalidAnswer].
+// RecoveryClass is [strategies.ClassBlocked] or [strategies.ClassInvalidAnswer].
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	if e.Reason == Filtered {
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	}
-	return strategies.InvalidAnswer
+	return strategies.ClassInvalidAnswer
 }

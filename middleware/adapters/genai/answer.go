@@ -43,16 +43,16 @@ func (e *AnswerError) Error() string {
 	return s
 }
 
-// RecoveryClass is [strategies.Blocked] or [strategies.InvalidAnswer] by the
+// RecoveryClass is [strategies.ClassBlocked] or [strategies.ClassInvalidAnswer] by the
 // Reason: what is held back for its content will be held back again; what went
 // wrong in the making may not, or not with another model.
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	switch e.Reason {
 	case PromptBlocked, sdk.FinishReasonSafety, sdk.FinishReasonRecitation, sdk.FinishReasonBlocklist, sdk.FinishReasonProhibitedContent,
 		sdk.FinishReasonSPII, sdk.FinishReasonImageSafety, sdk.FinishReasonImageProhibitedContent, sdk.FinishReasonImageRecitation:
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	}
-	return strategies.InvalidAnswer
+	return strategies.ClassInvalidAnswer
 }
 
 // finish is the reason why a candidate ended; "": it has not.

@@ -33,7 +33,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	const (
 		hello   = `{"text":"Hello"}`
 		thought = `{"text":"Hm","thought":true}`
-		unsaid  = strategies.InvalidAnswer
+		unsaid  = strategies.ClassInvalidAnswer
 	)
 	for _, tt := range []struct {
 		it     string
@@ -53,8 +53,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 		{it: "takes text without a finish reason", answer: response(candidate("", hello)), whole: true},
 		{it: "takes text with an unspecified one", answer: response(candidate("FINISH_REASON_UNSPECIFIED", hello)), whole: true},
 
-		{it: "knows a blocked prompt", answer: `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT","blockReasonMessage":"no"}}`, want: genai.PromptBlocked, class: strategies.Blocked, text: "no"},
-		{it: "knows a jailbreak", answer: `{"promptFeedback":{"blockReason":"JAILBREAK"}}`, want: genai.PromptBlocked, class: strategies.Blocked},
+		{it: "knows a blocked prompt", answer: `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT","blockReasonMessage":"no"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked, text: "no"},
+		{it: "knows a jailbreak", answer: `{"promptFeedback":{"blockReason":"JAILBREAK"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked},
 		{it: "knows what is new", answer: response(candidate("SOMETHING_NEW", hello)), want: "SOMETHING_NEW", class: unsaid},
 		{it: "judges by the first when none is good", answer: response(candidate("MAX_TOKENS", hello), `{"index":1,"finishReason":"SAFETY"}`), want: sdk.FinishReasonMaxTokens, class: unsaid},
 		{it: "takes no text for empty", answer: response(candidate("STOP", `{"text":""}`)), want: genai.Empty, class: unsaid},
@@ -136,13 +136,13 @@ func TestAnswersThatAreNone(t *testing.T) {
 func TestFinishReasons(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[sdk.FinishReason]strategies.Class{
-		sdk.FinishReasonSafety: strategies.Blocked, sdk.FinishReasonRecitation: strategies.Blocked, sdk.FinishReasonBlocklist: strategies.Blocked,
-		sdk.FinishReasonProhibitedContent: strategies.Blocked, sdk.FinishReasonSPII: strategies.Blocked, sdk.FinishReasonImageSafety: strategies.Blocked,
-		sdk.FinishReasonImageProhibitedContent: strategies.Blocked, sdk.FinishReasonImageRecitation: strategies.Blocked,
-		sdk.FinishReasonMaxTokens: strategies.InvalidAnswer, sdk.FinishReasonLanguage: strategies.InvalidAnswer, sdk.FinishReasonOther: strategies.InvalidAnswer,
-		sdk.FinishReasonMalformedFunctionCall: strategies.InvalidAnswer, sdk.FinishReasonUnexpectedToolCall: strategies.InvalidAnswer,
-		sdk.FinishReasonTooManyToolCalls: strategies.InvalidAnswer, sdk.FinishReasonNoImage: strategies.InvalidAnswer,
-		sdk.FinishReasonImageOther: strategies.InvalidAnswer, sdk.FinishReasonContinuation: strategies.InvalidAnswer,
+		sdk.FinishReasonSafety: strategies.ClassBlocked, sdk.FinishReasonRecitation: strategies.ClassBlocked, sdk.FinishReasonBlocklist: strategies.ClassBlocked,
+		sdk.FinishReasonProhibitedContent: strategies.ClassBlocked, sdk.FinishReasonSPII: strategies.ClassBlocked, sdk.FinishReasonImageSafety: strategies.ClassBlocked,
+		sdk.FinishReasonImageProhibitedContent: strategies.ClassBlocked, sdk.FinishReasonImageRecitation: strategies.ClassBlocked,
+		sdk.FinishReasonMaxTokens: strategies.ClassInvalidAnswer, sdk.FinishReasonLanguage: strategies.ClassInvalidAnswer, sdk.FinishReasonOther: strategies.ClassInvalidAnswer,
+		sdk.FinishReasonMalformedFunctionCall: strategies.ClassInvalidAnswer, sdk.FinishReasonUnexpectedToolCall: strategies.ClassInvalidAnswer,
+		sdk.FinishReasonTooManyToolCalls: strategies.ClassInvalidAnswer, sdk.FinishReasonNoImage: strategies.ClassInvalidAnswer,
+		sdk.FinishReasonImageOther: strategies.ClassInvalidAnswer, sdk.FinishReasonContinuation: strategies.ClassInvalidAnswer,
 	} {
 		t.Run(string(reason), func(t *testing.T) {
 			answer := gemini.Candidate("Hel", string(reason))

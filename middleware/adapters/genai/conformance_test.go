@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 		conformance.TransientThenSuccess: func(t *testing.T) {
 			server, agent := narrator(t, gemini.Overloaded())
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 2)
 		},
 		conformance.RateLimitHonoured: func(t *testing.T) { // Google says how long in the body
@@ -41,12 +41,12 @@ func TestConformance(t *testing.T) {
 			server, agent := narrator(t, gemini.RateLimit(wait))
 			var delay time.Duration
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled {
+				if e.Kind == middleware.EventRetryScheduled {
 					delay = e.Delay
 				}
 			})
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon).Observe(watch)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			if delay < wait {
 				t.Errorf("it waited %v where the provider asked for %v", delay, wait)
 			}
@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 			server, agent := narrator(t, gemini.Quota())
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon).
 				FallbackVia("archivist", agent, genai.Model("archivist"))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says archivist", "archivist", strategies.Fallback, 2)
+			served(t, o, "A stranger, says archivist", "archivist", strategies.StrategyFallback, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 1)
 			conformance.Requests(t, "archivist", server.Requests("archivist"), 1)
 		},
@@ -64,14 +64,14 @@ func TestConformance(t *testing.T) {
 			server, agent := narrator(t, gemini.Overflow())
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon).
 				FallbackVia("large window", agent, genai.Model("large"))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says large", "large window", strategies.Fallback, 2)
+			served(t, o, "A stranger, says large", "large window", strategies.StrategyFallback, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 1)
 			conformance.Requests(t, "large window", server.Requests("large"), 1)
 		},
 		conformance.HangTimesOut: func(t *testing.T) {
 			server, agent := narrator(t, gemini.Stall())
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon).Timeout(500*time.Millisecond)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 2)
 		},
 		conformance.StreamCut:          streamCut,
@@ -82,9 +82,9 @@ func TestConformance(t *testing.T) {
 			agent := genai.Models(connect(t, server.URL()))
 			o := built(t, middleware.Wrap(agent).Named("narrator").Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 				FallbackVia("archivist", agent, genai.Model("archivist")).
-				Degrade(strategies.Reduced, genai.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.Degradation, 5)
-			if o.Level != strategies.Reduced {
+				Degrade(strategies.LevelReduced, genai.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
+			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.StrategyDegradation, 5)
+			if o.Level != strategies.LevelReduced {
 				t.Errorf("the answer is marked %v", o.Level)
 			}
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 3)
@@ -112,12 +112,12 @@ func streamCut(t *testing.T) {
 		"retries an error before the first word":       {gemini.Events(role, broken), whole, 2, 0},
 		"retries one that is empty to its very end":    {gemini.Events(role, gemini.Candidate("", "STOP")), whole, 2, 0},
 		"retries a broken call of a function":          {gemini.Events(role, gemini.Candidate("", "MALFORMED_FUNCTION_CALL")), whole, 2, 0},
-		"ends one cut after its first words":           {gemini.Cut(a, stranger), "A stranger, ", 1, strategies.Transient},
-		"ends one cut within a chunk":                  {gemini.Cut(a, stranger, `{"candidates":[{"con`), "A stranger, ", 1, strategies.Transient},
-		"ends one that ended before its finish reason": {gemini.Events(a, stranger), "A stranger, ", 1, strategies.InvalidAnswer},
-		"ends one with an error after two words":       {gemini.Events(a, stranger, broken), "A stranger, ", 1, strategies.Transient},
-		"ends one whose tokens ran out":                {gemini.Events(a, stranger, gemini.Candidate("", "MAX_TOKENS")), "A stranger, ", 1, strategies.InvalidAnswer},
-		"ends one that the filter stopped":             {gemini.Events(a, stranger, gemini.Candidate("", "SAFETY")), "A stranger, ", 1, strategies.Blocked},
+		"ends one cut after its first words":           {gemini.Cut(a, stranger), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one cut within a chunk":                  {gemini.Cut(a, stranger, `{"candidates":[{"con`), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one that ended before its finish reason": {gemini.Events(a, stranger), "A stranger, ", 1, strategies.ClassInvalidAnswer},
+		"ends one with an error after two words":       {gemini.Events(a, stranger, broken), "A stranger, ", 1, strategies.ClassTransient},
+		"ends one whose tokens ran out":                {gemini.Events(a, stranger, gemini.Candidate("", "MAX_TOKENS")), "A stranger, ", 1, strategies.ClassInvalidAnswer},
+		"ends one that the filter stopped":             {gemini.Events(a, stranger, gemini.Candidate("", "SAFETY")), "A stranger, ", 1, strategies.ClassBlocked},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			server, agent := narrator(t, tt.answer)
@@ -125,7 +125,7 @@ func streamCut(t *testing.T) {
 			if got := joined(chunks); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if fails := tt.class != 0; !fails && err != nil || fails && strategies.Classify(err).Class != strategies.CutOff {
+			if fails := tt.class != 0; !fails && err != nil || fails && strategies.Classify(err).Class != strategies.ClassCutOff {
 				t.Errorf("got error %v", err)
 			}
 			if cut, ok := errors.AsType[*strategies.StreamError](err); ok {
@@ -147,14 +147,14 @@ func interruptUntouched(t *testing.T) {
 	t.Run("it passes on a call of a function", func(t *testing.T) {
 		server, agent := narrator(t, call)
 		o := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-		if o.Err != nil || len(o.Value.FunctionCalls()) != 1 || o.Strategy != strategies.NoRecovery {
+		if o.Err != nil || len(o.Value.FunctionCalls()) != 1 || o.Strategy != strategies.StrategyNone {
 			t.Errorf("got %+v", o)
 		}
 		conformance.Requests(t, "narrator", server.Requests("narrator"), 1)
 	})
 	t.Run("it passes on the interrupt made of it, as it is", func(t *testing.T) {
 		server, agent := narrator(t, call)
-		pause := strategies.WithClass(strategies.Interrupt, errors.New("open_door wants approval"))
+		pause := strategies.WithClass(strategies.ClassInterrupt, errors.New("open_door wants approval"))
 		type runner = middleware.Runner[genai.Request, *sdk.GenerateContentResponse]
 		approve := func(next runner) runner {
 			return middleware.Func(func(ctx context.Context, req genai.Request) (*sdk.GenerateContentResponse, error) {
@@ -166,7 +166,7 @@ func interruptUntouched(t *testing.T) {
 			})
 		}
 		_, err := built(t, middleware.Wrap(agent).Named("narrator").Retry(soon).
-			Degrade(strategies.Reduced, genai.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
+			Degrade(strategies.LevelReduced, genai.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
 		if err != pause { //nolint:errorlint // the very same is wanted
 			t.Errorf("got %v", err)
 		}

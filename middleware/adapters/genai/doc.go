@@ -15,7 +15,7 @@
 //		Retry(strategies.Retry{}).
 //		Timeout(30*time.Second).
 //		FallbackVia("large window", models, genai.Model("gemini-2.5-pro")).
-//		Degrade(strategies.Reduced, genai.Reply("The innkeeper shrugs.")).
+//		Degrade(strategies.LevelReduced, genai.Reply("The innkeeper shrugs.")).
 //		Build()
 //	response, err := narrator.Run(ctx, genai.Request{
 //		Model: "gemini-2.5-flash", Contents: sdk.Text("Who is at the door?"),
@@ -47,9 +47,9 @@
 // # What comes with status 200 and is no answer
 //
 // A blocked prompt and a candidate held back for its content (SAFETY,
-// RECITATION, SPII and their kin) are [strategies.Blocked]. Every other finish
+// RECITATION, SPII and their kin) are [strategies.ClassBlocked]. Every other finish
 // reason than STOP, an empty answer and a stream without its end are
-// [strategies.InvalidAnswer]: asked for again, at most twice, then of a stand-in.
+// [strategies.ClassInvalidAnswer]: asked for again, at most twice, then of a stand-in.
 // The error is an [AnswerError] and holds the response. Reasons that are fine
 // with the caller are accepted: Models(client).Accept(sdk.FinishReasonMaxTokens).
 //

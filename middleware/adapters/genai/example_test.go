@@ -40,7 +40,7 @@ func Example() {
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(30*time.Second).
 		FallbackVia("large window", models, genai.Model("gemini-2.5-pro")).
-		Degrade(strategies.Reduced, genai.Reply("The innkeeper shrugs.")).
+		Degrade(strategies.LevelReduced, genai.Reply("The innkeeper shrugs.")).
 		Build()
 	if err != nil {
 		log.Fatal(err)

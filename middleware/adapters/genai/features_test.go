@@ -128,7 +128,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 		if own, ok := errors.AsType[sdk.APIError](err); !ok || own.Code != 429 {
 			t.Errorf("got %v", err)
 		}
-		class(t, err, strategies.QuotaExhausted)
+		class(t, err, strategies.ClassQuotaExhausted)
 	})
 	t.Run("it hears of a Retry-After header by way of httphint", func(t *testing.T) {
 		server := play(t, answers{"narrator": {gemini.Status(503, "", "Retry-After-Ms", "30")}})
@@ -137,7 +137,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 		}))
 		var delay time.Duration
 		watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-			if e.Kind == middleware.RetryScheduled {
+			if e.Kind == middleware.EventRetryScheduled {
 				delay = e.Delay
 			}
 		})
@@ -197,7 +197,7 @@ func TestWhoeverLeaves(t *testing.T) {
 				t.Errorf("after %q: got %v", tt.said, err)
 			}
 			if cut, ok := errors.AsType[*strategies.StreamError](err); ok {
-				class(t, cut.Err, strategies.Timeout)
+				class(t, cut.Err, strategies.ClassTimeout)
 			}
 			if got := server.Requests("narrator"); got != tt.requests {
 				t.Errorf("after %q: %d requests, want %d", tt.said, got, tt.requests)
@@ -223,13 +223,13 @@ func TestReply(t *testing.T) {
 	server := gemini.StartDown(nil, map[string]gemini.Answer{"narrator": gemini.Overloaded()})
 	t.Cleanup(server.Close)
 	g, err := middleware.WrapStream(genai.Models(connect(t, server.URL()))).Commit(genai.Says).Complete(genai.Ends).
-		Degrade(strategies.Minimal, genai.Reply("Later.")).Build()
+		Degrade(strategies.LevelMinimal, genai.Reply("Later.")).Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	stream, outcome := g.Outcome(t.Context(), ask("narrator"))
 	chunks, err = middleware.Collect(stream)
-	if o := outcome(); err != nil || joined(chunks) != "Later." || o.Level != strategies.Minimal || o.Strategy != strategies.Degradation {
+	if o := outcome(); err != nil || joined(chunks) != "Later." || o.Level != strategies.LevelMinimal || o.Strategy != strategies.StrategyDegradation {
 		t.Errorf("got %q, %v, %+v", joined(chunks), err, o)
 	}
 }

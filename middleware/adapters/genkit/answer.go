@@ -38,17 +38,17 @@ func (e *AnswerError) Error() string {
 // Unwrap returns the provider's own error.
 func (e *AnswerError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [strategies.Blocked] for what was blocked, what the
+// RecoveryClass is [strategies.ClassBlocked] for what was blocked, what the
 // provider's own error says if there is one, and else
-// [strategies.InvalidAnswer].
+// [strategies.ClassInvalidAnswer].
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	switch {
 	case e.Reason == ai.FinishReasonBlocked:
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	case e.Err != nil:
 		return strategies.Classify(e.Err).Class
 	}
-	return strategies.InvalidAnswer
+	return strategies.ClassInvalidAnswer
 }
 
 // judge says why a response is no answer, or nil.
@@ -106,19 +106,19 @@ func (e bodyError) RawJSON() string { return string(e) }
 // without credit is RESOURCE_EXHAUSTED like any rate limit, and a request that
 // is too long INVALID_ARGUMENT. So the error within is asked first. INTERNAL is
 // left as it is, for genkit says so of a tool that failed, whatever its failure
-// was. A tool's interrupt is [strategies.Interrupt].
+// was. A tool's interrupt is [strategies.ClassInterrupt].
 func Status(err error) strategies.Class {
 	if paused, _ := ai.IsToolInterruptError(err); paused {
-		return strategies.Interrupt
+		return strategies.ClassInterrupt
 	}
 	e := outermost(err)
 	if e == nil {
-		return strategies.Unclassified
+		return strategies.ClassUnclassified
 	}
 	switch class := strategies.Classify(e.Unwrap()).Class; {
-	case class == strategies.Transient,
-		e.Status == status.Internal && class != strategies.Overloaded: // 529, which genkit has no status for
-		return strategies.Unclassified
+	case class == strategies.ClassTransient,
+		e.Status == status.Internal && class != strategies.ClassOverloaded: // 529, which genkit has no status for
+		return strategies.ClassUnclassified
 	default:
 		return class
 	}
@@ -130,7 +130,7 @@ func outermost(err error) *status.Error {
 	if e, ok := err.(*status.Error); ok {
 		return e // may be nil
 	}
-	if own, ok := err.(interface{ RecoveryClass() strategies.Class }); ok && own.RecoveryClass() != strategies.Unclassified {
+	if own, ok := err.(interface{ RecoveryClass() strategies.Class }); ok && own.RecoveryClass() != strategies.ClassUnclassified {
 		return nil
 	}
 	switch w := err.(type) {
@@ -170,15 +170,15 @@ type pauseError struct{ err error }
 
 func (e *pauseError) Error() string                   { return e.err.Error() }
 func (e *pauseError) Unwrap() error                   { return e.err }
-func (e *pauseError) RecoveryClass() strategies.Class { return strategies.Interrupt }
+func (e *pauseError) RecoveryClass() strategies.Class { return strategies.ClassInterrupt }
 
 // explain marks an error of genkit with what the classifier cannot see in it.
 func explain(err error) error {
 	class := Status(err)
-	if class == strategies.Interrupt {
+	if class == strategies.ClassInterrupt {
 		return &pauseError{err}
 	}
-	if class != strategies.Unclassified {
+	if class != strategies.ClassUnclassified {
 		err = strategies.WithClass(class, err)
 	}
 	if wait := retryAfter(err); wait > 0 {

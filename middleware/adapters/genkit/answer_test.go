@@ -29,13 +29,13 @@ func TestAnswersThatAreNone(t *testing.T) {
 		reason ai.FinishReason
 		class  strategies.Class
 	}{
-		"a refusal":               {`{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I will not."}}]}`, ai.FinishReasonBlocked, strategies.Blocked},
-		"a content filter":        {finish("content_filter", ""), ai.FinishReasonBlocked, strategies.Blocked},
-		"one cut short":           {finish("length", "A stran"), ai.FinishReasonLength, strategies.InvalidAnswer},
-		"an empty one":            {finish("stop", ""), genkit.Empty, strategies.InvalidAnswer},
-		"one broken off":          {finish("network_error", "A"), ai.FinishReasonOther, strategies.InvalidAnswer},
-		"a gateway's rate limit":  {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":429,"message":"slow down"},"message":{"role":"assistant","content":"A"}}]}`, ai.FinishReasonOther, strategies.RateLimited},
-		"a gateway's dry account": {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":402,"message":"no credit"},"message":{"role":"assistant","content":""}}]}`, ai.FinishReasonOther, strategies.QuotaExhausted},
+		"a refusal":               {`{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I will not."}}]}`, ai.FinishReasonBlocked, strategies.ClassBlocked},
+		"a content filter":        {finish("content_filter", ""), ai.FinishReasonBlocked, strategies.ClassBlocked},
+		"one cut short":           {finish("length", "A stran"), ai.FinishReasonLength, strategies.ClassInvalidAnswer},
+		"an empty one":            {finish("stop", ""), genkit.Empty, strategies.ClassInvalidAnswer},
+		"one broken off":          {finish("network_error", "A"), ai.FinishReasonOther, strategies.ClassInvalidAnswer},
+		"a gateway's rate limit":  {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":429,"message":"slow down"},"message":{"role":"assistant","content":"A"}}]}`, ai.FinishReasonOther, strategies.ClassRateLimited},
+		"a gateway's dry account": {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":402,"message":"no credit"},"message":{"role":"assistant","content":""}}]}`, ai.FinishReasonOther, strategies.ClassQuotaExhausted},
 	} {
 		t.Run("it makes an error of "+it, func(t *testing.T) {
 			g := connect(t, serve(t, says(200, tt.body)).URL)
@@ -60,7 +60,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		g := connect(t, serve(t, streams(`{"choices":[{"index":0,"delta":{"content":"Hello"}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"eos"}]}`)).URL)
 		listen := ai.WithStreaming(func(context.Context, *ai.ModelResponseChunk) error { return nil })
 		_, err := ask(t, g, listen, ai.WithUse(stream(t, middleware.WrapStream(genkit.Next()))))
-		class(t, err, strategies.CutOff)
+		class(t, err, strategies.ClassCutOff)
 		resp, err := ask(t, g, listen, ai.WithUse(stream(t, middleware.WrapStream(genkit.Next().Accept(ai.FinishReasonUnknown)))))
 		served(t, resp, err, "Hello", genkit.Provenance{})
 	})
@@ -80,22 +80,22 @@ func TestStatus(t *testing.T) {
 		err  error
 		want strategies.Class
 	}{
-		"a status alone":                        {status.Errorf(status.ErrUnavailable, "away"), strategies.Transient},
-		"a rate limit":                          {status.Errorf(status.ErrResourceExhausted, "slow down"), strategies.RateLimited},
-		"a quota behind a rate limit":           {status.Errorf(status.ErrResourceExhausted, "%w", quota), strategies.QuotaExhausted},
-		"a quota behind two layers of text":     {fmt.Errorf("a: %w", status.Errorf(status.ErrResourceExhausted, "b: %w", quota)), strategies.QuotaExhausted},
-		"a long request behind a bad one":       {status.Errorf(status.ErrInvalidArgument, "%w", &providerError{StatusCode: 400, Code: "context_length_exceeded"}), strategies.ContextOverflow},
-		"402, which genkit calls unknown":       {status.Errorf(status.ErrUnknown, "%w", &providerError{StatusCode: 402}), strategies.QuotaExhausted},
-		"422, which genkit calls unknown":       {status.Errorf(status.ErrUnknown, "%w", &providerError{StatusCode: 422, Message: "no"}), strategies.BadRequest},
-		"529, which genkit calls internal":      {status.Errorf(status.ErrInternal, "%w", &providerError{StatusCode: 529}), strategies.Overloaded},
-		"a tool that failed by a bad request":   {status.Errorf(ai.ErrToolFailed, "%w", &providerError{StatusCode: 400}), strategies.Transient},
-		"a class given by hand":                 {status.Errorf(status.ErrUnavailable, "%w", strategies.WithClass(strategies.Blocked, quota)), strategies.Blocked},
-		"a class given by hand, outside":        {strategies.WithClass(strategies.Blocked, status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.Blocked},
-		"one of several errors":                 {errors.Join(errors.New("a"), status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.QuotaExhausted},
-		"a tool that failed by our own error":   {status.Errorf(ai.ErrToolFailed, "%w", &strategies.RecoveryError{Class: strategies.Blocked}), strategies.Transient},
-		"a hint without a class, outside":       {strategies.WithRetryAfter(1, status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.QuotaExhausted},
-		"a tool's interrupt":                    {fmt.Errorf("tool: %w", ai.NewToolInterruptError(nil)), strategies.Interrupt},
-		"a nil error of genkit's in a variable": {(*status.Error)(nil), strategies.Transient},
+		"a status alone":                        {status.Errorf(status.ErrUnavailable, "away"), strategies.ClassTransient},
+		"a rate limit":                          {status.Errorf(status.ErrResourceExhausted, "slow down"), strategies.ClassRateLimited},
+		"a quota behind a rate limit":           {status.Errorf(status.ErrResourceExhausted, "%w", quota), strategies.ClassQuotaExhausted},
+		"a quota behind two layers of text":     {fmt.Errorf("a: %w", status.Errorf(status.ErrResourceExhausted, "b: %w", quota)), strategies.ClassQuotaExhausted},
+		"a long request behind a bad one":       {status.Errorf(status.ErrInvalidArgument, "%w", &providerError{StatusCode: 400, Code: "context_length_exceeded"}), strategies.ClassContextOverflow},
+		"402, which genkit calls unknown":       {status.Errorf(status.ErrUnknown, "%w", &providerError{StatusCode: 402}), strategies.ClassQuotaExhausted},
+		"422, which genkit calls unknown":       {status.Errorf(status.ErrUnknown, "%w", &providerError{StatusCode: 422, Message: "no"}), strategies.ClassBadRequest},
+		"529, which genkit calls internal":      {status.Errorf(status.ErrInternal, "%w", &providerError{StatusCode: 529}), strategies.ClassOverloaded},
+		"a tool that failed by a bad request":   {status.Errorf(ai.ErrToolFailed, "%w", &providerError{StatusCode: 400}), strategies.ClassTransient},
+		"a class given by hand":                 {status.Errorf(status.ErrUnavailable, "%w", strategies.WithClass(strategies.ClassBlocked, quota)), strategies.ClassBlocked},
+		"a class given by hand, outside":        {strategies.WithClass(strategies.ClassBlocked, status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.ClassBlocked},
+		"one of several errors":                 {errors.Join(errors.New("a"), status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.ClassQuotaExhausted},
+		"a tool that failed by our own error":   {status.Errorf(ai.ErrToolFailed, "%w", &strategies.RecoveryError{Class: strategies.ClassBlocked}), strategies.ClassTransient},
+		"a hint without a class, outside":       {strategies.WithRetryAfter(1, status.Errorf(status.ErrResourceExhausted, "%w", quota)), strategies.ClassQuotaExhausted},
+		"a tool's interrupt":                    {fmt.Errorf("tool: %w", ai.NewToolInterruptError(nil)), strategies.ClassInterrupt},
+		"a nil error of genkit's in a variable": {(*status.Error)(nil), strategies.ClassTransient},
 	} {
 		t.Run("it knows "+it, func(t *testing.T) {
 			if got := (&strategies.Classifier{Rules: []strategies.Rule{genkit.Status}}).Classify(t.Context(), tt.err).Class; got != tt.want {
@@ -128,17 +128,17 @@ func TestGoogle(t *testing.T) {
 	var delays []time.Duration
 	recovery := whole(t, middleware.Wrap(genkit.Next()).Named("narrator").Retry(soon).
 		Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-			if e.Kind == middleware.RetryScheduled {
+			if e.Kind == middleware.EventRetryScheduled {
 				delays = append(delays, e.Delay)
 			}
 		})))
 	resp, err := ask(t, g, ai.WithModelName("googleai/gemini-2.5-flash"), ai.WithUse(recovery))
-	served(t, resp, err, "Hello", genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+	served(t, resp, err, "Hello", genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 	if len(delays) != 1 || delays[0] < 40*time.Millisecond {
 		t.Errorf("it waited %v where the provider asked for 40ms", delays)
 	}
 	_, err = ask(t, g, ai.WithModelName("googleai/gemini-2.5-flash"), ai.WithUse(recovery))
-	class(t, err, strategies.QuotaExhausted)
+	class(t, err, strategies.ClassQuotaExhausted)
 	if n := server.requests.Load(); n != 3 {
 		t.Errorf("%d requests, want 3", n)
 	}
@@ -150,7 +150,7 @@ func TestRetryAfterOfDetails(t *testing.T) {
 		_, err := genkit.Flow(func(context.Context, int) (int, error) {
 			return 0, status.Errorf(status.ErrResourceExhausted, "slow down").WithDetails(map[string]any{"retryAfterMs": ms})
 		}).Run(t.Context(), 0)
-		if v := strategies.Classify(err); v.RetryAfter != 40*time.Millisecond || v.Class != strategies.RateLimited {
+		if v := strategies.Classify(err); v.RetryAfter != 40*time.Millisecond || v.Class != strategies.ClassRateLimited {
 			t.Errorf("%T: got %+v", ms, v)
 		}
 	}
@@ -175,7 +175,7 @@ func TestTools(t *testing.T) {
 		return g
 	}
 	retry := build(middleware.Wrap(genkit.NextTool()).Retry(soon))
-	canned := build(middleware.Wrap(genkit.NextTool()).Degrade(strategies.Reduced, genkit.Output("it is stuck")))
+	canned := build(middleware.Wrap(genkit.NextTool()).Degrade(strategies.LevelReduced, genkit.Output("it is stuck")))
 	for it, tt := range map[string]struct {
 		recovery genkit.Recovery
 		calls    int

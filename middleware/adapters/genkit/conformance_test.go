@@ -35,7 +35,7 @@ func set[B any](l middleware.Layers[B], s settings) {
 // the table holds for both.
 var chains = map[string]func(t *testing.T, g *sdk.Genkit, s settings) genkit.Recovery{
 	"with Wrap": func(t *testing.T, g *sdk.Genkit, s settings) genkit.Recovery {
-		b := middleware.Wrap(genkit.Next()).Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs."))
+		b := middleware.Wrap(genkit.Next()).Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs."))
 		set(b.Layers, s)
 		if s.standIn != "" {
 			b.Fallback(s.standIn, genkit.Model(sdk.LookupModel(g, "house/"+s.standIn)))
@@ -43,7 +43,7 @@ var chains = map[string]func(t *testing.T, g *sdk.Genkit, s settings) genkit.Rec
 		return whole(t, b)
 	},
 	"with WrapStream": func(t *testing.T, g *sdk.Genkit, s settings) genkit.Recovery {
-		b := middleware.WrapStream(genkit.Next()).Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs."))
+		b := middleware.WrapStream(genkit.Next()).Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs."))
 		set(b.Layers, s)
 		if s.standIn != "" {
 			b.Fallback(s.standIn, genkit.Model(sdk.LookupModel(g, "house/"+s.standIn)))
@@ -73,22 +73,22 @@ func once(f endpoint.Fault) endpoint.Plan {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	retried := genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Level: strategies.Full, Attempts: 2}
+	retried := genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Level: strategies.LevelFull, Attempts: 2}
 	const itself = "A stranger, says narrator"
 	conformance.Run(t, map[conformance.Case]func(*testing.T){
 		conformance.TransientThenSuccess: each(once(endpoint.Status(503)), settings{}, itself, retried, map[string]int{"narrator": 2}),
 		conformance.RateLimitHonoured:    rateLimit,
 		conformance.QuotaGoesOn: each(once(endpoint.Quota()), settings{standIn: "archivist"}, "A stranger, says archivist",
-			genkit.Provenance{Strategy: strategies.Fallback, ServedBy: "archivist", Attempts: 2}, map[string]int{"narrator": 1, "archivist": 1}),
+			genkit.Provenance{Strategy: strategies.StrategyFallback, ServedBy: "archivist", Attempts: 2}, map[string]int{"narrator": 1, "archivist": 1}),
 		conformance.OverflowToLarger: each(once(endpoint.ContextOverflow()), settings{standIn: "large"}, "A stranger, says large",
-			genkit.Provenance{Strategy: strategies.Fallback, ServedBy: "large", Attempts: 2}, map[string]int{"narrator": 1, "large": 1}),
+			genkit.Provenance{Strategy: strategies.StrategyFallback, ServedBy: "large", Attempts: 2}, map[string]int{"narrator": 1, "large": 1}),
 		conformance.HangTimesOut:       each(once(endpoint.Hang()), settings{timeout: 500 * time.Millisecond}, itself, retried, map[string]int{"narrator": 2}),
 		conformance.StreamCut:          streamCut,
 		conformance.InterruptUntouched: interruptUntouched,
 		conformance.AllDownDegraded: each(endpoint.Plan{Down: map[string][]endpoint.Outage{
 			"narrator": {{Fault: endpoint.Overloaded()}}, "archivist": {{Fault: endpoint.Drop()}},
 		}}, settings{standIn: "archivist"}, "The innkeeper shrugs.",
-			genkit.Provenance{Strategy: strategies.Degradation, ServedBy: "reduced answer", Level: strategies.Reduced, Attempts: 6},
+			genkit.Provenance{Strategy: strategies.StrategyDegradation, ServedBy: "reduced answer", Level: strategies.LevelReduced, Attempts: 6},
 			map[string]int{"narrator": 4, "archivist": 1}),
 	}, nil)
 }
@@ -98,12 +98,12 @@ func rateLimit(t *testing.T) {
 	server, g := script(t, endpoint.RateLimit(wait))
 	var delay time.Duration
 	watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		if e.Kind == middleware.RetryScheduled {
+		if e.Kind == middleware.EventRetryScheduled {
 			delay = e.Delay
 		}
 	})
 	resp, err := ask(t, g, ai.WithUse(stream(t, middleware.WrapStream(genkit.Next()).Named("narrator").Retry(soon).Observe(watch))))
-	served(t, resp, err, "A stranger, says narrator", genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+	served(t, resp, err, "A stranger, says narrator", genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 	if delay < wait {
 		t.Errorf("it waited %v where the provider asked for %v", delay, wait)
 	}
@@ -124,10 +124,10 @@ func streamCut(t *testing.T) {
 		"retries one without any event":             {endpoint.CleanEOFBefore(), "A stranger, says narrator", 2, false, 0},
 		"retries an error before the first token":   {endpoint.ErrorEventAfter(0), "A stranger, says narrator", 2, false, 0},
 		"retries one that is empty to its very end": {endpoint.Empty(), "A stranger, says narrator", 2, false, 0},
-		"ends one cut after its first token":        {endpoint.CutAfter(2), "A stranger, ", 1, true, strategies.Transient},
-		"ends one that ended before its marker":     {endpoint.CleanEOFAfter(2), "A stranger, ", 1, true, strategies.InvalidAnswer},
-		"ends one with an error after two tokens":   {endpoint.ErrorEventAfter(2), "A stranger, ", 1, true, strategies.Transient},
-		"ends one whose tokens ran out":             {endpoint.Truncated(), "A stranger,", 1, true, strategies.InvalidAnswer},
+		"ends one cut after its first token":        {endpoint.CutAfter(2), "A stranger, ", 1, true, strategies.ClassTransient},
+		"ends one that ended before its marker":     {endpoint.CleanEOFAfter(2), "A stranger, ", 1, true, strategies.ClassInvalidAnswer},
+		"ends one with an error after two tokens":   {endpoint.ErrorEventAfter(2), "A stranger, ", 1, true, strategies.ClassTransient},
+		"ends one whose tokens ran out":             {endpoint.Truncated(), "A stranger,", 1, true, strategies.ClassInvalidAnswer},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			server, g := script(t, tt.fault)
@@ -137,16 +137,16 @@ func streamCut(t *testing.T) {
 				return nil
 			})
 			resp, err := ask(t, g, listen, ai.WithUse(stream(t, middleware.WrapStream(genkit.Next()).Named("narrator").Retry(soon).
-				Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs.")))))
+				Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs.")))))
 			if heard != tt.want {
 				t.Errorf("the user saw %q, want %q", heard, tt.want)
 			}
 			conformance.Requests(t, "narrator", server.Requests("narrator"), tt.requests)
 			if !tt.fails {
-				served(t, resp, err, tt.want, genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+				served(t, resp, err, tt.want, genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 				return
 			}
-			class(t, err, strategies.CutOff)
+			class(t, err, strategies.ClassCutOff)
 			cut, ok := errors.AsType[*strategies.StreamError](err)
 			if !ok {
 				t.Fatalf("got %T: %v", err, err)
@@ -182,7 +182,7 @@ func interruptUntouched(t *testing.T) {
 		}
 		return in.Door + " is open", nil
 	})
-	tool, err := middleware.Wrap(genkit.NextTool()).Named("door").Retry(soon).Degrade(strategies.Reduced, genkit.Output("no")).Build()
+	tool, err := middleware.Wrap(genkit.NextTool()).Named("door").Retry(soon).Degrade(strategies.LevelReduced, genkit.Output("no")).Build()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@
 //		Retry(strategies.Retry{}).
 //		Timeout(30*time.Second).
 //		Fallback("large window", genkit.Model(sdk.LookupModel(g, "openai/gpt-4.1"))).
-//		Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs.")).
+//		Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs.")).
 //		Build()
 //	recovery := genkit.Recovery{Stream: narrator}
 //
@@ -31,7 +31,7 @@
 // Only the one call that failed is made again: a retried model does not repeat
 // the tools before it. Of an attempt that failed before its first content the
 // user's callback sees nothing; one that fails later ends the call with
-// [strategies.CutOff] and is not repeated, so that no text comes twice.
+// [strategies.ClassCutOff] and is not repeated, so that no text comes twice.
 //
 // # One chain or two
 //
@@ -63,8 +63,8 @@
 //
 // # What comes without an error and is no answer
 //
-// By its finish reason: blocked is [strategies.Blocked]; length, other, aborted
-// and an answer with nothing in it are [strategies.InvalidAnswer], and so is
+// By its finish reason: blocked is [strategies.ClassBlocked]; length, other, aborted
+// and an answer with nothing in it are [strategies.ClassInvalidAnswer], and so is
 // unknown at the end of a stream: that is how a connection looks that ended too
 // soon. The error is an [AnswerError] and holds the response. Reasons that are
 // fine with the caller are accepted: Next().Accept(ai.FinishReasonLength).

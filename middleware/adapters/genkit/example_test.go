@@ -45,7 +45,7 @@ func Example() {
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(30*time.Second).
 		Fallback("large window", genkit.Model(sdk.LookupModel(g, "house/large"))).
-		Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs.")).
+		Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs.")).
 		Build()
 	if err != nil {
 		log.Fatal(err)
@@ -114,7 +114,7 @@ func ExampleNextTool() {
 	tool, err := middleware.Wrap(genkit.NextTool()).
 		Named("search").
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}). // to search twice does no harm
-		Degrade(strategies.Reduced, genkit.Output("the archive is closed today")).
+		Degrade(strategies.LevelReduced, genkit.Output("the archive is closed today")).
 		Build()
 	if err != nil {
 		log.Fatal(err)

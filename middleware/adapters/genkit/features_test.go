@@ -111,7 +111,7 @@ func TestStreaming(t *testing.T) {
 		server, g := play(t, endpoint.Plan{})
 		enough := errors.New("enough")
 		recovery := stream(t, middleware.WrapStream(genkit.Next()).Retry(soon).
-			Fallback("archivist", genkit.Model(sdk.LookupModel(g, "house/archivist"))).Degrade(strategies.Reduced, genkit.Reply("no")))
+			Fallback("archivist", genkit.Model(sdk.LookupModel(g, "house/archivist"))).Degrade(strategies.LevelReduced, genkit.Reply("no")))
 		_, err := ask(t, g, ai.WithUse(recovery), ai.WithStreaming(func(context.Context, *ai.ModelResponseChunk) error { return enough }))
 		if !errors.Is(err, enough) || server.Total() != 1 {
 			t.Errorf("got %v after %d requests", err, server.Total())
@@ -126,7 +126,7 @@ func TestStreaming(t *testing.T) {
 				t.Errorf("%v: got %v after %d requests, want %d", fault, err, server.Total(), want)
 			}
 			if cut, ok := errors.AsType[*strategies.StreamError](err); ok {
-				class(t, cut.Err, strategies.Timeout)
+				class(t, cut.Err, strategies.ClassTimeout)
 			}
 		}
 	})
@@ -136,7 +136,7 @@ func TestStreaming(t *testing.T) {
 				Down: map[string][]endpoint.Outage{"narrator": {{Fault: endpoint.Quota()}}}, Script: map[string][]endpoint.Fault{"archivist": {fault}},
 			})
 			recovery := stream(t, middleware.WrapStream(genkit.Next()).Fallback("archivist", genkit.Model(sdk.LookupModel(g, "house/archivist"))).
-				Degrade(strategies.Reduced, genkit.Reply("The innkeeper shrugs.")))
+				Degrade(strategies.LevelReduced, genkit.Reply("The innkeeper shrugs.")))
 			var heard string
 			resp, err := ask(t, g, ai.WithUse(recovery), ai.WithStreaming(func(_ context.Context, c *ai.ModelResponseChunk) error {
 				heard += c.Text()
@@ -167,11 +167,11 @@ func TestFlows(t *testing.T) {
 	var classes []strategies.Class
 	guarded, err := middleware.Wrap(genkit.Flow(tell)).Named("tell").Retry(soon).
 		Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-			if e.Kind == middleware.AttemptFailed {
+			if e.Kind == middleware.EventAttemptFailed {
 				classes = append(classes, e.Class)
 			}
 		})).
-		Degrade(strategies.Reduced, middleware.Func(func(_ context.Context, name string) (string, error) { return name + " is a stranger.", nil })).
+		Degrade(strategies.LevelReduced, middleware.Func(func(_ context.Context, name string) (string, error) { return name + " is a stranger.", nil })).
 		Build()
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestFlows(t *testing.T) {
 	if err != nil || got != "Ada is a stranger." || server.Total() != 2 {
 		t.Errorf("it asks again, and does not retry a quota: got %q, %v after %d requests", got, err, server.Total())
 	}
-	if want := []strategies.Class{strategies.Transient, strategies.QuotaExhausted}; !slices.Equal(classes, want) {
+	if want := []strategies.Class{strategies.ClassTransient, strategies.ClassQuotaExhausted}; !slices.Equal(classes, want) {
 		t.Errorf("it took the failures for %v, want %v", classes, want)
 	}
 	if !slices.ContainsFunc(sdk.ListFlows(g), func(a api.Action) bool { return a.Name() == "tell" }) {
@@ -218,7 +218,7 @@ func TestRegistry(t *testing.T) {
 			Model: "house/narrator", Messages: []*ai.Message{ai.NewUserTextMessage("Who is it?")},
 			Use: []*ai.MiddlewareRef{{Name: recovery.Name()}},
 		}, nil, nil)
-		served(t, resp, err, "A stranger.", genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+		served(t, resp, err, "A stranger.", genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 	})
 }
 
@@ -243,7 +243,7 @@ func TestOutput(t *testing.T) {
 	t.Parallel()
 	server := serve(t, says(503, "{}"), says(200, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"{\"name\":\"Ada\"}"}}]}`), says(402, "{}"))
 	g := connect(t, server.URL)
-	recovery := stream(t, middleware.WrapStream(genkit.Next()).Retry(soon).Degrade(strategies.Reduced, genkit.Reply(`{"name":"nobody"}`)))
+	recovery := stream(t, middleware.WrapStream(genkit.Next()).Retry(soon).Degrade(strategies.LevelReduced, genkit.Reply(`{"name":"nobody"}`)))
 	for _, want := range []string{"Ada", "nobody"} {
 		got, resp, err := sdk.GenerateData[struct {
 			Name string `json:"name"`
@@ -251,7 +251,7 @@ func TestOutput(t *testing.T) {
 		if err != nil || got.Name != want {
 			t.Errorf("got %v, %v; want %q", got, err, want)
 		}
-		if p, ok := genkit.ProvenanceOf(resp); !ok || (p.Level == strategies.Full) != (want == "Ada") {
+		if p, ok := genkit.ProvenanceOf(resp); !ok || (p.Level == strategies.LevelFull) != (want == "Ada") {
 			t.Errorf("it is marked %+v", p)
 		}
 	}

@@ -53,7 +53,7 @@ func TestAttemptsShareNothing(t *testing.T) {
 		}}, nil
 	})
 	resp, err := ask(t, g, model, ai.WithConfig("calm"), ai.WithUse(retrying(t), careless))
-	served(t, resp, err, "2 Who is at the door?! calm!", genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+	served(t, resp, err, "2 Who is at the door?! calm!", genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 }
 
 func TestTheMarkIsOnTheAnswerAlone(t *testing.T) {
@@ -66,7 +66,7 @@ func TestTheMarkIsOnTheAnswerAlone(t *testing.T) {
 		}
 		return cached, nil
 	})
-	for _, want := range []genkit.Provenance{{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2}, {}} {
+	for _, want := range []genkit.Provenance{{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2}, {}} {
 		resp, err := ask(t, g, model, ai.WithUse(retrying(t)))
 		served(t, resp, err, "Hello", want)
 		if resp.Message.Metadata["kept"] != true {
@@ -89,7 +89,7 @@ func TestWhatCommits(t *testing.T) {
 	})
 	chunks := 0
 	resp, err := ask(t, g, model, ai.WithUse(retrying(t)), ai.WithStreaming(func(context.Context, *ai.ModelResponseChunk) error { chunks++; return nil }))
-	served(t, resp, err, "Hello", genkit.Provenance{Strategy: strategies.Retrying, ServedBy: "narrator", Attempts: 2})
+	served(t, resp, err, "Hello", genkit.Provenance{Strategy: strategies.StrategyRetry, ServedBy: "narrator", Attempts: 2})
 	if chunks != 2 {
 		t.Errorf("the user saw %d chunks, want those of the second attempt", chunks)
 	}
@@ -126,8 +126,8 @@ func TestAModelThatPanics(t *testing.T) {
 	t.Parallel()
 	g, model := modeled(t, func(int, *ai.ModelRequest, func(string)) (*ai.ModelResponse, error) { panic("the roof") })
 	resp, err := ask(t, g, model, ai.WithUse(stream(t, middleware.WrapStream(genkit.Next()).Named("narrator").Retry(soon).
-		Degrade(strategies.Minimal, genkit.Reply("Later.")))))
-	served(t, resp, err, "Later.", genkit.Provenance{Strategy: strategies.Degradation, ServedBy: "minimal answer", Level: strategies.Minimal, Attempts: 2})
+		Degrade(strategies.LevelMinimal, genkit.Reply("Later.")))))
+	served(t, resp, err, "Later.", genkit.Provenance{Strategy: strategies.StrategyDegradation, ServedBy: "minimal answer", Level: strategies.LevelMinimal, Attempts: 2})
 }
 
 func TestLongRunningModels(t *testing.T) {

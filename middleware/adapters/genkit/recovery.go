@@ -160,7 +160,7 @@ type Provenance struct {
 const provenance = "understudy"
 
 // ProvenanceOf returns how an answer was recovered: only one at
-// [strategies.Full] is a whole one. false: there was nothing to recover. It is
+// [strategies.LevelFull] is a whole one. false: there was nothing to recover. It is
 // in the metadata of the answer's message, as text, and so in traces too.
 func ProvenanceOf(resp *ai.ModelResponse) (Provenance, bool) {
 	if resp == nil || resp.Message == nil {
@@ -197,7 +197,7 @@ func named[T interface {
 // mark notes on an answer how it was recovered; on a copy, for a model may give
 // the same one twice.
 func mark(resp *ai.ModelResponse, p Provenance) *ai.ModelResponse {
-	if p.Strategy == strategies.NoRecovery || resp == nil || resp.Message == nil {
+	if p.Strategy == strategies.StrategyNone || resp == nil || resp.Message == nil {
 		return resp
 	}
 	own, message := *resp, *resp.Message

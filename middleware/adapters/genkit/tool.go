@@ -37,7 +37,7 @@ func (*toolAgent) Run(ctx context.Context, call ToolCall) (*ai.MultipartToolResp
 		return nil, explain(err)
 	}
 	if resp == nil {
-		return nil, strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: genkit: the tool gave no response"))
+		return nil, strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: genkit: the tool gave no response"))
 	}
 	return resp, nil
 }

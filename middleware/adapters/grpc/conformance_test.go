@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 			const wait = 30 * time.Millisecond
 			var delay time.Duration
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled && e.Class == strategies.RateLimited {
+				if e.Kind == middleware.EventRetryScheduled && e.Class == strategies.ClassRateLimited {
 					delay = e.Delay
 				}
 			})
@@ -88,7 +88,7 @@ func TestConformance(t *testing.T) {
 			g, err := middleware.Wrap(agent).Named("health").
 				Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 				Fallback("other", other).
-				Degrade(strategies.Reduced, middleware.Func(func(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+				Degrade(strategies.LevelReduced, middleware.Func(func(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
 					return answer(none), nil
 				})).Build()
 			if err != nil {
@@ -96,7 +96,7 @@ func TestConformance(t *testing.T) {
 			}
 			o := g.Outcome(t.Context(), &health.HealthCheckRequest{})
 			answered(t, o.Value, o.Err, none)
-			if o.Level != strategies.Reduced || o.Strategy != strategies.Degradation || o.Attempts != 5 {
+			if o.Level != strategies.LevelReduced || o.Strategy != strategies.StrategyDegradation || o.Attempts != 5 {
 				t.Errorf("the answer is marked %v, %v, %d attempts", o.Level, o.Strategy, o.Attempts)
 			}
 			requests(t, "health", first, 3)
@@ -124,7 +124,7 @@ func streamCut(t *testing.T) {
 			if len(chunks) != tt.chunks {
 				t.Errorf("%d messages", len(chunks))
 			}
-			if cut := strategies.Classify(err).Class == strategies.CutOff; cut != (tt.after > 0) || !cut && err != nil {
+			if cut := strategies.Classify(err).Class == strategies.ClassCutOff; cut != (tt.after > 0) || !cut && err != nil {
 				t.Errorf("got %v", err)
 			}
 			requests(t, "health", s, tt.requests)
@@ -137,16 +137,16 @@ func streamCut(t *testing.T) {
 func interruptUntouched(t *testing.T) {
 	approval := func(err error) strategies.Class {
 		if status.Code(err) == codes.FailedPrecondition {
-			return strategies.Interrupt
+			return strategies.ClassInterrupt
 		}
-		return strategies.Unclassified
+		return strategies.ClassUnclassified
 	}
 	s := serve(t, up, fails(codes.FailedPrecondition))
 	_, err := check(t, dial(t, s, func(b *grpc.Builder) {
-		b.Retry(soon).Degrade(strategies.Reduced, grpc.Reply(answer(none))).
+		b.Retry(soon).Degrade(strategies.LevelReduced, grpc.Reply(answer(none))).
 			Classify(&strategies.Classifier{Rules: []strategies.Rule{approval}})
 	}))
-	if approval(err) != strategies.Interrupt || errors.Is(err, strategies.ErrRecovery) {
+	if approval(err) != strategies.ClassInterrupt || errors.Is(err, strategies.ErrRecovery) {
 		t.Errorf("got %v", err)
 	}
 	requests(t, "health", s, 1)

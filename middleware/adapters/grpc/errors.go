@@ -52,11 +52,11 @@ func statusOf(ctx context.Context, failure *strategies.RecoveryError) *status.St
 	}
 	code := codes.Unknown
 	switch failure.Class {
-	case strategies.Rejected:
+	case strategies.ClassRejected:
 		code = codes.Unavailable
-	case strategies.Timeout:
+	case strategies.ClassTimeout:
 		code = codes.DeadlineExceeded
-	case strategies.Panic:
+	case strategies.ClassPanic:
 		code = codes.Internal
 	}
 	return status.New(code, failure.Error())

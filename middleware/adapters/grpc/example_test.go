@@ -60,7 +60,7 @@ func Example() {
 	defer stop()
 
 	waits := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		if e.Kind == middleware.RetryScheduled {
+		if e.Kind == middleware.EventRetryScheduled {
 			fmt.Println(e.Class, "for", e.Delay)
 		}
 	})

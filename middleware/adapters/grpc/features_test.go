@@ -57,14 +57,14 @@ func TestTheErrorIsAStatus(t *testing.T) {
 		class    strategies.Class
 		requests int
 	}{
-		{"is that of the last attempt", t.Context(), []fault{fails(codes.Unavailable), fails(codes.NotFound)}, retrying, codes.NotFound, strategies.Unauthorized, 2},
-		{"keeps the details", t.Context(), []fault{fails(codes.ResourceExhausted, retryInfo(time.Hour))}, retrying, codes.ResourceExhausted, strategies.RateLimited, 1},
-		{"is late for an attempt that hung", t.Context(), []fault{{hang: true}}, func(b *grpc.Builder) { b.Timeout(200 * time.Millisecond) }, codes.DeadlineExceeded, strategies.Timeout, 1},
-		{"is unavailable behind an open breaker", t.Context(), nil, func(b *grpc.Builder) { b.CircuitBreaker(open) }, codes.Unavailable, strategies.Rejected, 0},
-		{"is canceled for a caller who left", gone, nil, retrying, codes.Canceled, strategies.Transient, 0},
+		{"is that of the last attempt", t.Context(), []fault{fails(codes.Unavailable), fails(codes.NotFound)}, retrying, codes.NotFound, strategies.ClassUnauthorized, 2},
+		{"keeps the details", t.Context(), []fault{fails(codes.ResourceExhausted, retryInfo(time.Hour))}, retrying, codes.ResourceExhausted, strategies.ClassRateLimited, 1},
+		{"is late for an attempt that hung", t.Context(), []fault{{hang: true}}, func(b *grpc.Builder) { b.Timeout(200 * time.Millisecond) }, codes.DeadlineExceeded, strategies.ClassTimeout, 1},
+		{"is unavailable behind an open breaker", t.Context(), nil, func(b *grpc.Builder) { b.CircuitBreaker(open) }, codes.Unavailable, strategies.ClassRejected, 0},
+		{"is canceled for a caller who left", gone, nil, retrying, codes.Canceled, strategies.ClassTransient, 0},
 		{"is internal for a panic", t.Context(), nil, func(b *grpc.Builder) {
 			b.Validate(func(grpc.Call, any) error { panic("no") })
-		}, codes.Internal, strategies.Panic, 1},
+		}, codes.Internal, strategies.ClassPanic, 1},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			s := serve(t, up, tt.faults...)
@@ -92,7 +92,7 @@ func TestTheStatusOfACallerWhoLeavesMeanwhile(t *testing.T) {
 	defer leave()
 	_, err := health.NewHealthClient(dial(t, s, func(b *grpc.Builder) {
 		b.Retry(strategies.Retry{}).Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-			if e.Kind == middleware.RetryScheduled {
+			if e.Kind == middleware.EventRetryScheduled {
 				leave()
 			}
 		}))
@@ -170,7 +170,7 @@ func TestAnswersOfOthers(t *testing.T) {
 	busy := fails(codes.Unavailable)
 	t.Run("it gives everybody a reduced answer of his own", func(t *testing.T) {
 		s, fixed := serve(t, up, busy, busy), answer(none)
-		cc := dial(t, s, func(b *grpc.Builder) { b.Degrade(strategies.Reduced, grpc.Reply(fixed)) })
+		cc := dial(t, s, func(b *grpc.Builder) { b.Degrade(strategies.LevelReduced, grpc.Reply(fixed)) })
 		for range 2 {
 			got, err := check(t, cc)
 			answered(t, got, err, none)
@@ -196,14 +196,14 @@ func TestAnswersOfOthers(t *testing.T) {
 	})
 	t.Run("it refuses an answer of another type", func(t *testing.T) {
 		s := serve(t, up, busy)
-		_, err := check(t, dial(t, s, func(b *grpc.Builder) { b.Degrade(strategies.Reduced, grpc.Reply(&emptypb.Empty{})) }))
+		_, err := check(t, dial(t, s, func(b *grpc.Builder) { b.Degrade(strategies.LevelReduced, grpc.Reply(&emptypb.Empty{})) }))
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "emptypb.Empty") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("it refuses nonsense when the options are made", func(t *testing.T) {
 		_, err := grpc.DialOptions(func(b *grpc.Builder) {
-			b.Timeout(-1).Fallback("other", grpc.Conn(nil)).Degrade(strategies.Reduced, grpc.Reply(nil))
+			b.Timeout(-1).Fallback("other", grpc.Conn(nil)).Degrade(strategies.LevelReduced, grpc.Reply(nil))
 		})
 		if !errors.Is(err, strategies.ErrConfig) || !strings.Contains(err.Error(), "Timeout") || !strings.Contains(err.Error(), "other") {
 			t.Errorf("got %v", err)

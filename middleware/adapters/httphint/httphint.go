@@ -85,7 +85,7 @@ func (h *Hint) got(resp *http.Response) {
 	if resp == nil {
 		return
 	}
-	wait, _ := strategies.RetryAfter(resp.Header, time.Now())
+	wait, _ := strategies.ParseRetryAfter(resp.Header, time.Now())
 	for ; h != nil; h = h.up {
 		h.mu.Lock()
 		h.seen.Status, h.seen.RetryAfter = resp.StatusCode, wait
@@ -154,7 +154,7 @@ func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middlewar
 			if seen.Requests > 1 && hidden != nil {
 				hidden(ctx, seen)
 			}
-			if err != nil && seen.Status >= 400 && strategies.Classify(err).Class != strategies.Interrupt {
+			if err != nil && seen.Status >= 400 && strategies.Classify(err).Class != strategies.ClassInterrupt {
 				err = &Error{Seen: seen, Err: err}
 			}
 			return resp, err
@@ -178,15 +178,15 @@ func (e *Error) Unwrap() error { return e.Err }
 // RecoveryClass leaves the class to the error's own code, and says what the
 // status says where that has none.
 func (e *Error) RecoveryClass() strategies.Class {
-	if c := strategies.Classify(e.Err).Class; c != strategies.Transient {
+	if c := strategies.Classify(e.Err).Class; c != strategies.ClassTransient {
 		return c
 	}
 	// Transient is also what nobody recognises; an error that says so itself is believed.
 	if own, ok := errors.AsType[interface {
 		error
 		RecoveryClass() strategies.Class
-	}](e.Err); ok && own.RecoveryClass() == strategies.Transient {
-		return strategies.Transient
+	}](e.Err); ok && own.RecoveryClass() == strategies.ClassTransient {
+		return strategies.ClassTransient
 	}
 	return strategies.Classify(status(e.Seen.Status)).Class
 }
@@ -204,7 +204,7 @@ func (s status) Error() string   { return fmt.Sprintf("HTTP status %d", int(s)) 
 func (s status) StatusCode() int { return int(s) }
 
 // Hidden returns a function for [Layer] that tells an observer of hidden
-// requests, as an event of kind [middleware.HiddenRequests]. A nil observer is
+// requests, as an event of kind [middleware.EventHiddenRequests]. A nil observer is
 // nobody to tell.
 func Hidden(observer middleware.Observer, agent string) func(context.Context, Seen) {
 	if observer == nil {
@@ -212,7 +212,7 @@ func Hidden(observer middleware.Observer, agent string) func(context.Context, Se
 	}
 	return func(ctx context.Context, seen Seen) {
 		observer.Observe(ctx, middleware.Event{
-			Kind: middleware.HiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent, Attempt: middleware.Attempt(ctx),
+			Kind: middleware.EventHiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent, Attempt: middleware.Attempt(ctx),
 			Detail: fmt.Sprintf("%d requests where 1 was asked for: switch off the retries below", seen.Requests),
 		})
 	}

@@ -106,20 +106,20 @@ func TestClassAndWaitFromTheWire(t *testing.T) {
 		class  strategies.Class
 		wait   time.Duration
 	}{
-		{"it knows a rate limit whose status was lost", says(429), strategies.RateLimited, 0},
-		{"it knows the wait in seconds", says(429, "Retry-After", "7"), strategies.RateLimited, 7 * time.Second},
-		{"it knows the wait in milliseconds, which goes first", says(429, "Retry-After", "2", "Retry-After-Ms", "1500"), strategies.RateLimited, 1500 * time.Millisecond},
-		{"it knows the wait by a date", says(429, "Retry-After", date), strategies.RateLimited, time.Hour},
-		{"it knows the wait of a server that is down", says(503, "Retry-After", "3"), strategies.Transient, 3 * time.Second},
-		{"it takes a wait that is none for none", says(503, "Retry-After", "soon"), strategies.Transient, 0},
-		{"it knows an overload", says(529), strategies.Overloaded, 0},
-		{"it knows a wrong key", says(401), strategies.Unauthorized, 0},
-		{"it knows a bad request", says(422), strategies.BadRequest, 0},
-		{"it knows a payment that is due", says(402), strategies.QuotaExhausted, 0},
-		{"it takes a bad gateway for transient", says(502), strategies.Transient, 0},
-		{"it takes a conflict for transient", says(409), strategies.Transient, 0},
-		{"it makes nothing of a success with a wait", says(202, "Retry-After", "7"), strategies.Transient, 0},
-		{"it makes nothing of no response", drops, strategies.Transient, 0},
+		{"it knows a rate limit whose status was lost", says(429), strategies.ClassRateLimited, 0},
+		{"it knows the wait in seconds", says(429, "Retry-After", "7"), strategies.ClassRateLimited, 7 * time.Second},
+		{"it knows the wait in milliseconds, which goes first", says(429, "Retry-After", "2", "Retry-After-Ms", "1500"), strategies.ClassRateLimited, 1500 * time.Millisecond},
+		{"it knows the wait by a date", says(429, "Retry-After", date), strategies.ClassRateLimited, time.Hour},
+		{"it knows the wait of a server that is down", says(503, "Retry-After", "3"), strategies.ClassTransient, 3 * time.Second},
+		{"it takes a wait that is none for none", says(503, "Retry-After", "soon"), strategies.ClassTransient, 0},
+		{"it knows an overload", says(529), strategies.ClassOverloaded, 0},
+		{"it knows a wrong key", says(401), strategies.ClassUnauthorized, 0},
+		{"it knows a bad request", says(422), strategies.ClassBadRequest, 0},
+		{"it knows a payment that is due", says(402), strategies.ClassQuotaExhausted, 0},
+		{"it takes a bad gateway for transient", says(502), strategies.ClassTransient, 0},
+		{"it takes a conflict for transient", says(409), strategies.ClassTransient, 0},
+		{"it makes nothing of a success with a wait", says(202, "Retry-After", "7"), strategies.ClassTransient, 0},
+		{"it makes nothing of no response", drops, strategies.ClassTransient, 0},
 	} {
 		t.Run(tc.it, func(t *testing.T) {
 			t.Parallel()
@@ -140,21 +140,21 @@ type coded struct{ Code string }
 func (e *coded) Error() string { return e.Code }
 
 func TestWhoIsBelieved(t *testing.T) {
-	pause := strategies.WithClass(strategies.Interrupt, errors.New("approve?"))
+	pause := strategies.WithClass(strategies.ClassInterrupt, errors.New("approve?"))
 	for _, tc := range []struct {
 		it    string
 		err   error
 		class strategies.Class
 		wait  time.Duration
 	}{
-		{"it believes a code before the status", &coded{"insufficient_quota"}, strategies.QuotaExhausted, time.Second},
-		{"it believes a class before the status", strategies.WithClass(strategies.ContextOverflow, errVague), strategies.ContextOverflow, time.Second},
-		{"it believes a class that says transient", strategies.WithClass(strategies.Transient, errVague), strategies.Transient, time.Second},
-		{"it believes the status where the error says nothing", errVague, strategies.RateLimited, time.Second},
-		{"it believes the status where the answer broke off", io.ErrUnexpectedEOF, strategies.RateLimited, time.Second},
-		{"it takes the longer one of two waits", strategies.WithRetryAfter(time.Minute, errVague), strategies.RateLimited, time.Minute},
-		{"it shortens no wait", strategies.WithRetryAfter(time.Millisecond, errVague), strategies.RateLimited, time.Second},
-		{"it leaves an interrupt as it is", pause, strategies.Interrupt, 0},
+		{"it believes a code before the status", &coded{"insufficient_quota"}, strategies.ClassQuotaExhausted, time.Second},
+		{"it believes a class before the status", strategies.WithClass(strategies.ClassContextOverflow, errVague), strategies.ClassContextOverflow, time.Second},
+		{"it believes a class that says transient", strategies.WithClass(strategies.ClassTransient, errVague), strategies.ClassTransient, time.Second},
+		{"it believes the status where the error says nothing", errVague, strategies.ClassRateLimited, time.Second},
+		{"it believes the status where the answer broke off", io.ErrUnexpectedEOF, strategies.ClassRateLimited, time.Second},
+		{"it takes the longer one of two waits", strategies.WithRetryAfter(time.Minute, errVague), strategies.ClassRateLimited, time.Minute},
+		{"it shortens no wait", strategies.WithRetryAfter(time.Millisecond, errVague), strategies.ClassRateLimited, time.Second},
+		{"it leaves an interrupt as it is", pause, strategies.ClassInterrupt, 0},
 	} {
 		t.Run(tc.it, func(t *testing.T) {
 			t.Parallel()
@@ -168,7 +168,7 @@ func TestWhoIsBelieved(t *testing.T) {
 			expect(t, "wait", got.RetryAfter, tc.wait)
 			expect(t, "text", err.Error(), tc.err.Error())
 			expect(t, "is the agent's own error", errors.Is(err, tc.err), true)
-			expect(t, "is the very same", err == tc.err, tc.class == strategies.Interrupt)
+			expect(t, "is the very same", err == tc.err, tc.class == strategies.ClassInterrupt)
 		})
 	}
 	t.Run("it can be looked into", func(t *testing.T) {
@@ -392,8 +392,8 @@ func TestStreams(t *testing.T) {
 		expect(t, "chunks", chunks, []string{"well met"})
 		expect(t, "error", err, nil)
 		expect(t, "requests", p.served.Load(), 2)
-		expect(t, "events", events.Kinds(), []middleware.Kind{middleware.AttemptFailed, middleware.RetryScheduled, middleware.Recovered})
-		expect(t, "class", events.Events()[0].Class, strategies.RateLimited)
+		expect(t, "events", events.Kinds(), []middleware.EventKind{middleware.EventAttemptFailed, middleware.EventRetryScheduled, middleware.EventRecovered})
+		expect(t, "class", events.Events()[0].Class, strategies.ClassRateLimited)
 		expect(t, "delay", events.Events()[1].Delay, 5*time.Millisecond)
 	})
 	t.Run("it leaves a stream alone that its reader has left", func(t *testing.T) {

@@ -86,7 +86,7 @@ const (
 // marked says in a result that the tool did not give all of it. The result is
 // copied: a rung may give the same one to everybody.
 func marked(o middleware.Outcome[*sdk.CallToolResult]) *sdk.CallToolResult {
-	if o.Level == strategies.Full || o.Value == nil {
+	if o.Level == strategies.LevelFull || o.Value == nil {
 		return o.Value
 	}
 	result := *o.Value

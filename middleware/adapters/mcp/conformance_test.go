@@ -49,7 +49,7 @@ func conform(t *testing.T, p protocol) {
 			const wait = 30 * time.Millisecond
 			var delay time.Duration
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled && e.Class == strategies.RateLimited {
+				if e.Kind == middleware.EventRetryScheduled && e.Class == strategies.ClassRateLimited {
 					delay = e.Delay
 				}
 			})
@@ -86,7 +86,7 @@ func conform(t *testing.T, p protocol) {
 			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 				b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 					Fallback("mirror", mcp.Session(second)).
-					Degrade(strategies.Reduced, mcp.Reply("it is dark"))
+					Degrade(strategies.LevelReduced, mcp.Reply("it is dark"))
 			}), s), "look")
 			answered(t, got, err, "it is dark")
 			if got.Meta[mcp.MetaLevel] != "reduced" || got.Meta[mcp.MetaServedBy] != "reduced answer" {
@@ -121,7 +121,7 @@ func streamCut(t *testing.T, p protocol) {
 
 // The human channel of the protocol is elicitation; features_test.go has more.
 func interruptUntouched(t *testing.T, p protocol) {
-	settings := func(b *mcp.Builder) { retrying(b); b.Degrade(strategies.Reduced, mcp.Reply("no")) }
+	settings := func(b *mcp.Builder) { retrying(b); b.Degrade(strategies.LevelReduced, mcp.Reply("no")) }
 	t.Run("it passes on the error that sends a person to a page", func(t *testing.T) {
 		tools := inn("")
 		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
@@ -152,7 +152,7 @@ func interruptUntouched(t *testing.T, p protocol) {
 		requests(t, s, 1)
 	})
 	t.Run("it passes on the interrupt of a host that asks later", func(t *testing.T) {
-		pause := strategies.WithClass(strategies.Interrupt, errors.New("the innkeeper is asked"))
+		pause := strategies.WithClass(strategies.ClassInterrupt, errors.New("the innkeeper is asked"))
 		tools := inn("")
 		add(tools, "open", &sdk.ToolAnnotations{ReadOnlyHint: true}, eliciting("Open?", nil))
 		s := p.serve(t, tools)

@@ -13,7 +13,7 @@
 //			Retry(strategies.Retry{Jitter: 0.25}).
 //			CircuitBreaker(&strategies.Breaker{}).
 //			Timeout(30*time.Second).
-//			Degrade(strategies.Reduced, mcp.Reply("The forecast is not available."))
+//			Degrade(strategies.LevelReduced, mcp.Reply("The forecast is not available."))
 //	})
 //	session, err := client.Connect(ctx, transport, nil)
 //
@@ -47,7 +47,7 @@
 // read. A reduced answer is marked in its _meta, under [MetaLevel].
 //
 // An elicitation that the host answers later (the error with code -32042, or a
-// [strategies.Interrupt] of the host's own handler) passes through untouched.
+// [strategies.ClassInterrupt] of the host's own handler) passes through untouched.
 // So does a result that NeedsInput, when the SDK's rounds are disabled.
 //
 // # Traps

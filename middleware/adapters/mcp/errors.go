@@ -15,7 +15,7 @@ import (
 // an error between the layers only; the caller gets the result, and no error.
 //
 // The protocol has no codes for it, so it is taken for
-// [strategies.InvalidAnswer]: retried at most twice, and nothing the server is
+// [strategies.ClassInvalidAnswer]: retried at most twice, and nothing the server is
 // blamed for. A rule of the builder's Classify that looks at the Result knows
 // more.
 type ToolError struct {
@@ -27,8 +27,8 @@ func (e *ToolError) Error() string {
 	return "understudy: mcp: tool " + e.Tool + " says: " + cmp.Or(text(e.Result), "error")
 }
 
-// RecoveryClass is [strategies.InvalidAnswer].
-func (e *ToolError) RecoveryClass() strategies.Class { return strategies.InvalidAnswer }
+// RecoveryClass is [strategies.ClassInvalidAnswer].
+func (e *ToolError) RecoveryClass() strategies.Class { return strategies.ClassInvalidAnswer }
 
 func text(result *sdk.CallToolResult) string {
 	var b strings.Builder
@@ -58,9 +58,9 @@ func (e *OnceError) Error() string {
 // Unwrap returns the failure as it was.
 func (e *OnceError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [strategies.Blocked]: neither the same server nor another is
+// RecoveryClass is [strategies.ClassBlocked]: neither the same server nor another is
 // asked; a reduced answer may be given, and a person asked.
-func (e *OnceError) RecoveryClass() strategies.Class { return strategies.Blocked }
+func (e *OnceError) RecoveryClass() strategies.Class { return strategies.ClassBlocked }
 
 // judge makes an error of an answer that is one, and gives it a class where
 // its code says more than its shape.
@@ -69,7 +69,7 @@ func judge(c Call, answer *sdk.CallToolResult, err error) (*sdk.CallToolResult, 
 	case err != nil:
 		return nil, strategies.WithClass(class(err), err)
 	case answer == nil:
-		return nil, strategies.WithClass(strategies.InvalidAnswer, errors.New("understudy: mcp: no result"))
+		return nil, strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: mcp: no result"))
 	case answer.IsError:
 		return nil, &ToolError{Tool: c.Params.Name, Result: answer}
 	}
@@ -78,16 +78,16 @@ func judge(c Call, answer *sdk.CallToolResult, err error) (*sdk.CallToolResult, 
 
 func class(err error) strategies.Class {
 	if errors.Is(err, sdk.ErrSessionMissing) || errors.Is(err, sdk.ErrConnectionClosed) {
-		return strategies.Unauthorized // the session is over; only a new one, or another server, helps
+		return strategies.ClassUnauthorized // the session is over; only a new one, or another server, helps
 	}
 	if coded, ok := errors.AsType[*jsonrpc.Error](err); ok {
 		switch coded.Code {
 		case sdk.CodeURLElicitationRequired:
-			return strategies.Interrupt
+			return strategies.ClassInterrupt
 		case jsonrpc.CodeParseError, jsonrpc.CodeInvalidRequest, jsonrpc.CodeMethodNotFound, jsonrpc.CodeInvalidParams,
 			sdk.CodeHeaderMismatch, sdk.CodeMissingRequiredClientCapabilities, sdk.CodeUnsupportedProtocolVersion:
-			return strategies.BadRequest
+			return strategies.ClassBadRequest
 		}
 	}
-	return strategies.Unclassified
+	return strategies.ClassUnclassified
 }

@@ -44,7 +44,7 @@ func Example() {
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 			CircuitBreaker(&strategies.Breaker{}). // one for each server
 			Timeout(30*time.Second).
-			Degrade(strategies.Reduced, mcp.Reply("The weather service does not answer."))
+			Degrade(strategies.LevelReduced, mcp.Reply("The weather service does not answer."))
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -59,7 +59,7 @@ func TestWhatIsRepeated(t *testing.T) {
 		s, mirror := stateless.serve(t, inn(""), says(503, "")), stateless.serve(t, inn("paid twice"))
 		second := connect(t, client(t, nil, nil), mirror)
 		got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
-			b.Retry(soon).Fallback("mirror", mcp.Session(second)).Degrade(strategies.Reduced, mcp.Reply("nobody knows whether it is paid"))
+			b.Retry(soon).Fallback("mirror", mcp.Session(second)).Degrade(strategies.LevelReduced, mcp.Reply("nobody knows whether it is paid"))
 		}), s), "pay")
 		answered(t, got, err, "nobody knows whether it is paid")
 		requests(t, s, 1)
@@ -80,7 +80,7 @@ func TestWhatIsRepeated(t *testing.T) {
 	t.Run("it does not repeat one even where a rule says so", func(t *testing.T) {
 		s, mirror := stateless.serve(t, inn("paid twice"), says(503, "")), stateless.serve(t, inn("paid twice"))
 		second := connect(t, client(t, nil, nil), mirror)
-		rule := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.Transient }}}
+		rule := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.ClassTransient }}}
 		got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 			b.Retry(soon).Classify(rule).Fallback("mirror", mcp.Session(second))
 		}), s), "pay")
@@ -153,9 +153,9 @@ func TestErrorsOfTheToolItself(t *testing.T) {
 		s := sessions.serve(t, tools)
 		rule := func(err error) strategies.Class {
 			if e, ok := errors.AsType[*mcp.ToolError](err); ok && text(e.Result) == "no such room" {
-				return strategies.BadRequest
+				return strategies.ClassBadRequest
 			}
-			return strategies.Unclassified
+			return strategies.ClassUnclassified
 		}
 		got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 			retrying(b)
@@ -177,7 +177,7 @@ func TestServersAreApart(t *testing.T) {
 		b.CircuitBreaker(&strategies.Breaker{Failures: 2}).Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
 			mu.Lock()
 			defer mu.Unlock()
-			if e.Kind == middleware.BreakerChanged {
+			if e.Kind == middleware.EventBreakerChanged {
 				opened++
 			}
 		}))
@@ -203,7 +203,7 @@ func TestALostSession(t *testing.T) {
 	s, mirror := sessions.serve(t, inn(""), says(404, "session not found")), sessions.serve(t, inn("a stranger"))
 	second := connect(t, client(t, nil, nil), mirror)
 	again := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		if e.Kind == middleware.RetryScheduled {
+		if e.Kind == middleware.EventRetryScheduled {
 			t.Errorf("it is retried: %v", e.Err)
 		}
 	})
@@ -306,7 +306,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 	})
 	t.Run("it keeps the error of a tool that does not exist", func(t *testing.T) {
 		_, err := call(t, session, "fly")
-		if !errors.Is(err, strategies.ErrRecovery) || strategies.Classify(err).Class != strategies.BadRequest {
+		if !errors.Is(err, strategies.ErrRecovery) || strategies.Classify(err).Class != strategies.ClassBadRequest {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -56,16 +56,16 @@ func (e *AnswerError) Error() string {
 // Unwrap returns the provider's own error.
 func (e *AnswerError) Unwrap() error { return e.Err }
 
-// RecoveryClass is [strategies.Blocked] or [strategies.InvalidAnswer] by the
+// RecoveryClass is [strategies.ClassBlocked] or [strategies.ClassInvalidAnswer] by the
 // Reason; what is Failed is left to the code in Err.
 func (e *AnswerError) RecoveryClass() strategies.Class {
 	switch e.Reason {
 	case Refusal, ContentFilter:
-		return strategies.Blocked
+		return strategies.ClassBlocked
 	case Length, Empty, Unfinished:
-		return strategies.InvalidAnswer
+		return strategies.ClassInvalidAnswer
 	}
-	return strategies.Unclassified
+	return strategies.ClassUnclassified
 }
 
 // bodyError is an error object that came where an answer should be. The
@@ -99,11 +99,11 @@ func (e *bodyError) RecoveryClass() strategies.Class {
 	case "invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode",
 		"image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "image_file_not_found",
 		"unsupported_image_media_type", "empty_image_file":
-		return strategies.BadRequest
+		return strategies.ClassBadRequest
 	case "data_residency_mismatch":
-		return strategies.Unauthorized // this account's; another agent's may do
+		return strategies.ClassUnauthorized // this account's; another agent's may do
 	}
-	return strategies.Unclassified
+	return strategies.ClassUnclassified
 }
 
 // HTTPError is a response with an error status whose body the client could not

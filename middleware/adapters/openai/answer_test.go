@@ -36,26 +36,26 @@ func TestAnswersThatAreNone(t *testing.T) {
 		class  strategies.Class
 		text   string
 	}{
-		{it: "takes a refusal for blocked", answer: completion(refusal), want: openai.Refusal, class: strategies.Blocked, text: "I cannot."},
-		{it: "takes a filtered answer for blocked, also if some is left of it", answer: completion(`{"index":0,"finish_reason":"content_filter","message":{"content":"Hel"}}`), want: openai.ContentFilter, class: strategies.Blocked},
-		{it: "takes a truncated answer for invalid", answer: completion(cut), want: openai.Length, class: strategies.InvalidAnswer},
+		{it: "takes a refusal for blocked", answer: completion(refusal), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
+		{it: "takes a filtered answer for blocked, also if some is left of it", answer: completion(`{"index":0,"finish_reason":"content_filter","message":{"content":"Hel"}}`), want: openai.ContentFilter, class: strategies.ClassBlocked},
+		{it: "takes a truncated answer for invalid", answer: completion(cut), want: openai.Length, class: strategies.ClassInvalidAnswer},
 		{it: "accepts a truncated answer if told to", answer: completion(cut), accept: []openai.Reason{openai.Length}},
-		{it: "does not accept one that was cut before its first word", answer: completion(thought), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes an empty answer for invalid", answer: completion(silent), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "does not accept one that was cut before its first word", answer: completion(thought), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes an empty answer for invalid", answer: completion(silent), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "accepts an empty answer if told to", answer: completion(silent), accept: []openai.Reason{openai.Empty}},
-		{it: "takes no choices for invalid", answer: completion(), want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes a null for invalid", answer: says(200, `null`), want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes an object without choices for invalid", answer: says(200, `{}`), want: openai.Empty, class: strategies.InvalidAnswer},
+		{it: "takes no choices for invalid", answer: completion(), want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a null for invalid", answer: says(200, `null`), want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes an object without choices for invalid", answer: says(200, `{}`), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes an answer without a finish reason, as some servers send it", answer: completion(`{"index":0,"message":{"content":"Hello"}}`)},
 		{it: "takes a tool call", answer: completion(`{"index":0,"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}}`)},
 		{it: "takes a function call of old", answer: completion(`{"index":0,"finish_reason":"function_call","message":{"content":null,"function_call":{"name":"f","arguments":"{}"}}}`)},
 		{it: "takes sound", answer: completion(`{"index":0,"finish_reason":"stop","message":{"content":null,"audio":{"id":"a","data":"","transcript":"","expires_at":1}}}`)},
 		{it: "takes an answer of which one choice is good", answer: completion(refusal, good)},
-		{it: "judges by the first choice when none is good", answer: completion(cut, refusal), want: openai.Length, class: strategies.InvalidAnswer},
+		{it: "judges by the first choice when none is good", answer: completion(cut, refusal), want: openai.Length, class: strategies.ClassInvalidAnswer},
 		{it: "accepts one of two", answer: completion(refusal, cut), accept: []openai.Reason{openai.Length}},
-		{it: "reads an error in the body of a 200 by its status", answer: says(200, `{"error":{"code":429,"message":"Provider returned error"}}`), want: openai.Failed, class: strategies.RateLimited, text: "Provider returned error"},
-		{it: "reads an error in the body of a 200 by its code", answer: says(200, `{"error":{"code":"insufficient_quota","message":"no credit"}}`), want: openai.Failed, class: strategies.QuotaExhausted, text: "no credit"},
-		{it: "takes a choice that failed for transient", answer: completion(`{"index":0,"finish_reason":"error","message":{"content":"Hel"}}`), want: openai.Failed, class: strategies.Transient},
+		{it: "reads an error in the body of a 200 by its status", answer: says(200, `{"error":{"code":429,"message":"Provider returned error"}}`), want: openai.Failed, class: strategies.ClassRateLimited, text: "Provider returned error"},
+		{it: "reads an error in the body of a 200 by its code", answer: says(200, `{"error":{"code":"insufficient_quota","message":"no credit"}}`), want: openai.Failed, class: strategies.ClassQuotaExhausted, text: "no credit"},
+		{it: "takes a choice that failed for transient", answer: completion(`{"index":0,"finish_reason":"error","message":{"content":"Hel"}}`), want: openai.Failed, class: strategies.ClassTransient},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			server := serve(t, tt.answer)
@@ -99,12 +99,12 @@ func TestResponsesTheClientCannotRead(t *testing.T) {
 		class  strategies.Class
 		wait   time.Duration
 	}{
-		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.RateLimited, 3 * time.Second},
-		{"reads a bare error object", says(400, `{"object":"error","message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}`), strategies.ContextOverflow, 0},
-		{"reads a code in a bare error object", says(429, `{"message":"no credit","code":"insufficient_quota"}`), strategies.QuotaExhausted, 0},
-		{"reads an empty body", says(503, "", "Retry-After", "2"), strategies.Transient, 2 * time.Second},
-		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.Transient, 0},
-		{"leaves an error that the client has read", says(429, `{"error":{"code":"rate_limit_exceeded","message":"slow"}}`, "Retry-After-Ms", "250"), strategies.RateLimited, 250 * time.Millisecond},
+		{"reads status and wait beside an error that is only a text", says(429, `{"error":"too many requests"}`, "Retry-After", "3"), strategies.ClassRateLimited, 3 * time.Second},
+		{"reads a bare error object", says(400, `{"object":"error","message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}`), strategies.ClassContextOverflow, 0},
+		{"reads a code in a bare error object", says(429, `{"message":"no credit","code":"insufficient_quota"}`), strategies.ClassQuotaExhausted, 0},
+		{"reads an empty body", says(503, "", "Retry-After", "2"), strategies.ClassTransient, 2 * time.Second},
+		{"reads a page of a proxy", says(502, "<html>Bad Gateway</html>", "Content-Type", "text/html"), strategies.ClassTransient, 0},
+		{"leaves an error that the client has read", says(429, `{"error":{"code":"rate_limit_exceeded","message":"slow"}}`, "Retry-After-Ms", "250"), strategies.ClassRateLimited, 250 * time.Millisecond},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			server := serve(t, tt.answer)
@@ -153,16 +153,16 @@ func TestStreamsThatAreNone(t *testing.T) {
 	}{
 		{it: "delivers every chunk, the usage too", events: []string{role, hello, stop, usage, done}, chunks: 4},
 		{it: "needs no [DONE]", events: []string{role, hello, stop}, chunks: 3},
-		{it: "misses a marker", events: []string{role, hello, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 2},
+		{it: "misses a marker", events: []string{role, hello, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 2},
 		{it: "does without a marker if told to", events: []string{role, hello, done}, accept: []openai.Reason{openai.Unfinished}, chunks: 2},
-		{it: "misses a marker in nothing", events: []string{done}, want: openai.Unfinished, class: strategies.InvalidAnswer},
-		{it: "does not take usage alone for an answer", events: []string{usage, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 1},
-		{it: "puts a refusal together", events: []string{role, `{"choices":[{"index":0,"delta":{"refusal":"I "}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"cannot."}}]}`, stop, done}, want: openai.Refusal, class: strategies.Blocked, text: "I cannot.", chunks: 4},
-		{it: "reports a filter after what it let through", events: []string{role, hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`, done}, want: openai.ContentFilter, class: strategies.Blocked, chunks: 3},
-		{it: "reports a limit after usage", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, want: openai.Length, class: strategies.InvalidAnswer, chunks: 3},
+		{it: "misses a marker in nothing", events: []string{done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer},
+		{it: "does not take usage alone for an answer", events: []string{usage, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 1},
+		{it: "puts a refusal together", events: []string{role, `{"choices":[{"index":0,"delta":{"refusal":"I "}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"cannot."}}]}`, stop, done}, want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot.", chunks: 4},
+		{it: "reports a filter after what it let through", events: []string{role, hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`, done}, want: openai.ContentFilter, class: strategies.ClassBlocked, chunks: 3},
+		{it: "reports a limit after usage", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, want: openai.Length, class: strategies.ClassInvalidAnswer, chunks: 3},
 		{it: "accepts a limit if told to", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, accept: []openai.Reason{openai.Length}, chunks: 3},
-		{it: "takes an end without a word for empty", events: []string{role, stop, done}, want: openai.Empty, class: strategies.InvalidAnswer, chunks: 2},
-		{it: "waits for the end of every choice", events: []string{hello, `{"choices":[{"index":1,"delta":{"content":"Hi"}}]}`, stop, done}, want: openai.Unfinished, class: strategies.InvalidAnswer, chunks: 3},
+		{it: "takes an end without a word for empty", events: []string{role, stop, done}, want: openai.Empty, class: strategies.ClassInvalidAnswer, chunks: 2},
+		{it: "waits for the end of every choice", events: []string{hello, `{"choices":[{"index":1,"delta":{"content":"Hi"}}]}`, stop, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 3},
 		{it: "takes a choice that comes before the first", events: []string{`{"choices":[{"index":1,"delta":{"content":"Hi"},"finish_reason":"stop"}]}`, hello, stop, done}, chunks: 3},
 		{it: "survives an index that is none", events: []string{`{"choices":[{"index":-1,"delta":{"content":"x"}},{"index":9000000000,"delta":{"content":"x"}}]}`, hello, stop, done}, chunks: 3},
 	} {

@@ -57,7 +57,7 @@ func TestConformance(t *testing.T) {
 		conformance.TransientThenSuccess: func(t *testing.T) {
 			server, chat := script(t, endpoint.Status(503))
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 2)
 		},
 		conformance.RateLimitHonoured: func(t *testing.T) {
@@ -65,12 +65,12 @@ func TestConformance(t *testing.T) {
 			server, chat := script(t, endpoint.RateLimit(wait))
 			var delay time.Duration
 			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.RetryScheduled {
+				if e.Kind == middleware.EventRetryScheduled {
 					delay = e.Delay
 				}
 			})
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(soon).Observe(watch)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			if delay < wait {
 				t.Errorf("it waited %v where the provider asked for %v", delay, wait)
 			}
@@ -80,7 +80,7 @@ func TestConformance(t *testing.T) {
 			server, chat := script(t, endpoint.Quota())
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(soon).
 				FallbackVia("archivist", chat, openai.Model("archivist"))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says archivist", "archivist", strategies.Fallback, 2)
+			served(t, o, "A stranger, says archivist", "archivist", strategies.StrategyFallback, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 1)
 			conformance.Requests(t, "archivist", server.Requests("archivist"), 1)
 		},
@@ -88,14 +88,14 @@ func TestConformance(t *testing.T) {
 			server, chat := script(t, endpoint.ContextOverflow())
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(soon).
 				FallbackVia("large window", chat, openai.Model("large"))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says large", "large window", strategies.Fallback, 2)
+			served(t, o, "A stranger, says large", "large window", strategies.StrategyFallback, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 1)
 			conformance.Requests(t, "large window", server.Requests("large"), 1)
 		},
 		conformance.HangTimesOut: func(t *testing.T) {
 			server, chat := script(t, endpoint.Hang())
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(soon).Timeout(500*time.Millisecond)).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "A stranger, says narrator", "narrator", strategies.Retrying, 2)
+			served(t, o, "A stranger, says narrator", "narrator", strategies.StrategyRetry, 2)
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 2)
 		},
 		conformance.StreamCut:          streamCut,
@@ -107,9 +107,9 @@ func TestConformance(t *testing.T) {
 			chat := openai.Chat(connect(server.URL()))
 			o := built(t, middleware.Wrap(chat).Named("narrator").Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
 				FallbackVia("archivist", chat, openai.Model("archivist")).
-				Degrade(strategies.Reduced, openai.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
-			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.Degradation, 5)
-			if o.Level != strategies.Reduced {
+				Degrade(strategies.LevelReduced, openai.Reply("The innkeeper shrugs."))).Outcome(t.Context(), ask("narrator"))
+			served(t, o, "The innkeeper shrugs.", "reduced answer", strategies.StrategyDegradation, 5)
+			if o.Level != strategies.LevelReduced {
 				t.Errorf("the answer is marked %v", o.Level)
 			}
 			conformance.Requests(t, "narrator", server.Requests("narrator"), 3)
@@ -140,10 +140,10 @@ func streamCut(t *testing.T) {
 		"retries one that ended after its role":     {[]endpoint.Fault{endpoint.CleanEOFAfter(0)}, "A stranger, says narrator", 2, false, 0},
 		"retries one without any event":             {[]endpoint.Fault{endpoint.CleanEOFBefore()}, "A stranger, says narrator", 2, false, 0},
 		"retries an error before the first token":   {[]endpoint.Fault{endpoint.ErrorEventAfter(0)}, "A stranger, says narrator", 2, false, 0},
-		"ends one cut after its first token":        {[]endpoint.Fault{endpoint.CutAfter(2)}, "A stranger, ", 1, true, strategies.Transient},
-		"ends one that ended before its marker":     {[]endpoint.Fault{endpoint.CleanEOFAfter(2)}, "A stranger, ", 1, true, strategies.InvalidAnswer},
-		"ends one with an error after two tokens":   {[]endpoint.Fault{endpoint.ErrorEventAfter(2)}, "A stranger, ", 1, true, strategies.Transient},
-		"ends one whose tokens ran out":             {[]endpoint.Fault{endpoint.Truncated()}, "A stranger,", 1, true, strategies.InvalidAnswer},
+		"ends one cut after its first token":        {[]endpoint.Fault{endpoint.CutAfter(2)}, "A stranger, ", 1, true, strategies.ClassTransient},
+		"ends one that ended before its marker":     {[]endpoint.Fault{endpoint.CleanEOFAfter(2)}, "A stranger, ", 1, true, strategies.ClassInvalidAnswer},
+		"ends one with an error after two tokens":   {[]endpoint.Fault{endpoint.ErrorEventAfter(2)}, "A stranger, ", 1, true, strategies.ClassTransient},
+		"ends one whose tokens ran out":             {[]endpoint.Fault{endpoint.Truncated()}, "A stranger,", 1, true, strategies.ClassInvalidAnswer},
 		"retries one that is empty to its very end": {[]endpoint.Fault{endpoint.Empty()}, "A stranger, says narrator", 2, false, 0},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
@@ -152,7 +152,7 @@ func streamCut(t *testing.T) {
 			if got := joined(chunks); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if !tt.fails && err != nil || tt.fails && strategies.Classify(err).Class != strategies.CutOff {
+			if !tt.fails && err != nil || tt.fails && strategies.Classify(err).Class != strategies.ClassCutOff {
 				t.Errorf("got error %v", err)
 			}
 			if cut, ok := errors.AsType[*strategies.StreamError](err); ok {
@@ -175,14 +175,14 @@ func interruptUntouched(t *testing.T) {
 	t.Run("it passes on a tool call", func(t *testing.T) {
 		server := serve(t, call)
 		o := built(t, middleware.Wrap(openai.Chat(connect(server.URL))).Named("narrator").Retry(soon)).Outcome(t.Context(), ask("narrator"))
-		if o.Err != nil || len(o.Value.Choices[0].Message.ToolCalls) != 1 || o.Strategy != strategies.NoRecovery {
+		if o.Err != nil || len(o.Value.Choices[0].Message.ToolCalls) != 1 || o.Strategy != strategies.StrategyNone {
 			t.Errorf("got %+v", o)
 		}
 		conformance.Requests(t, "narrator", int(server.requests.Load()), 1)
 	})
 	t.Run("it passes on the interrupt made of it, as it is", func(t *testing.T) {
 		server := serve(t, call)
-		pause := strategies.WithClass(strategies.Interrupt, errors.New("open_door wants approval"))
+		pause := strategies.WithClass(strategies.ClassInterrupt, errors.New("open_door wants approval"))
 		type runner = middleware.Runner[sdk.ChatCompletionNewParams, *sdk.ChatCompletion]
 		approve := func(next runner) runner {
 			return middleware.Func(func(ctx context.Context, params sdk.ChatCompletionNewParams) (*sdk.ChatCompletion, error) {
@@ -194,7 +194,7 @@ func interruptUntouched(t *testing.T) {
 			})
 		}
 		_, err := built(t, middleware.Wrap(openai.Chat(connect(server.URL))).Named("narrator").Retry(soon).
-			Degrade(strategies.Reduced, openai.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
+			Degrade(strategies.LevelReduced, openai.Reply("no")).Use(middleware.StageAgent, approve)).Run(t.Context(), ask("narrator"))
 		if err != pause { //nolint:errorlint // the very same is wanted
 			t.Errorf("got %v", err)
 		}

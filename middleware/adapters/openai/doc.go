@@ -14,7 +14,7 @@
 //		Retry(strategies.Retry{}).
 //		Timeout(30*time.Second).
 //		FallbackVia("large window", chat, openai.Model("gpt-4.1")).
-//		Degrade(strategies.Reduced, openai.Reply("The innkeeper shrugs.")).
+//		Degrade(strategies.LevelReduced, openai.Reply("The innkeeper shrugs.")).
 //		Build()
 //	completion, err := narrator.Run(ctx, sdk.ChatCompletionNewParams{...})
 //
@@ -43,9 +43,9 @@
 //
 // # What comes with status 200 and is no answer
 //
-// A refusal and a content filter are [strategies.Blocked]; an answer that is
+// A refusal and a content filter are [strategies.ClassBlocked]; an answer that is
 // empty, cut short by a token limit, or without its end is
-// [strategies.InvalidAnswer]; an error in the body of a 200 (OpenRouter, a
+// [strategies.ClassInvalidAnswer]; an error in the body of a 200 (OpenRouter, a
 // Responses call that failed) is what its code says. The error is an
 // [AnswerError] and holds the answer. Reasons that are fine with the caller are
 // accepted: Chat(client).Accept(openai.Length).

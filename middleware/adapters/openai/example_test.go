@@ -43,7 +43,7 @@ func Example() {
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(30*time.Second).
 		FallbackVia("large window", chat, openai.Model("gpt-4.1")).
-		Degrade(strategies.Reduced, openai.Reply("The innkeeper shrugs.")).
+		Degrade(strategies.LevelReduced, openai.Reply("The innkeeper shrugs.")).
 		Build()
 	if err != nil {
 		log.Fatal(err)

@@ -163,7 +163,7 @@ func TestWhoeverLeaves(t *testing.T) {
 				t.Errorf("%v: got %v", fault, err)
 			}
 			if cut, ok := errors.AsType[*strategies.StreamError](err); ok {
-				class(t, cut.Err, strategies.Timeout)
+				class(t, cut.Err, strategies.ClassTimeout)
 			}
 			if got := server.Requests("narrator"); got != want {
 				t.Errorf("%v: %d requests, want %d", fault, got, want)
@@ -188,13 +188,13 @@ func TestReply(t *testing.T) {
 	}
 	server := play(t, endpoint.Plan{Down: map[string][]endpoint.Outage{"narrator": {{}}}})
 	g, err := middleware.WrapStream(openai.Chat(connect(server.URL()))).Commit(openai.Says).Complete(openai.Ends).
-		Degrade(strategies.Minimal, openai.Reply("Later.")).Build()
+		Degrade(strategies.LevelMinimal, openai.Reply("Later.")).Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	stream, outcome := g.Outcome(t.Context(), ask("narrator"))
 	chunks, err = middleware.Collect(stream)
-	if o := outcome(); err != nil || joined(chunks) != "Later." || o.Level != strategies.Minimal || o.Strategy != strategies.Degradation {
+	if o := outcome(); err != nil || joined(chunks) != "Later." || o.Level != strategies.LevelMinimal || o.Strategy != strategies.StrategyDegradation {
 		t.Errorf("got %q, %v, %+v", joined(chunks), err, o)
 	}
 }

@@ -46,24 +46,24 @@ func TestResponses(t *testing.T) {
 		{it: "takes a tool call", answer: response("completed", `{"type":"function_call","name":"f","arguments":"{}"}`)},
 		{it: "takes a question for approval", answer: response("completed", `{"type":"mcp_approval_request","id":"1","name":"f"}`)},
 		{it: "takes one that waits in the background", answer: response("queued", "")},
-		{it: "takes a refusal for blocked", answer: response("completed", declined), want: openai.Refusal, class: strategies.Blocked, text: "I cannot."},
-		{it: "takes nothing for invalid", answer: response("completed", ""), want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes reasoning alone for invalid", answer: response("completed", pondered), want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes a null for invalid", answer: "null", want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes a truncated one for invalid", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), want: openai.Length, class: strategies.InvalidAnswer},
+		{it: "takes a refusal for blocked", answer: response("completed", declined), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
+		{it: "takes nothing for invalid", answer: response("completed", ""), want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes reasoning alone for invalid", answer: response("completed", pondered), want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a null for invalid", answer: "null", want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a truncated one for invalid", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), want: openai.Length, class: strategies.ClassInvalidAnswer},
 		{it: "accepts a truncated one if told to", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []openai.Reason{openai.Length}},
-		{it: "does not accept one cut before its first word", answer: response("incomplete", pondered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.InvalidAnswer},
-		{it: "takes a filtered one for blocked", answer: response("incomplete", answered, `"incomplete_details":{"reason":"content_filter"}`), want: openai.ContentFilter, class: strategies.Blocked},
-		{it: "takes a canceled one for unfinished", answer: response("cancelled", ""), want: openai.Unfinished, class: strategies.InvalidAnswer},
-		{it: "takes a server error for transient", answer: response("failed", "", `"error":{"code":"server_error","message":"Sorry"}`), want: openai.Failed, class: strategies.Transient, text: "Sorry"},
-		{it: "reads a rate limit by its code", answer: response("failed", "", `"error":{"code":"rate_limit_exceeded","message":"slow"}`), want: openai.Failed, class: strategies.RateLimited, text: "slow"},
-		{it: "reads a flagged prompt by its code", answer: response("failed", "", `"error":{"code":"invalid_prompt","message":"no"}`), want: openai.Failed, class: strategies.Blocked, text: "no"},
-		{it: "reads a policy by its code", answer: response("failed", "", `"error":{"code":"bio_policy","message":"no"}`), want: openai.Failed, class: strategies.Blocked, text: "no"},
-		{it: "reads a flagged image by its code", answer: response("failed", "", `"error":{"code":"image_content_policy_violation","message":"no"}`), want: openai.Failed, class: strategies.Blocked, text: "no"},
-		{it: "reads a timeout by its code", answer: response("failed", "", `"error":{"code":"vector_store_timeout","message":"late"}`), want: openai.Failed, class: strategies.Timeout, text: "late"},
-		{it: "takes a bad image for a bad request", answer: response("failed", "", `"error":{"code":"image_parse_error","message":"torn"}`), want: openai.Failed, class: strategies.BadRequest, text: "torn"},
-		{it: "takes a wrong region for this account's fault", answer: response("failed", "", `"error":{"code":"data_residency_mismatch","message":"eu"}`), want: openai.Failed, class: strategies.Unauthorized, text: "eu"},
-		{it: "takes a failure without a reason for transient", answer: response("failed", ""), want: openai.Failed, class: strategies.Transient},
+		{it: "does not accept one cut before its first word", answer: response("incomplete", pondered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a filtered one for blocked", answer: response("incomplete", answered, `"incomplete_details":{"reason":"content_filter"}`), want: openai.ContentFilter, class: strategies.ClassBlocked},
+		{it: "takes a canceled one for unfinished", answer: response("cancelled", ""), want: openai.Unfinished, class: strategies.ClassInvalidAnswer},
+		{it: "takes a server error for transient", answer: response("failed", "", `"error":{"code":"server_error","message":"Sorry"}`), want: openai.Failed, class: strategies.ClassTransient, text: "Sorry"},
+		{it: "reads a rate limit by its code", answer: response("failed", "", `"error":{"code":"rate_limit_exceeded","message":"slow"}`), want: openai.Failed, class: strategies.ClassRateLimited, text: "slow"},
+		{it: "reads a flagged prompt by its code", answer: response("failed", "", `"error":{"code":"invalid_prompt","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
+		{it: "reads a policy by its code", answer: response("failed", "", `"error":{"code":"bio_policy","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
+		{it: "reads a flagged image by its code", answer: response("failed", "", `"error":{"code":"image_content_policy_violation","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
+		{it: "reads a timeout by its code", answer: response("failed", "", `"error":{"code":"vector_store_timeout","message":"late"}`), want: openai.Failed, class: strategies.ClassTimeout, text: "late"},
+		{it: "takes a bad image for a bad request", answer: response("failed", "", `"error":{"code":"image_parse_error","message":"torn"}`), want: openai.Failed, class: strategies.ClassBadRequest, text: "torn"},
+		{it: "takes a wrong region for this account's fault", answer: response("failed", "", `"error":{"code":"data_residency_mismatch","message":"eu"}`), want: openai.Failed, class: strategies.ClassUnauthorized, text: "eu"},
+		{it: "takes a failure without a reason for transient", answer: response("failed", ""), want: openai.Failed, class: strategies.ClassTransient},
 	} {
 		// Streamed, the same response comes with the last event.
 		event := map[bool]string{true: "response.failed", false: "response.completed"}[tt.want == openai.Failed]
@@ -128,10 +128,10 @@ func TestResponsesStream(t *testing.T) {
 		{"retries one that ends before its first word", []http.HandlerFunc{streams(created, item), streams(created, item, word, whole)}, "Hello", 2, 0},
 		{"retries an error before its first word", []http.HandlerFunc{streams(created, `{"type":"error","code":"server_error","message":"Sorry"}`), streams(word, whole)}, "Hello", 2, 0},
 		{"retries a failure before its first word", []http.HandlerFunc{streams(created, `{"type":"response.failed","response":`+response("failed", "", `"error":{"code":"rate_limit_exceeded"}`)+`}`), streams(word, whole)}, "Hello", 2, 0},
-		{"ends one that misses its marker", []http.HandlerFunc{streams(created, item, word)}, "Hello", 1, strategies.InvalidAnswer},
-		{"ends one with an error after a word", []http.HandlerFunc{streams(word, `{"type":"error","code":"server_is_overloaded","message":"busy"}`)}, "Hello", 1, strategies.Overloaded},
-		{"ends one with the error object of a proxy", []http.HandlerFunc{streams(word, `{"error":{"code":"insufficient_quota"}}`)}, "Hello", 1, strategies.QuotaExhausted},
-		{"ends one whose tokens ran out", []http.HandlerFunc{streams(word, `{"type":"response.incomplete","response":`+response("incomplete", answered)+`}`)}, "Hello", 1, strategies.InvalidAnswer},
+		{"ends one that misses its marker", []http.HandlerFunc{streams(created, item, word)}, "Hello", 1, strategies.ClassInvalidAnswer},
+		{"ends one with an error after a word", []http.HandlerFunc{streams(word, `{"type":"error","code":"server_is_overloaded","message":"busy"}`)}, "Hello", 1, strategies.ClassOverloaded},
+		{"ends one with the error object of a proxy", []http.HandlerFunc{streams(word, `{"error":{"code":"insufficient_quota"}}`)}, "Hello", 1, strategies.ClassQuotaExhausted},
+		{"ends one whose tokens ran out", []http.HandlerFunc{streams(word, `{"type":"response.incomplete","response":`+response("incomplete", answered)+`}`)}, "Hello", 1, strategies.ClassInvalidAnswer},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			server := serve(t, tt.answers...)
@@ -150,7 +150,7 @@ func TestResponsesStream(t *testing.T) {
 			}
 			cut, ok := errors.AsType[*strategies.StreamError](err)
 			switch {
-			case tt.class == strategies.Unclassified:
+			case tt.class == strategies.ClassUnclassified:
 				if err != nil {
 					t.Errorf("got %v", err)
 				}

@@ -193,7 +193,7 @@ understudy.breaker.state 1 gen_ai.agent.name=sage understudy.breaker.state=isola
 	expect(t, "reset", s.metrics(t), `understudy.breaker.state 1 gen_ai.agent.name=bard understudy.breaker.state=closed
 understudy.breaker.state 1 gen_ai.agent.name=sage understudy.breaker.state=closed
 `)
-	b.Hold(time.Hour, strategies.WithClass(strategies.RateLimited, errSick))
+	b.Hold(time.Hour, strategies.WithClass(strategies.ClassRateLimited, errSick))
 	if got := s.metrics(t); !strings.Contains(got, "gen_ai.agent.name=bard understudy.breaker.state=held\n") {
 		t.Errorf("held: got\n%s", got)
 	}
@@ -208,7 +208,7 @@ func TestSeriesAreBounded(t *testing.T) {
 			return "", strategies.WithClass(strategies.Classes()[n%3], fmt.Errorf("error %d", n))
 		}).Named("bard").Retry(strategies.Retry{MaxRetries: 2}).
 			Intervene(middleware.Intervention{Ask: asking(func() strategies.Decision {
-				return strategies.Decision{Action: strategies.Answer, Value: fmt.Sprint(n), By: fmt.Sprint("person ", n), Reason: fmt.Sprint(n)}
+				return strategies.Decision{Action: strategies.ActionAnswer, Value: fmt.Sprint(n), By: fmt.Sprint("person ", n), Reason: fmt.Sprint(n)}
 			})}))
 		count := func() int { return strings.Count(s.metrics(t), "\n") }
 		run := func(times int) {
@@ -276,7 +276,7 @@ func TestOptions(t *testing.T) {
 	})
 	t.Run("it asks the classifier that the layers ask", func(t *testing.T) {
 		s := open(t)
-		mine := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.Blocked }}}
+		mine := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.ClassBlocked }}}
 		telemetry, err := otel.New(otel.Options{TracerProvider: s.provider, MeterProvider: noopmetric.NewMeterProvider(), Classifier: mine})
 		if err != nil {
 			t.Fatal(err)
@@ -315,8 +315,8 @@ func TestWhatIsNoAttempt(t *testing.T) {
 	})
 	t.Run("it says what level was asked for, also where nothing failed", func(t *testing.T) {
 		s, ladder := open(t), &strategies.Ladder{}
-		ladder.Degrade(strategies.Reduced, "by hand")
-		_, _ = s.wrap(t, "bard", bard(says()).Ladder(ladder).Degrade(strategies.Reduced, middlewaretest.Script(says()))).Run(t.Context(), secret)
+		ladder.Degrade(strategies.LevelReduced, "by hand")
+		_, _ = s.wrap(t, "bard", bard(says()).Ladder(ladder).Degrade(strategies.LevelReduced, middlewaretest.Script(says()))).Run(t.Context(), secret)
 		if got := s.tree(); strings.Count(got, "understudy.level=reduced") != 2 || !strings.Contains(got, "understudy.strategy=none") {
 			t.Errorf("got %s", got)
 		}

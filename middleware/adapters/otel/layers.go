@@ -42,7 +42,7 @@ func callOf(ctx context.Context) *call {
 // observer, so it needs one: see [Instrument].
 func Calls[Req, Resp any](agent string, t *Telemetry) middleware.Middleware[Req, Resp] {
 	name, about := "invoke_agent "+agent, trace.WithAttributes(semconv.GenAIOperationNameInvokeAgent, semconv.GenAIAgentName(agent))
-	healthy := labels(answered(strategies.NoRecovery, strategies.Full, semconv.GenAIAgentName(agent))...)
+	healthy := labels(answered(strategies.StrategyNone, strategies.LevelFull, semconv.GenAIAgentName(agent))...)
 	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
 		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (resp Resp, err error) {
 			start := time.Now()
@@ -72,7 +72,7 @@ func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time,
 	defer c.mu.Unlock()
 	end, set := time.Now(), healthy
 	if err == nil && returned {
-		if c.strategy != strategies.NoRecovery || c.level != strategies.Full {
+		if c.strategy != strategies.StrategyNone || c.level != strategies.LevelFull {
 			set = labels(answered(c.strategy, c.level, semconv.GenAIAgentName(c.agent))...)
 		}
 		if c.span.IsRecording() {
@@ -91,15 +91,15 @@ func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time,
 // ended says of a span what it ended with, and returns the same for a metric.
 // The description stays empty: an error's text may quote a request.
 func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, err error) attribute.KeyValue {
-	class := strategies.Interrupt // a panic of the reader's, or a Goexit, on its way out
+	class := strategies.ClassInterrupt // a panic of the reader's, or a Goexit, on its way out
 	if returned {
 		class = t.classifier.Classify(ctx, err).Class
 	}
 	label := semconv.ErrorTypeKey.String(class.String())
 	switch class {
-	case strategies.Interrupt:
+	case strategies.ClassInterrupt:
 		label = interruptedKey.Bool(true)
-	case strategies.Canceled: // nobody's failure
+	case strategies.ClassCanceled: // nobody's failure
 	default:
 		span.SetStatus(codes.Error, "")
 	}

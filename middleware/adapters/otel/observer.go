@@ -23,7 +23,7 @@ func (t *Telemetry) Observer(agent string) middleware.Observer {
 		if c == nil {
 			return
 		}
-		if e.Kind == middleware.Recovered && c.agent == agent {
+		if e.Kind == middleware.EventRecovered && c.agent == agent {
 			c.recovered(e)
 		}
 		if c.span.IsRecording() {
@@ -41,7 +41,7 @@ func (c *call) recovered(e middleware.Event) {
 
 // served is who answered, for anybody to read: never the name of a person.
 func served(e middleware.Event) string {
-	if e.Strategy == strategies.UserIntervention {
+	if e.Strategy == strategies.StrategyUserIntervention {
 		return "intervention"
 	}
 	return e.ServedBy
@@ -50,20 +50,20 @@ func served(e middleware.Event) string {
 func (t *Telemetry) count(ctx context.Context, agent string, e middleware.Event) {
 	name, class := semconv.GenAIAgentName(agent), semconv.ErrorTypeKey.String(e.Class.String())
 	switch e.Kind {
-	case middleware.AttemptFailed, middleware.StandInFailed, middleware.RungFailed:
+	case middleware.EventAttemptFailed, middleware.EventStandInFailed, middleware.EventRungFailed:
 		t.failures.Add(ctx, 1, metric.WithAttributes(name, class, servedByKey.String(e.ServedBy)))
-	case middleware.RetryScheduled:
+	case middleware.EventRetryScheduled:
 		t.delays.Record(ctx, e.Delay.Seconds(), metric.WithAttributes(name, class))
-	case middleware.Recovered:
+	case middleware.EventRecovered:
 		t.recoveries.Add(ctx, 1, metric.WithAttributes(name, strategyKey.String(e.Strategy.String()),
 			levelKey.String(e.Level.String()), servedByKey.String(served(e))))
-	case middleware.BreakerChanged:
+	case middleware.EventBreakerChanged:
 		if _, to, ok := strings.Cut(e.Detail, " → "); ok {
 			if state, known := states[to]; known {
 				t.breaker(agent, state)
 			}
 		}
-	case middleware.LevelChanged:
+	case middleware.EventLevelChanged:
 		t.ladder(agent, e.Level)
 	}
 }
@@ -78,13 +78,13 @@ func attributes(agent string, e middleware.Event) []attribute.KeyValue {
 	if e.Attempt > 0 {
 		a = append(a, attemptKey.Int(e.Attempt))
 	}
-	if e.Class != strategies.Unclassified {
+	if e.Class != strategies.ClassUnclassified {
 		a = append(a, semconv.ErrorTypeKey.String(e.Class.String()))
 	}
-	if e.Strategy != strategies.NoRecovery {
+	if e.Strategy != strategies.StrategyNone {
 		a = append(a, strategyKey.String(e.Strategy.String()))
 	}
-	if e.Level != strategies.Full {
+	if e.Level != strategies.LevelFull {
 		a = append(a, levelKey.String(e.Level.String()))
 	}
 	if e.Delay > 0 {

@@ -198,8 +198,8 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=full understudy.
 `},
 	{"it marks a reduced answer, and shows where the ladder stands", func(*studio) *middleware.Builder[string, string] {
 		return bard(sick()).Ladder(&strategies.Ladder{}).
-			Degrade(strategies.Reduced, middlewaretest.Script(sick())).
-			Degrade(strategies.Minimal, middlewaretest.Script(says()))
+			Degrade(strategies.LevelReduced, middlewaretest.Script(sick())).
+			Degrade(strategies.LevelMinimal, middlewaretest.Script(says()))
 	}, `invoke_agent bard (internal, 0s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.attempts=3 understudy.level=minimal understudy.served_by=minimal answer understudy.strategy=degradation
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.rung_failed error.type=transient gen_ai.agent.name=bard understudy.level=reduced understudy.served_by=reduced answer
@@ -214,8 +214,8 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=minimal understu
 `},
 	{"it says that a person helped, and not who", func(*studio) *middleware.Builder[string, string] {
 		return bard(sick()).Intervene(person(
-			strategies.Decision{Action: strategies.RetryNow, By: "Ada", Reason: secret},
-			strategies.Decision{Action: strategies.Answer, Value: answer, By: "Ada"}))
+			strategies.Decision{Action: strategies.ActionRetryNow, By: "Ada", Reason: secret},
+			strategies.Decision{Action: strategies.ActionAnswer, Value: answer, By: "Ada"}))
 	}, `invoke_agent bard (internal, 0s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.attempts=3 understudy.level=full understudy.served_by=intervention understudy.strategy=user_intervention
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.person_asked error.type=transient gen_ai.agent.name=bard
@@ -258,7 +258,7 @@ understudy.failures 2 error.type=transient gen_ai.agent.name=bard understudy.ser
 understudy.retry.delay n=1 sum=1s error.type=transient gen_ai.agent.name=bard
 `},
 	{"it takes an interrupt for no failure", func(*studio) *middleware.Builder[string, string] {
-		return bard(middlewaretest.Fail(strategies.WithClass(strategies.Interrupt, errSick))).Retry(strategies.Retry{})
+		return bard(middlewaretest.Fail(strategies.WithClass(strategies.ClassInterrupt, errSick))).Retry(strategies.Retry{})
 	}, `invoke_agent bard (internal, 0s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.interrupted=true
     attempt bard (internal, 0s) gen_ai.agent.name=bard understudy.attempt=1 understudy.interrupted=true understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=0s gen_ai.agent.name=bard understudy.interrupted=true
