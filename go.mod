@@ -1,6 +1,6 @@
 module github.com/understudy-go/understudy
 
-go 1.26
+go 1.24
 
 require (
 	github.com/avast/retry-go/v4 v4.7.0

@@ -18,7 +18,7 @@ func TestNilContext(t *testing.T) {
 	_, err := g.Run(none, "hello")
 	expectIs(t, err, strategies.ErrConfig)
 	expectIs(t, g.Outcome(none, "hello").Err, strategies.ErrConfig)
-	by := middleware.Chain(agent, middleware.Retry[string, string](middleware.Scope{}, promptly), middleware.Timeout[string, string](middleware.Scope{}, time.Second))
+	by := middleware.Chain(agent, middleware.Retry[string, string](&middleware.Owner{}, promptly), middleware.Timeout[string, string](&middleware.Owner{}, time.Second))
 	_, err = by.Run(none, "hello")
 	expectIs(t, err, strategies.ErrConfig)
 	expect(t, "calls", agent.called(), 0)
@@ -30,7 +30,7 @@ func TestLayersOfNonsense(t *testing.T) {
 	type layer = middleware.Middleware[string, string]
 	type rung = middleware.Rung[string, string]
 	var (
-		s      middleware.Scope
+		s      = &middleware.Owner{}
 		nobody *play
 		ladder = &strategies.Ladder{ClimbAfter: -1}
 	)
@@ -48,14 +48,14 @@ func TestLayersOfNonsense(t *testing.T) {
 		{"Timeout", middleware.Timeout[string, string](s, 0)},
 		{"Timeout", middleware.Timeout[string, string](s, -time.Second)},
 		{"HardTimeout", middleware.HardTimeout[string, string](s, 0, 1)},
-		{"HardTimeout abandoned", middleware.HardTimeout[string, string](s, time.Second, 0)},
+		{"HardTimeout leftBehind", middleware.HardTimeout[string, string](s, time.Second, 0)},
 		{"Deadline", middleware.Deadline[string, string](s, 0, 0)},
 		{"Validate", middleware.Validate[string, string](nil)},
 		{"Fallback", middleware.Fallback[string, string](s)},
-		{"Fallback", middleware.Fallback(s, standIn{Runner: plays("hi")})},
+		{"Fallback", middleware.Fallback(s, standIn{Agent: plays("hi")})},
 		{`Fallback "sage"`, middleware.Fallback(s, standIn{Name: "sage"})},
-		{`Fallback "sage"`, middleware.Fallback(s, standIn{Name: "sage", Runner: nobody})},
-		{`Fallback "agent"`, middleware.Fallback(s, standIn{Name: "agent", Runner: plays("hi")})},
+		{`Fallback "sage"`, middleware.Fallback(s, standIn{Name: "sage", Agent: nobody})},
+		{`Fallback "agent"`, middleware.Fallback(s, standIn{Name: "agent", Agent: plays("hi")})},
 		{"Degrade", middleware.Degrade[string, string](s, nil)},
 		{"Degrade", middleware.Degrade(s, nil, rung{Level: strategies.LevelFull, Runner: plays("hi")})},
 		{"Degrade", middleware.Degrade(s, nil, rung{Level: 99, Runner: plays("hi")})},

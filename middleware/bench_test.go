@@ -71,15 +71,15 @@ func BenchmarkGobreaker(b *testing.B) {
 
 // BenchmarkLayer is each layer alone around the agent.
 func BenchmarkLayer(b *testing.B) {
-	s := middleware.Scope{Agent: "narrator"}
+	s := &middleware.Owner{Name: "narrator"}
 	rung := middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: plays("a word")}
-	standIn := middleware.StandIn[string, string]{Name: "archivist", Runner: plays("a record")}
+	standIn := middleware.StandIn[middleware.Runner[string, string]]{Name: "archivist", Agent: plays("a record")}
 	for _, layer := range []struct {
 		name string
 		with middleware.Middleware[string, string]
 	}{
 		{"recover", middleware.Recover[string, string](s)},
-		{"validate", middleware.Validate(func(_, _ string) error { return nil })},
+		{"validate", middleware.Validate(func(_ context.Context, _, _ string) error { return nil })},
 		{"timeout", middleware.Timeout[string, string](s, time.Minute)},
 		{"hard timeout", middleware.HardTimeout[string, string](s, time.Minute, 8)},
 		{"bulkhead", middleware.Bulkhead[string, string](s, &strategies.Bulkhead{MaxConcurrent: 64})},
@@ -139,7 +139,7 @@ func BenchmarkFailurePath(b *testing.B) {
 	// A budget that ran dry would have the stand-in measured.
 	policy := strategies.Retry{Backoff: strategies.Delays{0}, Budget: &strategies.Budget{Capacity: 1 << 40}}
 	g := built(b, middleware.WrapFunc(func(ctx context.Context, req string) (string, error) {
-		if middleware.Attempt(ctx) == 1 {
+		if middleware.CallOf(ctx).Attempt() == 1 {
 			return "", errSick
 		}
 		return req, nil

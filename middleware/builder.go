@@ -4,77 +4,61 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"sync/atomic"
-	"time"
 
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// Stage names a place in the documented order, outermost first.
-type Stage uint8
-
-// The stages. [Builder.Use] puts a middleware directly outside of the layer of
-// a stage, or where it would stand.
-const (
-	StageObserve Stage = iota
-	StageIntervene
-	StageDegrade
-	StageDeadline
-	StageFallback
-	StageRetry
-	StageBreaker
-	StageBulkhead
-	StageTimeout
-	StageValidate
-	StageRecover
-	StageAgent
-
-	stages
-)
-
-var stageNames = [stages]string{
-	"observe", "intervene", "degrade", "deadline", "fallback", "retry",
-	"breaker", "bulkhead", "timeout", "validate", "recover", "agent",
-}
-
-// String returns the name of the stage as in the documented order.
-func (s Stage) String() string {
-	if s < stages {
-		return stageNames[s]
-	}
-	return "unknown"
-}
-
 // Builder chains layers around an agent, always in the documented order. Get
 // one from [Wrap], and end with Build. It is not safe for concurrent use; what
 // it builds is.
+//
+// The settings that need no types are those of [Settings].
 type Builder[Req, Resp any] struct {
-	Layers[*Builder[Req, Resp]]
+	set *Settings
 
 	agent    Runner[Req, Resp]
-	validate func(Req, Resp) error
-	standIns []StandIn[Req, Resp]
-	more     func() []StandIn[Req, Resp]
+	validate func(context.Context, Req, Resp) error
+	standIns []StandIn[Runner[Req, Resp]]
+	more     func(context.Context) []StandIn[Runner[Req, Resp]]
 	rungs    []Rung[Req, Resp]
-	roster   Roster[Req, Resp]
-	use      [stages][]Middleware[Req, Resp]
+	roster   Roster[Runner[Req, Resp]]
+	typed    []typedLayer[Req, Resp]
 
-	// What a stream's builder puts in other places.
-	clock  Middleware[Req, Resp]                                  // for the timeout layer
-	follow func(*scope, *strategies.Budget) Middleware[Req, Resp] // inside of the edge
-	late   func() []error
+	stream *streamChain[Req, Resp] // what a stream's builder puts in other places
+}
+
+// typedLayer is a layer that sees values, or one of the user's.
+type typedLayer[Req, Resp any] struct {
+	stage Stage
+	layer func(o *Owner) Middleware[Req, Resp]
+}
+
+// streamChain is how the chain of a stream differs.
+type streamChain[Req, Resp any] struct {
+	clock  func(o *Owner) Middleware[Req, Resp]                            // for the timeout layer; nil: none
+	follow func(o *Owner, budget *strategies.Budget) Middleware[Req, Resp] // inside of the edge; nil: none
+	parts  []part
+	check  func() []error
 }
 
 // Wrap begins a chain around an agent. Both types are inferred from it.
 func Wrap[Req, Resp any](agent Runner[Req, Resp]) *Builder[Req, Resp] {
-	b := &Builder[Req, Resp]{agent: agent}
-	b.Layers = Layers[*Builder[Req, Resp]]{self: b, set: newSettings()}
+	b := &Builder[Req, Resp]{agent: agent, set: &Settings{}}
 	if isNil(agent) {
-		b.set.errs = append(b.set.errs, settingNil("Wrap", "an agent: something with a Run method"))
+		b.set.wrong(settingNil("Wrap", "an agent: something with a Run method"))
 	}
 	return b
+}
+
+// settings are those of this builder; of one that did not come from Wrap they say
+// so when it is built.
+func (b *Builder[Req, Resp]) settings() *Settings {
+	if b.set == nil {
+		b.set = &Settings{}
+		b.set.wrong(&strategies.ConfigError{Setting: "Builder", Problem: "is empty", Fix: "begin with middleware.Wrap(agent)"})
+	}
+	return b.set
 }
 
 // WrapFunc is [Wrap] for a function.
@@ -82,234 +66,281 @@ func WrapFunc[Req, Resp any](agent func(ctx context.Context, req Req) (Resp, err
 	return Wrap(Func(agent))
 }
 
-// Validate looks at every answer, of stand-ins without layers of their own too;
-// see [Validate].
-func (b *Builder[Req, Resp]) Validate(check func(req Req, resp Resp) error) *Builder[Req, Resp] {
-	b.set.once("Validate")
-	if check == nil {
-		b.set.errs = append(b.set.errs, settingNil("Validate", "a check"))
-	}
-	b.validate = check
-	return b
-}
-
-// Fallback adds a stand-in; they are asked in the order in which they are
-// added. See [Fallback], and [Adapt] for one with other types.
-func (b *Builder[Req, Resp]) Fallback(name string, standIn Runner[Req, Resp]) *Builder[Req, Resp] {
-	b.standIns = append(b.standIns, StandIn[Req, Resp]{Name: name, Runner: standIn})
-	b.set.given["Fallback"] = true
-	return b
-}
-
-// FallbackVia adds a stand-in that gets a changed request: shortened for its
-// window, cleaned of what only the first provider understands.
-func (b *Builder[Req, Resp]) FallbackVia(name string, standIn Runner[Req, Resp], change func(req Req) (Req, error)) *Builder[Req, Resp] {
-	if change == nil {
-		b.set.errs = append(b.set.errs, settingNil(fmt.Sprintf("FallbackVia %q", name), "a function that changes the request"))
-		return b
-	}
-	in := func(_ context.Context, req Req) (Req, error) { return change(req) }
-	out := func(_ context.Context, resp Resp) (Resp, error) { return resp, nil }
-	return b.Fallback(name, Adapt(standIn, in, out))
-}
-
-// FallbackFrom adds stand-ins that are looked up when they are needed, after
-// those that were named. The function must be safe for concurrent use.
-func (b *Builder[Req, Resp]) FallbackFrom(standIns func() []StandIn[Req, Resp]) *Builder[Req, Resp] {
-	b.set.once("FallbackFrom")
-	if standIns == nil {
-		b.set.errs = append(b.set.errs, settingNil("FallbackFrom", "a function"))
-	}
-	b.more = standIns
-	return b
-}
-
-// Degrade adds a rung; see [Degrade]. The order of the calls matters only
-// between rungs of one level.
-func (b *Builder[Req, Resp]) Degrade(level strategies.Level, rung Runner[Req, Resp]) *Builder[Req, Resp] {
-	b.rungs = append(b.rungs, Rung[Req, Resp]{Level: level, Runner: rung})
-	return b
-}
-
-// Roster lets a person name agents beyond the stand-ins of this one.
-func (b *Builder[Req, Resp]) Roster(r Roster[Req, Resp]) *Builder[Req, Resp] {
-	b.set.once("Roster")
-	b.roster = r
-	return b
-}
-
-// Use puts a middleware directly outside of the layer of a stage: the first one
-// used at a stage is outermost.
+// Use puts a middleware that sees requests and answers directly outside of the
+// layer of a stage: the first one used at a stage is outermost. For one that sees
+// no value take [Builder.Around], which says where it is passed.
 func (b *Builder[Req, Resp]) Use(stage Stage, m Middleware[Req, Resp]) *Builder[Req, Resp] {
 	switch {
 	case stage >= stages:
-		b.set.errs = append(b.set.errs, &strategies.ConfigError{Setting: "Use", Problem: fmt.Sprintf("names stage %d", stage), Fix: "use one of the Stage constants"})
+		b.settings().wrong(unknownStage("Use", stage))
 	case m == nil:
-		b.set.errs = append(b.set.errs, settingNil("Use "+stage.String(), "a middleware"))
+		b.settings().wrong(settingNil("Use "+stage.String(), "a middleware"))
 	default:
-		b.use[stage] = append(b.use[stage], m)
+		b.typed = append(b.typed, typedLayer[Req, Resp]{stage, func(*Owner) Middleware[Req, Resp] { return m }})
 	}
 	return b
+}
+
+// Must returns what Build made, and panics on its error: for programs that wire
+// their agents at the start and cannot go on without one.
+func Must[T any](built T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return built
 }
 
 // Build checks the settings and returns the guarded agent. The error joins a
 // [strategies.ConfigError] for each thing that is wrong. A builder may build
 // more than once; what was built does not change any more.
 func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
-	if err := b.check(); err != nil {
+	set := b.settings().clone()
+	if err := b.check(set); err != nil {
 		return nil, err
 	}
-	s, scope := b.set, b.set.scope()
-	g := &Guarded[Req, Resp]{scope: scope, breaker: s.breaker, bulkhead: s.bulkhead, ladder: s.ladder, leftBehind: &atomic.Int64{}}
-	if g.budget = (&strategies.Budget{}); s.retry != nil && s.retry.Budget != nil {
-		g.budget = s.retry.Budget
+	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner()}
+	c.assemble()
+	g := &Guarded[Req, Resp]{owner: c.owner}
+	g.short = c.compose(b.agent, StageBreaker, stages)
+	g.chain = c.compose(g.short, StageObserve, StageBreaker)
+	for _, p := range c.owner.parts {
+		p.attach(c.owner)
 	}
-	if scope.longest = s.timeout; s.timeout > 0 && s.bulkhead != nil {
-		scope.longest = saturate(s.timeout, s.bulkhead.MaxWait)
-	}
-	bare := b.bare(scope)
-	standIns := understudies(scope, b.standIns, bare)
-	rungs := slices.Clone(b.rungs)
-	for i, r := range rungs {
-		if runner, who := standIn(r.Runner); who == nil {
-			rungs[i].Runner = nest(runner, b.bounded(scope))
-		}
-	}
-	g.standIns = fixed(standIns)
-	if more := b.more; more != nil {
-		g.standIns = func() []understudy[Req, Resp] {
-			return append(slices.Clip(standIns), understudies(scope, more(), bare)...)
-		}
-	}
-	g.rungs = rungs
-	g.settings = *s
-	g.settings.given = maps.Clone(s.given)
-	if s.retry != nil && s.retry.MaxRetryAfter == 0 && (len(b.standIns) > 0 || b.more != nil) {
-		impatient := *s.retry
-		impatient.MaxRetryAfter = maxRetryAfterWithStandIn
-		g.settings.retry = &impatient
-	}
-
-	layers := b.layers(scope, g)
-	g.short = compose(b.agent, StageBreaker, layers, b.use)
-	g.chain = compose(g.short, StageObserve, layers, b.use)
-	g.watch(scope)
 	return g, nil
 }
 
-// maxRetryAfterWithStandIn is the default of [strategies.Retry.MaxRetryAfter]
-// where somebody can answer while the provider wants to be left alone.
-const maxRetryAfterWithStandIn = 10 * time.Second
-
-// layers is the documented order: a layer a stage, nil where none is wanted.
-func (b *Builder[Req, Resp]) layers(scope *scope, g *Guarded[Req, Resp]) (l [stages]Middleware[Req, Resp]) {
-	s := b.set
-	put := func(at Stage, wanted bool, layer Middleware[Req, Resp]) {
-		if wanted {
-			l[at] = layer
+func (b *Builder[Req, Resp]) check(set *Settings) error {
+	errs := []error{set.check()}
+	if b.standIns != nil {
+		name := set.name
+		if name == "" {
+			name = defaultName
+		}
+		errs = append(errs, checkStandIns(name, b.standIns))
+		for _, c := range b.standIns {
+			if same(c.Agent, b.agent) {
+				errs = append(errs, isAgentItself(c.Name))
+			}
 		}
 	}
-	type run = Runner[Req, Resp]
-	put(StageObserve, true, func(next run) run {
-		if b.follow != nil {
-			next = b.follow(scope, g.budget)(next)
-		}
-		return &edge[Req, Resp]{scope: scope, next: next}
-	})
-	put(StageIntervene, s.intervention != nil, func(next run) run {
-		return newIntervene(scope, *s.intervention, company[Req, Resp]{g.standIns, b.roster}, next)
-	})
-	put(StageDegrade, len(b.rungs) > 0, func(next run) run { return newDegrade(scope, s.ladder, g.rungs, next) })
-	put(StageDeadline, s.deadline > 0, func(next run) run { return newLimit(scope, "deadline", s.deadline, s.reserve, next) })
-	put(StageFallback, len(b.standIns) > 0 || b.more != nil, func(next run) run { return newFallback(scope, g.standIns, next) })
-	put(StageRetry, true, func(next run) run {
-		if s.retry == nil {
-			return &tallied[Req, Resp]{scope: scope, next: next}
-		}
-		policy := *g.settings.retry
-		policy.Budget = g.budget
-		l := newRetry(scope, policy, next)
-		l.breaker = s.breaker // also behind a middleware of the user's
-		return l
-	})
-	put(StageBreaker, s.breaker != nil, func(next run) run {
-		return &circuitBreaker[Req, Resp]{scope: scope, breaker: s.breaker, next: next}
-	})
-	put(StageBulkhead, s.bulkhead != nil, func(next run) run { return &bulkhead[Req, Resp]{scope: scope, slots: s.bulkhead, next: next} })
-	put(StageTimeout, s.timeout > 0 || b.clock != nil, func(next run) run {
-		if b.clock != nil {
-			return b.clock(next)
-		}
-		if s.hard {
-			return newHardTimeout(scope, s.timeout, s.abandoned, g.leftBehind, next)
-		}
-		return newLimit(scope, "attempt", s.timeout, 0, next)
-	})
-	put(StageValidate, b.validate != nil, func(next run) run { return &validator[Req, Resp]{check: b.validate, next: next} })
-	put(StageRecover, true, func(next run) run { return &recoverer[Req, Resp]{scope: scope, next: next} })
-	return l
+	if b.rungs != nil {
+		errs = append(errs, checkRungs(b.rungs))
+	}
+	if b.stream != nil {
+		errs = append(errs, b.stream.check()...)
+	} else if p, ok := find[*intervenePart](set); ok {
+		_, fits := p.how.Default.Value.(Resp)
+		errs = append(errs, p.how.fits(fits, typeName[Resp]()))
+	}
+	errs = append(errs, b.checkTimes(set)...)
+	return errors.Join(errs...)
 }
 
-// compose nests the layers of the stages from a stage inward, each with the
-// user's own outside of it. The short form of a chain begins at the breaker;
-// the whole is put around that, so that both share what is inside.
-func compose[Req, Resp any](inner Runner[Req, Resp], from Stage, layers [stages]Middleware[Req, Resp], use [stages][]Middleware[Req, Resp]) Runner[Req, Resp] {
-	to := stages
-	if from < StageBreaker {
-		to = StageBreaker
+// checkTimes looks at limits that do not fit those of others.
+func (b *Builder[Req, Resp]) checkTimes(set *Settings) (errs []error) {
+	d, ok := find[*deadlinePart](set)
+	if !ok || d.total <= 0 {
+		return nil
 	}
+	for _, c := range b.standIns {
+		if isNil(c.Agent) {
+			continue
+		}
+		if _, owner := shortForm(c.Agent); owner != nil && owner.timeout() > d.total {
+			errs = append(errs, problemOf(fmt.Sprintf("Fallback %q", c.Name), "has a Timeout of %v, and Deadline is %v", "an attempt must fit into the deadline for all of them", owner.timeout(), d.total))
+		}
+	}
+	return errs
+}
+
+// chainBuilder is one chain in the making.
+type chainBuilder[Req, Resp any] struct {
+	*Builder[Req, Resp]
+	set      *Settings
+	owner    *Owner
+	budget   *strategies.Budget
+	breaker  *strategies.Breaker
+	standIns func(context.Context) []standIn[Req, Resp]
+	fallback bool // there is, or may be, a stand-in
+	layers   [stages][]Middleware[Req, Resp]
+}
+
+// assemble puts every layer into its stage, outermost first within a stage:
+// what is the user's stands outside of ours.
+func (c *chainBuilder[Req, Resp]) assemble() {
+	set, o := c.set, c.owner
+	for _, t := range c.typed {
+		c.put(t.stage, t.layer(o))
+		c.guest(t.stage)
+	}
+	for _, p := range set.parts {
+		if a, ok := p.(*aroundPart); ok {
+			c.put(a.at, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+				return &around[Req, Resp]{name: "Around " + a.at.String(), do: a.do, next: next}
+			})
+			c.guest(a.at)
+		}
+	}
+	c.budget = &strategies.Budget{}
+	if r, ok := find[*retryPart](set); ok {
+		c.budget = r.policy.Budget
+	}
+	if p, ok := find[*breakerPart](set); ok {
+		c.breaker = p.breaker
+	}
+	c.helpers()
+	for _, p := range set.parts {
+		c.untyped(p)
+	}
+	c.always()
+	slices.SortStableFunc(set.parts, func(a, b part) int { return int(a.stage()) - int(b.stage()) })
+	o.parts = set.parts
+}
+
+// guest notes code that is not ours where accounts go by: from retry outward.
+func (c *chainBuilder[Req, Resp]) guest(at Stage) {
+	if at <= StageRetry {
+		c.owner.guests.Store(true)
+	}
+}
+
+func (c *chainBuilder[Req, Resp]) put(at Stage, m Middleware[Req, Resp]) {
+	c.layers[at] = append(c.layers[at], m)
+}
+
+// helpers are the layers that ask others than the agent.
+func (c *chainBuilder[Req, Resp]) helpers() {
+	o := c.owner
+	bare := c.bare()
+	standIns := shortened(c.Builder.standIns, bare)
+	c.standIns = fixed(standIns)
+	if more := c.more; more != nil {
+		c.standIns = func(ctx context.Context) []standIn[Req, Resp] {
+			return append(slices.Clip(standIns), shortened(more(ctx), bare)...)
+		}
+	}
+	if c.fallback = len(standIns) > 0 || c.more != nil; c.fallback {
+		c.set.parts = append(c.set.parts, newFallbackPart(func(ctx context.Context) []helper { return helpers(c.standIns(ctx)) }))
+		c.put(StageFallback, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+			return &fallback[Req, Resp]{owner: o, standIns: c.standIns, next: next}
+		})
+	}
+	if len(c.rungs) > 0 {
+		var ladder *strategies.Ladder
+		if p, ok := find[*ladderPart](c.set); ok {
+			ladder = p.ladder
+		}
+		rungs := slices.Clone(c.rungs)
+		for i, r := range rungs {
+			if runner, owner := shortForm(r.Runner); owner == nil {
+				rungs[i].Runner = nest(runner, c.bounded())
+			}
+		}
+		c.set.parts = append(c.set.parts, newDegradePart(sortedRungs(c.rungs), ladder))
+		c.put(StageDegrade, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newDegrade(o, ladder, rungs, next) })
+	}
+}
+
+// always are the layers that every chain has.
+func (c *chainBuilder[Req, Resp]) always() {
+	o := c.owner
+	if _, ok := find[*retryPart](c.set); !ok {
+		c.put(StageRetry, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+			return &tallied[Req, Resp]{owner: o, budget: c.budget, next: next}
+		})
+	}
+	if c.stream != nil {
+		c.set.parts = append(c.set.parts, c.stream.parts...)
+	}
+	if c.stream != nil && c.stream.clock != nil {
+		c.put(StageTimeout, c.stream.clock(o))
+	}
+	c.set.parts = append(c.set.parts, newRecoverPart())
+	c.put(StageRecover, func(next Runner[Req, Resp]) Runner[Req, Resp] { return &recoverer[Req, Resp]{next: next} })
+	c.put(StageObserve, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		if c.stream != nil && c.stream.follow != nil {
+			next = c.stream.follow(o, c.budget)(next)
+		}
+		return &edge[Req, Resp]{owner: o, next: next}
+	})
+}
+
+// untyped gives a part that needs no types its layer for this chain's.
+func (c *chainBuilder[Req, Resp]) untyped(p part) {
+	o := c.owner
+	layer := func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		switch p := p.(type) {
+		case *intervenePart:
+			return &intervene[Req, Resp]{owner: o, how: p.how, known: reachable[Req, Resp]{c.standIns, c.roster}, next: next}
+		case *deadlinePart:
+			return newLimit(o, "deadline", p.total, p.reserve, next)
+		case *retryPart:
+			var substitute func() bool
+			if c.fallback {
+				substitute = func() bool { return true }
+			}
+			l := newRetry(o, p, substitute, next)
+			l.breaker = c.breaker // also behind a middleware of the user's
+			return l
+		case *breakerPart:
+			return newCircuitBreaker(o, p.breaker, next)
+		case *bulkheadPart:
+			return newBulkhead(o, p.slots, next)
+		case *timeoutPart:
+			switch {
+			case p.stream || c.stream != nil:
+			case p.hard != nil:
+				return newHardTimeout(o, p.first, p.hard, next)
+			default:
+				return newLimit(o, "attempt", p.first, 0, next)
+			}
+		case *validatePart:
+			if c.validate != nil {
+				return &validator[Req, Resp]{check: c.validate, next: next}
+			}
+		}
+		return next
+	}
+	c.put(p.stage(), layer)
+}
+
+// compose nests the layers of the stages from one up to another, which is
+// inside. The short form of a chain begins at the breaker; the whole is put
+// around that, so that both share what is inside.
+func (c *chainBuilder[Req, Resp]) compose(inner Runner[Req, Resp], from, to Stage) Runner[Req, Resp] {
 	for at := to; at > from; at-- {
-		stage := at - 1
-		inner = nest(nest(inner, layers[stage]), use[stage]...)
+		inner = nest(inner, c.layers[at-1]...)
 	}
 	return inner
 }
 
 // bounded is what a rung that brings no layers is put into, and bare a stand-in,
 // whose answer is looked at like the agent's own.
-func (b *Builder[Req, Resp]) bounded(scope *scope) Middleware[Req, Resp] {
-	timeout, clock := b.set.timeout, b.clock // as they are now: stand-ins that are looked up come later
+func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
+	o := c.owner
+	var clock Middleware[Req, Resp]
+	if c.stream != nil && c.stream.clock != nil {
+		clock = c.stream.clock(o)
+	}
+	t, limited := find[*timeoutPart](c.set)
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		next = &recoverer[Req, Resp]{scope: scope, next: next}
-		if clock != nil {
+		next = &recoverer[Req, Resp]{next: next}
+		switch {
+		case clock != nil:
 			return clock(next)
-		}
-		if timeout > 0 {
-			next = newLimit(scope, "attempt", timeout, 0, next)
+		case limited && t.first > 0:
+			return newLimit(o, "attempt", t.first, 0, next)
 		}
 		return next
 	}
 }
 
-func (b *Builder[Req, Resp]) bare(scope *scope) Middleware[Req, Resp] {
-	bounded, check := b.bounded(scope), b.validate
+func (c *chainBuilder[Req, Resp]) bare() Middleware[Req, Resp] {
+	bounded, check := c.bounded(), c.validate
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		if next = bounded(next); check != nil {
 			next = &validator[Req, Resp]{check: check, next: next}
 		}
 		return next
 	}
-}
-
-func (b *Builder[Req, Resp]) check() error {
-	errs := []error{b.set.check(len(b.rungs))}
-	name := b.set.name
-	if name == "" {
-		name = defaultName
-	}
-	if b.set.given["Fallback"] {
-		errs = append(errs, checkStandIns(name, b.standIns))
-		for _, c := range b.standIns {
-			if same(c.Runner, b.agent) {
-				errs = append(errs, isAgentItself(c.Name))
-			}
-		}
-	}
-	if len(b.rungs) > 0 {
-		errs = append(errs, checkRungs(b.rungs))
-	}
-	if b.late != nil {
-		errs = append(errs, b.late()...)
-	}
-	return errors.Join(errs...)
 }

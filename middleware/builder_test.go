@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -26,19 +24,19 @@ func someLayers() []func(*builder) {
 		func(b *builder) { b.CircuitBreaker(&strategies.Breaker{}) },
 		func(b *builder) { b.Bulkhead(&strategies.Bulkhead{MaxConcurrent: 2}) },
 		func(b *builder) { b.Timeout(time.Second) },
-		func(b *builder) { b.Deadline(time.Minute) },
-		func(b *builder) { b.Reserve(time.Second) },
+		func(b *builder) { b.DeadlineReserving(time.Minute, time.Second) },
 		func(b *builder) { b.Validate(longEnough) },
 		func(b *builder) { b.Fallback("sage", sage) },
-		func(b *builder) { b.FallbackFrom(func() []standIn { return []standIn{{Name: "cast", Runner: sage}} }) },
+		func(b *builder) {
+			b.FallbackFrom(func(context.Context) []standIn { return []standIn{{Name: "cast", Agent: sage}} })
+		},
 		func(b *builder) { b.Degrade(strategies.LevelMinimal, sage) },
 		func(b *builder) { b.Degrade(strategies.LevelReduced, sage) },
 		func(b *builder) { b.Ladder(ladder) },
 		func(b *builder) { b.Intervene(asking(silent)) },
 		func(b *builder) { b.Observe(&diary{}) },
 		func(b *builder) { b.Tally(&strategies.Tally{}) },
-		func(b *builder) { b.Classify(&strategies.Classifier{}) },
-		func(b *builder) { b.Logger(zap.NewNop()) },
+		func(b *builder) { b.Classifier(&strategies.Classifier{}) },
 		func(b *builder) { b.Roster(troupe{"fool": sage}) },
 	}
 }
@@ -71,7 +69,7 @@ func TestBuilderRefuses(t *testing.T) {
 		nobody   *play
 		observer *diary
 		agent    = plays("hi")
-		change   = func(s string) (string, error) { return s, nil }
+		change   = func(_ context.Context, s string) (string, error) { return s, nil }
 	)
 	for _, tc := range []struct {
 		name string
@@ -80,7 +78,7 @@ func TestBuilderRefuses(t *testing.T) {
 	}{
 		{"a nil stand-in", func(b *builder) { b.Fallback("sage", nil) }, []string{`Fallback "sage"`}},
 		{"a nil pointer for a stand-in", func(b *builder) { b.Fallback("sage", nobody) }, []string{`Fallback "sage"`}},
-		{"a nil function for a stand-in", func(b *builder) { b.Fallback("sage", middleware.RunnerFunc[string, string](nil)) }, []string{`Fallback "sage"`}},
+		{"a nil function for a stand-in", func(b *builder) { b.Fallback("sage", middleware.Func[string, string](nil)) }, []string{`Fallback "sage"`}},
 		{"a stand-in without a name", func(b *builder) { b.Fallback("", agent) }, []string{"Fallback", `Fallback ""`}},
 		{"the agent as its own stand-in", func(b *builder) { b.Fallback("other", agent) }, []string{`Fallback "other"`}},
 		{"a stand-in of the agent's name", func(b *builder) { b.Named("bard").Fallback("bard", plays("x")) }, []string{`Fallback "bard"`}},
@@ -99,18 +97,17 @@ func TestBuilderRefuses(t *testing.T) {
 			b.Ladder(&strategies.Ladder{MinimumStay: -1}).Degrade(strategies.LevelMinimal, agent)
 		}, []string{"Ladder.MinimumStay"}},
 		{"nil pointers", func(b *builder) {
-			b.CircuitBreaker(nil).Bulkhead(nil).Ladder(nil).Classify(nil).Tally(nil).Logger(nil)
-		}, []string{"CircuitBreaker", "Bulkhead", "Ladder", "Classify", "Tally", "Logger"}},
+			b.CircuitBreaker(nil).Bulkhead(nil).Ladder(nil).Classifier(nil).Tally(nil).With(nil)
+		}, []string{"CircuitBreaker", "Bulkhead", "Ladder", "Classifier", "Tally", "With"}},
 		{"a nil observer", func(b *builder) { b.Observe(nil).Observe(observer) }, []string{"Observe", "Observe"}},
 		{"a nil check", func(b *builder) { b.Validate(nil) }, []string{"Validate"}},
 		{"a nil middleware", func(b *builder) { b.Use(middleware.StageRetry, nil) }, []string{"Use retry"}},
 		{"an unknown stage", func(b *builder) { b.Use(99, note(new([]string), "x")) }, []string{"Use"}},
-		{"no time", func(b *builder) { b.Timeout(0).Deadline(0).Reserve(0) }, []string{"Timeout", "Deadline", "Reserve"}},
-		{"negative time", func(b *builder) { b.Timeout(-1).Deadline(-1).Reserve(-1) }, []string{"Timeout", "Deadline", "Reserve"}},
-		{"a hard timeout of nothing", func(b *builder) { b.HardTimeout(-1, 0) }, []string{"HardTimeout", "HardTimeout abandoned"}},
-		{"two timeouts", func(b *builder) { b.Timeout(1).HardTimeout(1, 1) }, []string{"Timeout"}},
+		{"no time", func(b *builder) { b.Timeout(0).DeadlineReserving(0, 0) }, []string{"Timeout", "Deadline", "DeadlineReserving slice"}},
+		{"negative time", func(b *builder) { b.Timeout(-1).DeadlineReserving(-1, -1) }, []string{"Timeout", "Deadline", "DeadlineReserving slice"}},
+		{"a hard timeout of nothing", func(b *builder) { b.HardTimeout(-1, 0) }, []string{"HardTimeout", "HardTimeout leftBehind"}},
+		{"two timeouts", func(b *builder) { b.Timeout(time.Second).HardTimeout(time.Second, 1) }, []string{"Timeout"}},
 		{"a timeout above the deadline", func(b *builder) { b.Timeout(2 * time.Second).Deadline(time.Second) }, []string{"Timeout"}},
-		{"a reserve without a deadline", func(b *builder) { b.Reserve(time.Second) }, []string{"Reserve"}},
 		{"a first delay above the deadline", func(b *builder) { b.Retry(strategies.Retry{}).Deadline(time.Second) }, []string{"Retry.Backoff"}},
 		{"a window shorter than an attempt", func(b *builder) {
 			b.CircuitBreaker(&strategies.Breaker{Window: time.Second}).Timeout(2 * time.Second)
@@ -133,8 +130,8 @@ func TestBuilderRefuses(t *testing.T) {
 				call(b)
 			}
 		}, []string{
-			"Named", "Retry", "CircuitBreaker", "Bulkhead", "Timeout", "Deadline", "Reserve", "Validate", "FallbackFrom", "Ladder",
-			"Intervene", "Tally", "Classify", "Logger", "Roster", `Fallback "sage"`,
+			"Named", "Retry", "CircuitBreaker", "Bulkhead", "Timeout", "Deadline", "Validate", "FallbackFrom", "Ladder",
+			"Intervene", "Tally", "Classifier", "Roster", `Fallback "sage"`,
 		}},
 		{"everything that is wrong at once", func(b *builder) {
 			b.Retry(strategies.Retry{MaxRetries: -1}).Timeout(-1).Fallback("sage", nil).Degrade(99, nil).Ladder(&strategies.Ladder{ClimbAfter: -1})
@@ -156,7 +153,7 @@ func TestBuilderRefuses(t *testing.T) {
 			"interface": middleware.Wrap[string, string](nil),
 			"pointer":   middleware.Wrap(nobody),
 			"function":  middleware.WrapFunc[string, string](nil),
-			"value":     middleware.Wrap(middleware.RunnerFunc[string, string](nil)),
+			"value":     middleware.Wrap(middleware.Func[string, string](nil)),
 		} {
 			_, err := b.Build()
 			expect(t, name, settingsIn(err), []string{"Wrap"})
@@ -202,10 +199,12 @@ func TestBuildTwice(t *testing.T) {
 	})
 	t.Run("does not change what was built before", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { return []standIn{{Name: "slow", Runner: plays(deaf(time.Minute, "slow"))}} })
+			b := middleware.Wrap(plays(errSick)).FallbackFrom(func(context.Context) []standIn {
+				return []standIn{{Name: "slow", Agent: plays(deaf(time.Minute, "slow"))}}
+			})
 			first := built(t, b)
 			before := first.Explain().String()
-			b.Timeout(time.Second).Validate(func(_, _ string) error { return errShort }).Named("other").Degrade(strategies.LevelMinimal, plays("no"))
+			b.Timeout(time.Second).Validate(func(_ context.Context, _, _ string) error { return errShort }).Named("other").Degrade(strategies.LevelMinimal, plays("no"))
 			second := built(t, b.Retry(promptly).Use(middleware.StageObserve, func(middleware.Runner[string, string]) middleware.Runner[string, string] {
 				return plays("replaced")
 			}))

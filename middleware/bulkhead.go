@@ -2,7 +2,7 @@ package middleware
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -10,32 +10,74 @@ import (
 // Bulkhead bounds how many attempts are in flight at a time. Its rejections are
 // [strategies.FullError]; they never count against the breaker. The slot is
 // given back however the attempt ends.
-func Bulkhead[Req, Resp any](s Scope, b *strategies.Bulkhead) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if b == nil {
-			return misconfigured[Req, Resp](settingNil("Bulkhead", "a *strategies.Bulkhead"))
-		}
-		if err := b.Validate(); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return &bulkhead[Req, Resp]{scope: scope, slots: b, next: next}
+func Bulkhead[Req, Resp any](o *Owner, b *strategies.Bulkhead) Middleware[Req, Resp] {
+	p := newBulkheadPart(b)
+	problem := pointer("Bulkhead", b)
+	if b != nil {
+		problem = b.Validate()
 	}
+	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		return newBulkhead(o, b, next)
+	})
 }
 
-type bulkhead[Req, Resp any] struct {
-	scope *scope
+// Bulkhead adds a bound on the attempts in flight, which other agents may share.
+// See [Bulkhead].
+func (s *Settings) Bulkhead(slots *strategies.Bulkhead) *Settings {
+	return s.add(newBulkheadPart(slots), pointer("Bulkhead", slots))
+}
+
+type bulkheadPart struct {
+	basics
 	slots *strategies.Bulkhead
+}
+
+func newBulkheadPart(b *strategies.Bulkhead) *bulkheadPart {
+	return &bulkheadPart{basics: basics{"Bulkhead", StageBulkhead}, slots: b}
+}
+
+func (p *bulkheadPart) check(*Settings) []error {
+	if p.slots == nil {
+		return nil
+	}
+	return []error{p.slots.Validate()}
+}
+
+func (p *bulkheadPart) attach(o *Owner) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wait = p.slots.MaxWait
+}
+
+func (p *bulkheadPart) explain(e *explaining) {
+	e.wait = p.slots.MaxWait
+	e.row(StageBulkhead, "%s", p.slots)
+}
+
+func (p *bulkheadPart) health(h *Health) { h.InFlight = p.slots.InFlight() }
+
+type bulkhead[Req, Resp any] struct {
+	owner *Owner
+	slots *strategies.Bulkhead
+	hard  *hardTimeout[Req, Resp] // if that is the next
 	next  Runner[Req, Resp]
+}
+
+func newBulkhead[Req, Resp any](o *Owner, slots *strategies.Bulkhead, next Runner[Req, Resp]) *bulkhead[Req, Resp] {
+	hard, _ := next.(*hardTimeout[Req, Resp])
+	return &bulkhead[Req, Resp]{owner: o, slots: slots, hard: hard, next: next}
 }
 
 func (l *bulkhead[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err := l.slots.Acquire(ctx); err != nil {
 		var none Resp
-		if full, ok := errors.AsType[*strategies.FullError](err); ok && full.Bulkhead == "" {
-			full.Bulkhead = l.scope.name
+		if full, ok := err.(*strategies.FullError); ok && full.What == "" { //nolint:errorlint // made just now
+			full.What = fmt.Sprintf("bulkhead %q", l.owner.name())
 		}
 		return none, err
+	}
+	if l.hard != nil {
+		return l.hard.hold(ctx, req, l.slots.Release) // which may leave the attempt behind, in flight
 	}
 	defer l.slots.Release()
 	return l.next.Run(ctx, req)

@@ -38,7 +38,7 @@ func TestBulkhead(t *testing.T) {
 			if !ok {
 				t.Fatalf("error = %v, want a FullError", err)
 			}
-			expect(t, "rejection", *full, strategies.FullError{Bulkhead: "bard", Limit: 1})
+			expect(t, "rejection", *full, strategies.FullError{What: `bulkhead "bard"`, Limit: 1})
 			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassRejected)
 			expect(t, "calls", agent.called(), 1)
 			close(open)
@@ -51,13 +51,13 @@ func TestBulkhead(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			agent, open := gate()
 			b := &strategies.Bulkhead{Name: "gpu", MaxConcurrent: 1, MaxWait: 3 * time.Second}
-			r := middleware.Chain(agent, middleware.Bulkhead[string, string](middleware.Scope{}, b))
+			r := middleware.Chain(agent, middleware.Bulkhead[string, string](&middleware.Owner{}, b))
 			done := make(chan error)
 			go func() { _, err := r.Run(t.Context(), "first"); done <- err }()
 			synctest.Wait()
 			start := time.Now()
 			full, _ := errors.AsType[*strategies.FullError](failingRaw(t, r))
-			expect(t, "rejection", *full, strategies.FullError{Bulkhead: "gpu", Limit: 1, Waited: 3 * time.Second})
+			expect(t, "rejection", *full, strategies.FullError{What: `bulkhead "gpu"`, Limit: 1, Waited: 3 * time.Second})
 			expect(t, "elapsed", time.Since(start), 3*time.Second)
 			time.AfterFunc(time.Second, func() { close(open) })
 			asked(t, r, "hi")
@@ -102,7 +102,7 @@ func TestBulkhead(t *testing.T) {
 	t.Run("it gives the slot back after a panic", func(t *testing.T) {
 		b := &strategies.Bulkhead{MaxConcurrent: 1}
 		r := middleware.Chain(plays(stepFunc(func(context.Context, string) (string, error) { panic("ouch") })),
-			middleware.Recover[string, string](middleware.Scope{}), middleware.Bulkhead[string, string](middleware.Scope{}, b))
+			middleware.Recover[string, string](&middleware.Owner{}), middleware.Bulkhead[string, string](&middleware.Owner{}, b))
 		failingRaw(t, r)
 		expect(t, "in flight", b.InFlight(), 0)
 	})

@@ -6,13 +6,14 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/units"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 // misconfigured is what a layer put together by hand becomes when its settings
 // make no sense: it lets no call through and says why.
 func misconfigured[Req, Resp any](err error) Runner[Req, Resp] {
-	return RunnerFunc[Req, Resp](func(context.Context, Req) (Resp, error) {
+	return runnerFunc[Req, Resp](func(context.Context, Req) (Resp, error) {
 		var none Resp
 		return none, err
 	})
@@ -31,10 +32,21 @@ func settingNil(setting, want string) error {
 }
 
 func positive[N time.Duration | int](setting string, n N) error {
-	if n > 0 {
-		return nil
+	if n <= 0 {
+		return &strategies.ConfigError{Setting: setting, Problem: fmt.Sprintf("is %v", n), Fix: "use a positive value, or leave the layer out"}
 	}
-	return &strategies.ConfigError{Setting: setting, Problem: fmt.Sprintf("is %v", n), Fix: "use a positive value, or leave the layer out"}
+	if d, is := any(n).(time.Duration); is {
+		return unit(setting, d)
+	}
+	return nil
+}
+
+// unit refuses a duration that has lost its unit.
+func unit(setting string, d time.Duration) error {
+	if problem, fix, ok := units.Missing(d); !ok {
+		return &strategies.ConfigError{Setting: setting, Problem: problem, Fix: fix}
+	}
+	return nil
 }
 
 // isNil also sees a nil pointer or function inside of an interface, on which a
@@ -60,3 +72,6 @@ func same(a, b any) bool {
 	t := reflect.TypeOf(a)
 	return t == reflect.TypeOf(b) && t.Comparable() && reflect.ValueOf(a).Comparable() && a == b
 }
+
+// typeName is the name of a type, for a text.
+func typeName[T any]() string { return reflect.TypeFor[T]().String() }

@@ -2,7 +2,7 @@ package middleware
 
 import (
 	"context"
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -17,36 +17,81 @@ import (
 // (Retry-After, an exhausted quota) has the breaker held for that long, for
 // everyone who shares it.
 //
-// A chain that has an observer watches its breaker for as long as the breaker
-// lives: share a breaker between agents, not between ever new chains.
+// An agent with an observer watches its breaker for as long as the agent lives.
 //
 // It costs a healthy call two atomic loads and a deferred call; with a Window,
 // two locks of the engine.
-func CircuitBreaker[Req, Resp any](s Scope, b *strategies.Breaker) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if b == nil {
-			return misconfigured[Req, Resp](settingNil("CircuitBreaker", "a *strategies.Breaker"))
-		}
-		if err := b.Validate(); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return &circuitBreaker[Req, Resp]{scope: scope, breaker: b, next: next}
+func CircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker) Middleware[Req, Resp] {
+	p := newBreakerPart(b)
+	problem := pointer("CircuitBreaker", b)
+	if b != nil {
+		problem = b.Validate()
 	}
+	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newCircuitBreaker(o, b, next) })
+}
+
+// CircuitBreaker adds a breaker, which other agents may share: an agent that is
+// down is left alone for a while. See [CircuitBreaker].
+func (s *Settings) CircuitBreaker(breaker *strategies.Breaker) *Settings {
+	return s.add(newBreakerPart(breaker), pointer("CircuitBreaker", breaker))
+}
+
+type breakerPart struct {
+	basics
+	breaker *strategies.Breaker
+}
+
+func newBreakerPart(b *strategies.Breaker) *breakerPart {
+	return &breakerPart{basics: basics{"CircuitBreaker", StageBreaker}, breaker: b}
+}
+
+func (p *breakerPart) check(s *Settings) []error {
+	if p.breaker == nil {
+		return nil
+	}
+	errs := []error{p.breaker.Validate()}
+	if t, ok := find[*timeoutPart](s); ok {
+		if w := p.breaker.Window; w > 0 && t.first > w {
+			errs = append(errs, problemOf("Breaker.Window", "(%v) is shorter than Timeout (%v)",
+				"an agent that hangs would never have two failures in one window: make it several times the timeout", w, t.first))
+		}
+	}
+	return errs
+}
+
+func (p *breakerPart) explain(e *explaining) { e.row(StageBreaker, "%s", p.breaker) }
+
+func (p *breakerPart) health(h *Health) {
+	h.Breaker, h.RetryAfter = p.breaker.State(), p.breaker.RetryAfter()
+}
+
+func (p *breakerPart) attach(o *Owner) {
+	o.each(func(told Observer) {
+		agent := o.name()
+		o.watch(p.breaker.WatchAs(told, func(c strategies.BreakerChange) {
+			told.Observe(background, Event{
+				Kind: EventBreakerChanged, Agent: agent, ServedBy: agent, Time: c.At,
+				From: c.From.String(), To: c.To.String(), Detail: c.From.String() + " → " + c.To.String(), Delay: c.OpenFor, Err: c.Cause,
+			})
+		}))
+	})
 }
 
 type circuitBreaker[Req, Resp any] struct {
-	scope   *scope
+	owner   *Owner
 	breaker *strategies.Breaker
 	next    Runner[Req, Resp]
-	quota   quotaHold
+}
+
+func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runner[Req, Resp]) *circuitBreaker[Req, Resp] {
+	return &circuitBreaker[Req, Resp]{owner: o, breaker: b, next: next}
 }
 
 func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
 	permit, err := l.breaker.Allow()
 	if err != nil {
 		if open, ok := err.(*strategies.OpenError); ok && open.Breaker == "" { //nolint:errorlint // made just now, by Allow
-			open.Breaker = l.scope.name
+			open.Breaker = l.owner.name()
 		}
 		return resp, err
 	}
@@ -54,7 +99,7 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 	defer func() {
 		switch { // a panic or a Goexit is on its way through
 		case settled:
-		case passing(req):
+		case passing(ctx):
 			permit.Neutral()
 		default:
 			permit.Failure(nil)
@@ -70,78 +115,47 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 		permit.Success()
 		return resp, nil
 	}
-	l.settle(ctx, &permit, err)
-	return resp, err
+	v := l.owner.verdict(err)
+	permit.Settle(l.owner.ended(ctx, v), raw(err))
+	return resp, l.owner.judgement(err, v)
 }
 
 // trial runs a call of a half-open breaker, which is always bounded. A stream's
 // is until its commit; after that by its own clocks, if it has any.
 func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration, permit strategies.Permit) (Resp, error) {
-	stream, ok := any(req).(interface{ whenCommitted(func(bounded bool)) })
-	if !ok {
-		return newLimit(l.scope, "trial", limit, 0, l.next).Run(ctx, req)
+	c := callOf(ctx)
+	if c == nil || c.stream == nil {
+		return newLimit(l.owner, "trial", limit, 0, l.next).Run(ctx, req)
 	}
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(limit, func() { cancel(&strategies.TimeoutError{Scope: "trial", After: limit}) })
+	late := l.owner.limit("trial", limit)
+	timer := time.AfterFunc(limit, func() { cancel(late) })
 	defer timer.Stop()
 	_, total := ctx.Deadline()
-	stream.whenCommitted(func(bounded bool) {
+	c.stream.onCommit = func(bounded bool) {
 		timer.Stop()
 		if bounded || total {
 			permit.Prolong()
 		}
-	})
-	defer stream.whenCommitted(nil)
+	}
+	defer func() { c.stream.onCommit = nil }()
 	return l.next.Run(limited, req)
 }
 
-// quotaHold is how long an exhausted quota is remembered when the provider does
-// not say when it is reset: a minute, and twice as long each time it is found
-// still exhausted, for it may be a matter of hours.
-type quotaHold struct {
-	mu    sync.Mutex
-	last  time.Duration
-	until time.Time
-}
-
-const (
-	firstQuotaHold = time.Minute
-	mostQuotaHold  = 5 * time.Minute
-)
-
-func (q *quotaHold) next() time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := time.Now()
-	switch over := now.Sub(q.until); {
-	case q.last == 0 || over > q.last: // it was well for longer than it was held
-		q.last = firstQuotaHold
-	case over < 0: // calls that were under way when the hold began
-		return q.until.Sub(now)
-	default:
-		q.last = min(2*q.last, mostQuotaHold)
-	}
-	q.until = now.Add(q.last)
-	return q.last
-}
-
-func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategies.Permit, err error) {
-	v := l.scope.classifier.Classify(ctx, err)
-	if v.Trips {
-		permit.Failure(err)
-	} else {
-		permit.Neutral()
-	}
-	hold := v.RetryAfter
-	switch v.Class {
-	case strategies.ClassQuotaExhausted:
-		if hold <= 0 {
-			hold = l.quota.next()
+// each calls watch for every observer of the agent.
+func (o *Owner) each(watch func(Observer)) {
+	if many, ok := o.Observer.(observers); ok {
+		for _, one := range many {
+			watch(one)
 		}
-	case strategies.ClassRateLimited:
-	default:
 		return
 	}
-	l.breaker.Hold(hold, strategies.WithClass(v.Class, err))
+	if o.Observer != nil {
+		watch(o.Observer)
+	}
+}
+
+func problemOf(setting, problem, fix string, args ...any) error {
+	return &strategies.ConfigError{Setting: setting, Problem: fmt.Sprintf(problem, args...), Fix: fix}
 }

@@ -18,7 +18,7 @@ func TestCircuitBreaker(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			agent := plays(errSick, errSick, "back")
 			b := &strategies.Breaker{Failures: 2, OpenFor: time.Minute, NoJitter: true}
-			r := middleware.Chain(agent, middleware.CircuitBreaker[string, string](middleware.Scope{Agent: "bard"}, b))
+			r := middleware.Chain(agent, middleware.CircuitBreaker[string, string](&middleware.Owner{Name: "bard"}, b))
 			expectIs(t, failingRaw(t, r), errSick)
 			expectIs(t, failingRaw(t, r), errSick)
 			err := failingRaw(t, r)
@@ -91,14 +91,14 @@ func TestCircuitBreakerCounts(t *testing.T) {
 	} {
 		t.Run(tc.class.String(), func(t *testing.T) {
 			b := &strategies.Breaker{Failures: 1}
-			failingRaw(t, middleware.Chain(plays(ofClass(tc.class)), middleware.CircuitBreaker[string, string](middleware.Scope{}, b)))
+			failingRaw(t, middleware.Chain(plays(ofClass(tc.class)), middleware.CircuitBreaker[string, string](&middleware.Owner{}, b)))
 			expect(t, "opened", b.State() == strategies.StateOpen, tc.trips)
 		})
 	}
 	t.Run("it counts a panic, and lets it pass", func(t *testing.T) {
 		b := &strategies.Breaker{Failures: 1}
 		r := middleware.Chain(plays(stepFunc(func(context.Context, string) (string, error) { panic("ouch") })),
-			middleware.CircuitBreaker[string, string](middleware.Scope{}, b))
+			middleware.CircuitBreaker[string, string](&middleware.Owner{}, b))
 		func() {
 			defer func() { expect(t, "panic", recover(), any("ouch")) }()
 			_, _ = r.Run(t.Context(), "hello")
@@ -108,7 +108,7 @@ func TestCircuitBreakerCounts(t *testing.T) {
 	t.Run("it counts a Goexit", func(t *testing.T) {
 		b := &strategies.Breaker{Failures: 1}
 		r := middleware.Chain(plays(stepFunc(func(context.Context, string) (string, error) { runtime.Goexit(); return "", nil })),
-			middleware.CircuitBreaker[string, string](middleware.Scope{}, b))
+			middleware.CircuitBreaker[string, string](&middleware.Owner{}, b))
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = r.Run(t.Context(), "hello") })
 		wg.Wait()
@@ -118,7 +118,7 @@ func TestCircuitBreakerCounts(t *testing.T) {
 		b := &strategies.Breaker{Failures: 1}
 		ctx, cancel := context.WithCancel(t.Context())
 		r := middleware.Chain(plays(stepFunc(func(ctx context.Context, _ string) (string, error) { cancel(); return "", ctx.Err() })),
-			middleware.CircuitBreaker[string, string](middleware.Scope{}, b))
+			middleware.CircuitBreaker[string, string](&middleware.Owner{}, b))
 		_, err := r.Run(ctx, "hello")
 		expectIs(t, err, context.Canceled)
 		expect(t, "state", b.State(), strategies.StateClosed)
@@ -220,12 +220,12 @@ func TestCircuitBreakerBoundsATrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := stepFunc(func(ctx context.Context, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() })
 		b := &strategies.Breaker{Failures: 1, OpenFor: time.Second, NoJitter: true, TrialTimeout: 3 * time.Second}
-		r := middleware.Chain(plays(errSick, hang), middleware.CircuitBreaker[string, string](middleware.Scope{}, b))
+		r := middleware.Chain(plays(errSick, hang), middleware.CircuitBreaker[string, string](&middleware.Owner{}, b))
 		failingRaw(t, r)
 		time.Sleep(time.Second + 1)
 		start := time.Now()
 		late, ok := errors.AsType[*strategies.TimeoutError](failingRaw(t, r))
-		if !ok || late.Scope != "trial" || late.After != 3*time.Second {
+		if !ok || late.Limit != "trial" || late.After != 3*time.Second {
 			t.Errorf("error = %v, want the trial's timeout", late)
 		}
 		expect(t, "elapsed", time.Since(start), 3*time.Second)

@@ -11,13 +11,13 @@ import (
 
 func TestAttempt(t *testing.T) {
 	t.Run("it is 1 outside of every chain", func(t *testing.T) {
-		expect(t, "attempt", middleware.Attempt(t.Context()), 1)
+		expect(t, "attempt", middleware.CallOf(t.Context()).Attempt(), 1)
 	})
 	t.Run("it counts the attempts of one agent, and begins anew for a stand-in and a rung", func(t *testing.T) {
 		var heard []string
 		hears := func(who string) *play {
 			return plays(stepFunc(func(ctx context.Context, _ string) (string, error) {
-				heard = append(heard, fmt.Sprint(who, middleware.Attempt(ctx)))
+				heard = append(heard, fmt.Sprint(who, middleware.CallOf(ctx).Attempt()))
 				return "", errSick
 			}))
 		}
@@ -29,7 +29,7 @@ func TestAttempt(t *testing.T) {
 
 func TestLevel(t *testing.T) {
 	t.Run("it is full outside of every chain", func(t *testing.T) {
-		expect(t, "level", middleware.Level(t.Context()), strategies.LevelFull)
+		expect(t, "level", middleware.CallOf(t.Context()).Level(), strategies.LevelFull)
 	})
 	t.Run("a rung reads its own", func(t *testing.T) {
 		for _, level := range strategies.Levels()[1:] {

@@ -23,24 +23,101 @@ type Rung[Req, Resp any] struct {
 //
 // Without a ladder every failed call begins at the first rung. With one, the
 // ladder follows the calls down and climbs back by itself (see
-// [strategies.Ladder]); the agent is still asked first, and reads from [Level]
-// how much is wanted. While the ladder is pinned the rung of its level answers
-// at once.
+// [strategies.Ladder]); the agent is still asked first, and reads from
+// [Call.Level] how much is wanted. While the ladder is pinned the rung of its
+// level answers at once.
 //
 // It costs a healthy call one atomic load with a ladder, and nothing without.
-func Degrade[Req, Resp any](s Scope, ladder *strategies.Ladder, rungs ...Rung[Req, Resp]) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := checkRungs(rungs); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		if ladder != nil {
-			if err := ladder.Validate(); err != nil {
-				return misconfigured[Req, Resp](err)
-			}
-		}
-		return newDegrade(scope, ladder, rungs, next)
+func Degrade[Req, Resp any](o *Owner, ladder *strategies.Ladder, rungs ...Rung[Req, Resp]) Middleware[Req, Resp] {
+	problem := checkRungs(rungs)
+	if ladder != nil {
+		problem = errors.Join(problem, ladder.Validate())
 	}
+	p := newDegradePart(sortedRungs(rungs), ladder)
+	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newDegrade(o, ladder, rungs, next) })
+}
+
+// Degrade adds a rung; see [Degrade]. The order of the calls matters only
+// between rungs of one level.
+func (b *Builder[Req, Resp]) Degrade(level strategies.Level, rung Runner[Req, Resp]) *Builder[Req, Resp] {
+	b.settings().mark("Degrade")
+	b.rungs = append(b.rungs, Rung[Req, Resp]{Level: level, Runner: rung})
+	return b
+}
+
+// Ladder lets the reduced answers follow a ladder, which other agents may
+// share. See [Degrade].
+func (s *Settings) Ladder(ladder *strategies.Ladder) *Settings {
+	return s.add(&ladderPart{basics{"Ladder", StageDegrade}, ladder}, pointer("Ladder", ladder))
+}
+
+type ladderPart struct {
+	basics
+	ladder *strategies.Ladder
+}
+
+func (p *ladderPart) check(s *Settings) []error {
+	if p.ladder == nil {
+		return nil
+	}
+	errs := []error{p.ladder.Validate()}
+	if !s.given["Degrade"] {
+		errs = append(errs, problemOf("Ladder", "is set without Degrade", "give it rungs to answer with"))
+	}
+	return errs
+}
+
+// degradePart explains the rungs, and knows where the ladder stands.
+type degradePart struct {
+	basics
+	rungs  []rungInfo
+	ladder *strategies.Ladder
+}
+
+type rungInfo struct {
+	level strategies.Level
+	owner *Owner
+}
+
+func newDegradePart(rungs []rungInfo, ladder *strategies.Ladder) *degradePart {
+	return &degradePart{basics{"Degrade", StageDegrade}, rungs, ladder}
+}
+
+func (p *degradePart) explain(e *explaining) {
+	text := "then answers: "
+	for i, r := range p.rungs {
+		if i > 0 {
+			text += ", "
+		}
+		text += r.level.String()
+		e.rungs = append(e.rungs, r.owner)
+	}
+	e.Rungs = len(p.rungs)
+	if p.ladder != nil {
+		text += "; " + p.ladder.String()
+	}
+	e.row(StageDegrade, "%s", text)
+}
+
+func (p *degradePart) health(h *Health) {
+	if p.ladder != nil {
+		h.Level = p.ladder.Level()
+	}
+}
+
+func (p *degradePart) attach(o *Owner) {
+	if p.ladder == nil {
+		return
+	}
+	o.each(func(told Observer) {
+		agent := o.name()
+		o.watch(p.ladder.WatchAs(told, func(c strategies.LevelChange) {
+			told.Observe(background, Event{
+				Kind: EventLevelChanged, Agent: agent, ServedBy: agent, Time: c.At, Level: c.To,
+				From: c.From.String(), To: c.To.String(), Detail: c.From.String() + " → " + c.To.String() + ": " + c.Reason,
+			})
+		}))
+	})
 }
 
 func checkRungs[Req, Resp any](rungs []Rung[Req, Resp]) error {
@@ -51,7 +128,7 @@ func checkRungs[Req, Resp any](rungs []Rung[Req, Resp]) error {
 	for _, r := range rungs {
 		switch {
 		case r.Level == strategies.LevelFull || r.Level > strategies.LevelEmergency:
-			errs = append(errs, &strategies.ConfigError{Setting: "Degrade", Problem: fmt.Sprintf("has a rung of level %q", r.Level), Fix: "use Reduced, Minimal or Emergency"})
+			errs = append(errs, problemOf("Degrade", "has a rung of level %q", "use LevelReduced, LevelMinimal or LevelEmergency", r.Level))
 		case isNil(r.Runner):
 			errs = append(errs, settingNil(fmt.Sprintf("Degrade %s", r.Level), "a runner"))
 		}
@@ -59,17 +136,30 @@ func checkRungs[Req, Resp any](rungs []Rung[Req, Resp]) error {
 	return errors.Join(errs...)
 }
 
-func newDegrade[Req, Resp any](s *scope, ladder *strategies.Ladder, rungs []Rung[Req, Resp], next Runner[Req, Resp]) *degrade[Req, Resp] {
+func inOrder[Req, Resp any](rungs []Rung[Req, Resp]) []Rung[Req, Resp] {
 	sorted := slices.Clone(rungs)
 	slices.SortStableFunc(sorted, func(a, b Rung[Req, Resp]) int { return int(a.Level) - int(b.Level) })
-	for i, r := range sorted {
-		sorted[i].Runner, _ = standIn(r.Runner)
+	return sorted
+}
+
+func sortedRungs[Req, Resp any](rungs []Rung[Req, Resp]) (infos []rungInfo) {
+	for _, r := range inOrder(rungs) {
+		_, owner := shortForm(r.Runner)
+		infos = append(infos, rungInfo{r.Level, owner})
 	}
-	return &degrade[Req, Resp]{scope: s, ladder: ladder, rungs: sorted, next: next}
+	return infos
+}
+
+func newDegrade[Req, Resp any](o *Owner, ladder *strategies.Ladder, rungs []Rung[Req, Resp], next Runner[Req, Resp]) *degrade[Req, Resp] {
+	sorted := inOrder(rungs)
+	for i, r := range sorted {
+		sorted[i].Runner, _ = shortForm(r.Runner)
+	}
+	return &degrade[Req, Resp]{owner: o, ladder: ladder, rungs: sorted, next: next}
 }
 
 type degrade[Req, Resp any] struct {
-	scope  *scope
+	owner  *Owner
 	ladder *strategies.Ladder // may be nil
 	rungs  []Rung[Req, Resp]
 	next   Runner[Req, Resp]
@@ -79,11 +169,12 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	inner := ctx
 	if l.ladder != nil {
 		if level, pinned := l.ladder.State(); level != strategies.LevelFull {
-			if pinned && !l.scope.recovering(ctx) {
+			if pinned && !l.owner.wasRecovered(ctx) {
 				return l.pinned(ctx, req, level)
 			}
-			inner = withLevel(ctx, level)
-			l.scope.note(ctx, func(r *record) { r.level = level })
+			c := l.owner.with(ctx, 0)
+			c.level, inner = level, c
+			l.owner.note(ctx, func(p *provenance) { p.level = level })
 		}
 	}
 	resp, err := l.next.Run(inner, req)
@@ -96,71 +187,76 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	return l.reduce(ctx, req, err)
 }
 
-func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (Resp, error) {
-	var none Resp
-	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.ClassInterrupt {
+func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (none Resp, _ error) {
+	v := l.owner.judge(ctx, err)
+	if v.Pass {
 		return none, err
 	}
-	failure := l.scope.failure(ctx, err, v)
-	if !v.Degrade || ctx.Err() != nil || l.scope.recovering(ctx) {
-		return none, failure
+	a := l.owner.account(ctx, err, v)
+	if !v.Degrade || ctx.Err() != nil {
+		return none, a
+	}
+	h := &helping{}
+	if !h.claim(ctx, a) {
+		return none, h.refused(a)
 	}
 	from := strategies.LevelReduced
 	if l.ladder != nil {
 		l.ladder.Failed()
 		from = max(from, l.ladder.Level())
 	}
-	resp, level, err := l.climbDown(ctx, req, from, failure, v)
-	if err != nil {
-		return none, err
+	resp, level, err := l.climbDown(ctx, req, from, h, a)
+	if err == nil && l.ladder != nil {
+		l.ladder.Degrade(level, fmt.Sprintf("agent %q: %s", l.owner.name(), v.Class))
 	}
-	if l.ladder != nil {
-		l.ladder.Degrade(level, fmt.Sprintf("agent %q: %s", l.scope.name, v.Class))
-	}
-	return resp, nil
+	return resp, err
 }
 
 // climbDown tries the rungs of a level and below; a ladder that stands below
-// all of them gets the last. The error is failure, concluded by v, or a rung's
-// interrupt.
-func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strategies.Level, failure *strategies.RecoveryError, v strategies.Verdict) (resp Resp, _ strategies.Level, _ error) {
+// all of them gets the last. The error is the account, or a rung's interrupt.
+func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strategies.Level, h *helping, a *account) (none Resp, _ strategies.Level, _ error) {
 	first := slices.IndexFunc(l.rungs, func(r Rung[Req, Resp]) bool { return r.Level >= from })
 	if first < 0 {
 		first = len(l.rungs) - 1
 	}
-	ctx = withTrail(ctx, &trail{who: l.scope, up: trailOf(ctx)})
 	for _, rung := range l.rungs[first:] {
 		if ctx.Err() != nil {
 			break
 		}
-		answer, err := guard(withLevel(ctx, rung.Level), rung.Runner, req)
+		call := h.call(ctx, nil)
+		call.level = rung.Level
+		answer, err := guard(call, rung.Runner, req)
+		name := rungName(rung.Level)
 		if err == nil {
-			l.scope.recovered(ctx, rungName(rung.Level), strategies.StrategyDegradation, rung.Level, len(failure.Attempts)+1)
+			l.owner.recovered(ctx, a.id, name, strategies.StrategyDegradation, rung.Level, len(a.attempts)+1)
 			return answer, rung.Level, nil
 		}
-		class := l.scope.classifier.Classify(ctx, err).Class
-		if class == strategies.ClassInterrupt {
-			return resp, strategies.LevelFull, err
+		v := l.owner.judge(ctx, err)
+		if v.Pass {
+			return none, strategies.LevelFull, err
 		}
-		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: rungName(rung.Level), Class: class, Err: err})
-		l.scope.emit(ctx, Event{Kind: EventRungFailed, ServedBy: rungName(rung.Level), Level: rung.Level, Class: class, Err: err})
-		if class == strategies.ClassCutOff {
-			v = l.scope.classifier.VerdictOf(class)
+		a = h.next(a)
+		a.add(name, v.Class, err)
+		if l.owner.Observer != nil {
+			l.owner.emit(ctx, a.id, Event{Kind: EventRungFailed, ServedBy: name, Level: rung.Level, Class: v.Class, Err: raw(err)})
+		}
+		if v.Final {
+			a.verdict = v
 			break
 		}
 	}
-	if ctx.Err() != nil {
-		v = l.scope.classifier.Classify(ctx, failure)
-	}
-	l.scope.conclude(ctx, failure, v)
-	return resp, strategies.LevelFull, failure
+	a = h.next(a)
+	a.verdict = l.owner.ended(ctx, a.verdict)
+	return none, strategies.LevelFull, a.close(ctx)
 }
 
-// pinned answers at the level an operator holds the ladder at.
+// pinned answers at the level an operator holds the ladder at. Nobody was asked:
+// that is what the class of the account says.
 func (l *degrade[Req, Resp]) pinned(ctx context.Context, req Req, level strategies.Level) (Resp, error) {
-	failure := &strategies.RecoveryError{Agent: l.scope.name}
-	resp, _, err := l.climbDown(ctx, req, level, failure, l.scope.classifier.VerdictOf(strategies.ClassRejected))
+	a := &account{owner: l.owner, id: l.owner.identify(ctx), verdict: l.owner.row(strategies.ClassRejected, 0)} // no agent was called
+	h := &helping{}
+	h.claim(ctx, a)
+	resp, _, err := l.climbDown(ctx, req, level, h, a)
 	return resp, err
 }
 

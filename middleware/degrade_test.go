@@ -84,7 +84,7 @@ func TestDegrade(t *testing.T) {
 	})
 	t.Run("a rung that answers beside its error is cut down to the error, also by hand", func(t *testing.T) {
 		for _, err := range []error{errGone, passThrough} {
-			r := middleware.Chain(plays(errSick), middleware.Degrade(middleware.Scope{}, pinned(strategies.LevelReduced), middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: plays(err)}))
+			r := middleware.Chain(plays(errSick), middleware.Degrade(&middleware.Owner{}, pinned(strategies.LevelReduced), middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: plays(err)}))
 			expectIs(t, failing(t, r), err)
 		}
 	})
@@ -110,7 +110,7 @@ func pinned(at strategies.Level) *strategies.Ladder {
 
 // levels answers with the level it reads from its context.
 func levels(ctx context.Context, _ string) (string, error) {
-	return middleware.Level(ctx).String(), nil
+	return middleware.CallOf(ctx).Level().String(), nil
 }
 
 func TestLadder(t *testing.T) {
@@ -198,7 +198,7 @@ func TestLadder(t *testing.T) {
 	t.Run("agents of different types share one", func(t *testing.T) {
 		ladder := &strategies.Ladder{}
 		down := built(t, middleware.Wrap(plays(errSick)).Ladder(ladder).Degrade(strategies.LevelReduced, plays("sorry")))
-		other := built(t, middleware.WrapFunc(func(ctx context.Context, _ int) (strategies.Level, error) { return middleware.Level(ctx), nil }).
+		other := built(t, middleware.WrapFunc(func(ctx context.Context, _ int) (strategies.Level, error) { return middleware.CallOf(ctx).Level(), nil }).
 			Ladder(ladder).Degrade(strategies.LevelReduced, middleware.Func(func(context.Context, int) (strategies.Level, error) { return 0, errors.New("no") })))
 		asked(t, down, "sorry")
 		got, err := other.Run(t.Context(), 1)

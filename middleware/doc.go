@@ -17,17 +17,17 @@
 // The order in which the builder is called does not matter. It always nests in
 // this one, outermost first:
 //
-//	observe                  events; costs nothing while all goes well
-//	  intervene              a person decides: retry, answer, use another agent, abort
-//	    degrade              rungs reduced → minimal → emergency, marked as such
-//	      deadline           total time for all agents together
-//	        fallback         the agent, then each stand-in
-//	          retry          backoff, Retry-After, budget
-//	            breaker      sees every attempt
-//	              bulkhead   attempts in flight; its rejections never feed the breaker
-//	                timeout  one attempt
-//	                  validate   a bad answer becomes an error
-//	                    recover  a panic becomes an error
+//	observe                             events; costs nothing while all goes well
+//	  intervene                         a person decides: retry, answer, use another agent, abort
+//	    degrade                         rungs reduced → minimal → emergency, marked as such
+//	      deadline                      total time for all agents together
+//	        fallback                    the agent, then each stand-in
+//	          retry                     backoff, Retry-After, budget
+//	            breaker                 sees every attempt
+//	              bulkhead              attempts in flight; its rejections never feed the breaker
+//	                timeout             one attempt
+//	                  validate          a bad answer becomes an error
+//	                    recover         a panic becomes an error
 //	                      agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
@@ -54,12 +54,26 @@
 //
 // Each layer is also a function that returns a [Middleware], to be put together
 // with [Chain] in whatever order is wanted, or used at a stage of the documented
-// order ([Builder.Use]). A layer whose settings make no sense lets no call
-// through: it answers each with a [strategies.ConfigError]. From the builder,
-// the same error comes out of Build.
+// order ([Builder.Use]). All layers of one agent get the same [Owner]: by that
+// pointer they know whose failure they see, and whose limit ended a context. A
+// layer whose settings make no sense lets no call through: it answers each with a
+// [strategies.ConfigError]. From the builder, the same error comes out of Build.
+//
+// What sees no value (spans, logs, limits) needs no types: [Builder.Around].
+//
+// # How a call is carried
+//
+//	Guarded / GuardedStream     typed shells, thin
+//	  └─ Owner                  the agent: name, classifier, observer, its layers, its limits
+//	       └─ call              one guarded call: attempt, level, who caused it ([CallOf])
+//	            └─ account      a failure on its way up: judged once, never written to once returned
+//	                 └─ strategies.RecoveryError    what the caller gets, made at the edge
+//
+// A call that goes well at once makes neither a call nor an account.
 //
 // # Streams
 //
 // An agent that answers piece by piece is wrapped by [WrapStream], with the same
-// settings, the same layers and the same order.
+// settings, the same layers and the same order. A program that has both whole and
+// streamed calls writes them once: [Settings].
 package middleware

@@ -19,19 +19,19 @@ const (
 	EventRetriesEnded
 	// EventStandInCalled: the agent ServedBy is asked instead.
 	EventStandInCalled
-	// EventStandInFailed: so it did.
+	// EventStandInFailed: the stand-in failed too.
 	EventStandInFailed
 	// EventRungFailed: the reduced answer of Level failed too.
 	EventRungFailed
 	// EventPersonAsked: an incident is put before a person.
 	EventPersonAsked
-	// EventPersonDecided: a decision came; Detail says which.
+	// EventPersonDecided: a decision came.
 	EventPersonDecided
 	// EventRecovered: the call is answered, by Strategy, at Level, from ServedBy.
 	EventRecovered
 	// EventFailed: nobody could answer; Err is what the caller gets.
 	EventFailed
-	// EventBreakerChanged: Detail says from what to what.
+	// EventBreakerChanged: from From to To.
 	EventBreakerChanged
 	// EventLevelChanged: the ladder moved to Level.
 	EventLevelChanged
@@ -62,12 +62,22 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
+// MarshalText returns the word of String.
+func (k EventKind) MarshalText() ([]byte, error) { return textOf("event kind", k, k > 0 && k < kinds) }
+
+// UnmarshalText reads a word back.
+func (k *EventKind) UnmarshalText(text []byte) error {
+	return readText("event kind", text, kindNames[:], func(i int) { *k = EventKind(i) })
+}
+
 // Event is something a layer did. Fields that do not belong to its Kind are
 // zero. An event never carries a request or an answer.
 type Event struct {
 	Kind     EventKind
 	Time     time.Time
 	Agent    string // whose call it is
+	Call     string // the call's id: the same in all its events; "" if no call caused it
+	Parent   string // the id of the call that caused this one, as far as it is known
 	ServedBy string // who was, or is, asked in fact
 	Attempt  int    // 1 is the first call of an agent
 	Class    strategies.Class
@@ -75,7 +85,12 @@ type Event struct {
 	Level    strategies.Level
 	Delay    time.Duration // until the retry; of a breaker, how long it stays open
 	Stop     strategies.Stop
-	Detail   string
+	Count    int    // of what the kind is about: rounds, continuations, requests, attempts left behind
+	From, To string // of a change: states of a breaker, levels of a ladder
+	Incident string // the question's id
+	Decision string // what the person said: the word of a [strategies.Action]
+	By       string // who decided
+	Detail   string // for people to read, never for programs
 	Err      error
 }
 
@@ -83,15 +98,25 @@ type Event struct {
 // order within a call and concurrently between calls, so it must be quick, must
 // be safe for concurrent use and must not panic. A call that goes well causes
 // no event and costs an observer nothing.
+//
+// Give the same observer, not a new one each time, to the chains that share a
+// breaker or a ladder: what happens to that is told once to each observer.
 type Observer interface {
 	Observe(ctx context.Context, event Event)
 }
 
-// ObserverFunc makes a function an [Observer].
-type ObserverFunc func(ctx context.Context, event Event)
+// ObserverFunc makes a function an [Observer]. Each call makes another observer.
+func ObserverFunc(observe func(ctx context.Context, event Event)) Observer {
+	if observe == nil {
+		return nil
+	}
+	return &observerFunc{observe}
+}
 
-// Observe calls f.
-func (f ObserverFunc) Observe(ctx context.Context, event Event) { f(ctx, event) }
+// observerFunc is used by pointer: functions cannot be told apart.
+type observerFunc struct{ observe func(context.Context, Event) }
+
+func (f *observerFunc) Observe(ctx context.Context, event Event) { f.observe(ctx, event) }
 
 // observers tells several in turn.
 type observers []Observer
@@ -100,4 +125,94 @@ func (o observers) Observe(ctx context.Context, event Event) {
 	for _, each := range o {
 		each.Observe(ctx, event)
 	}
+}
+
+// Severity is how loud an event is, for every logger alike.
+type Severity uint8
+
+const (
+	// SeverityInfo: what was recovered, or is nobody's failure.
+	SeverityInfo Severity = iota
+	// SeverityWarn: what failed on the way.
+	SeverityWarn
+	// SeverityError: what nobody could answer, or somebody must look at.
+	SeverityError
+)
+
+var severityNames = [...]string{"info", "warn", "error"}
+
+// String returns info, warn or error.
+func (s Severity) String() string {
+	if int(s) < len(severityNames) {
+		return severityNames[s]
+	}
+	return "unknown"
+}
+
+// Severity says how loud the event is.
+func (e Event) Severity() Severity {
+	v := strategies.VerdictOf(e.Class)
+	switch e.Kind {
+	case EventFailed, EventAttemptFailed, EventStandInFailed, EventRungFailed:
+		switch {
+		case e.Class == strategies.ClassCanceled: // a caller who left is no failure of ours
+			return SeverityInfo
+		case e.Kind == EventFailed, v.Loud:
+			return SeverityError
+		}
+		return SeverityWarn
+	case EventRecovered:
+		if e.Strategy == strategies.StrategyDegradation {
+			return SeverityWarn
+		}
+	case EventRetriesEnded, EventPersonAsked, EventLevelChanged, EventStreamContinued, EventHiddenRequests, EventWorkAbandoned:
+		return SeverityWarn
+	case EventBreakerChanged:
+		if e.Delay > 0 {
+			return SeverityWarn // opened, or held
+		}
+	}
+	return SeverityInfo
+}
+
+// Attributes calls add for each field of the event that is set, by the keys that
+// every logger uses, in a fixed order. Err is not among them: loggers have their
+// own way with errors.
+func (e Event) Attributes(add func(key string, value any)) {
+	text := func(key, value string) {
+		if value != "" {
+			add(key, value)
+		}
+	}
+	add("agent", e.Agent)
+	text("call", e.Call)
+	text("parent", e.Parent)
+	if e.ServedBy != e.Agent {
+		text("served_by", e.ServedBy)
+	}
+	if e.Attempt > 0 {
+		add("attempt", e.Attempt)
+	}
+	if e.Class != 0 {
+		add("class", e.Class.String())
+	}
+	if e.Strategy != strategies.StrategyNone {
+		add("strategy", e.Strategy.String())
+	}
+	if e.Level != strategies.LevelFull || e.Kind == EventLevelChanged {
+		add("degradation_level", e.Level.String()) // "level" is the loggers' own key
+	}
+	if e.Delay > 0 {
+		add("delay", e.Delay.String())
+	}
+	text("stop", string(e.Stop))
+	if e.Count > 0 {
+		add("count", e.Count)
+	}
+	text("from", e.From)
+	text("to", e.To)
+	text("incident", e.Incident)
+	text("decision", e.Decision)
+	text("by", e.By)
+	text("detail", e.Detail)
 }

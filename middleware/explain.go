@@ -34,142 +34,84 @@ type ExplainRow struct {
 	Text  string
 }
 
-// Explain describes the chain as it stands now: stand-ins that are looked up
-// are looked up.
-func (g *Guarded[Req, Resp]) Explain() Explanation {
-	e := Explanation{Agent: g.scope.name, Calls: 1}
-	s := &g.settings
-	row := func(stage Stage, format string, args ...any) {
-		e.Rows = append(e.Rows, ExplainRow{stage, fmt.Sprintf(format, args...)})
-	}
-	standIns := g.standIns()
-	worst := worst{attempt: s.timeout}
-
-	row(StageObserve, "%s", count(len(s.observers), "observer"))
-	if i := s.intervention; i != nil {
-		e.Questions = i.rounds()
-		row(StageIntervene, "asks a person, up to %s, %v each; silence: %s", count(i.rounds(), "time"), i.deadline(), i.Default.Action)
-	}
-	if len(g.rungs) > 0 {
-		e.Rungs = len(g.rungs)
-		row(StageDegrade, "%s", g.describeRungs())
-		if s.ladder != nil {
-			e.Rows[len(e.Rows)-1].Text += "; " + s.ladder.String()
-		}
-	}
-	if s.deadline > 0 {
-		text := fmt.Sprintf("%v for all agents together", s.deadline)
-		if s.reserve > 0 {
-			text += fmt.Sprintf(", and %v before the caller's own", s.reserve)
-		}
-		row(StageDeadline, "%s", text)
-	}
-	if len(standIns) > 0 || s.given["FallbackFrom"] {
-		names := make([]string, len(standIns))
-		for i, c := range standIns {
-			names[i] = c.Name
-		}
-		e.Calls += len(names)
-		row(StageFallback, "then asks: %s", orNone(strings.Join(names, ", ")))
-	}
-	if s.retry != nil {
-		e.Calls += s.retry.PerCallMax()
-		worst.retries, worst.delays, worst.asked = s.retry.PerCallMax(), s.retry.WorstDelay(), s.retry.WorstAsked()
-		row(StageRetry, "%s", s.retry)
-	}
-	if s.breaker != nil {
-		row(StageBreaker, "%s", s.breaker)
-	}
-	if s.bulkhead != nil {
-		worst.wait = s.bulkhead.MaxWait
-		row(StageBulkhead, "%s", s.bulkhead)
-	}
-	if s.after != "" {
-		e.Notes = append(e.Notes, s.after)
-	}
-	if s.timeout > 0 || s.idle > 0 {
-		text := fmt.Sprintf("%v an attempt", s.timeout)
-		if s.after != "" {
-			text = fmt.Sprintf("%s until the first chunk, %s between chunks", orNoLimit(s.timeout), orNoLimit(s.idle))
-		}
-		if s.hard {
-			text += fmt.Sprintf(", on time even if the agent is deaf; at most %d left behind", s.abandoned)
-		}
-		row(StageTimeout, "%s", text)
-	} else {
-		e.Notes = append(e.Notes, "no Timeout: an attempt may take as long as the caller waits")
-	}
-	if s.given["Validate"] {
-		row(StageValidate, "a refused answer is retried at most twice")
-	}
-	row(StageRecover, "a panic becomes an error")
-	row(StageAgent, "%s", g.scope.name)
-	var others, reduced []*scope
-	for _, c := range standIns {
-		who, _ := c.who.(*scope)
-		others = append(others, who)
-	}
-	for _, r := range g.rungs {
-		_, who := standIn(r.Runner)
-		reduced = append(reduced, who)
-	}
-	e.Bounded, e.Time, e.TimeAsked = worst.total(s.deadline, others, reduced)
-	if s.after != "" && !s.buffered {
-		// A stream that speaks may go on until the deadline, and a rung's on and on.
-		e.Bounded = s.deadline > 0 && e.Rungs == 0
-		e.Time, e.TimeAsked = s.deadline, s.deadline
-	}
-	e.Calls, e.Rungs = e.Calls*(1+s.follows), e.Rungs*(1+s.follows)
-	if s.breaker == nil {
-		e.Notes = append(e.Notes, "no CircuitBreaker: an agent that is down is called every time")
-	}
-	return e
+// explaining is an explanation in the making: what the parts have said so far.
+type explaining struct {
+	Explanation
+	attempt, wait, deadline time.Duration
+	retries                 int
+	waits                   strategies.RetryWaits
+	standIns, rungs         []*Owner // nil: one without layers of its own
+	substitute              bool     // somebody else can answer meanwhile
+	spoken                  bool     // a stream that delivers as it comes
+	follows                 int      // a stream's continuations, at most
+	breaker, timeout        bool
 }
 
-func (g *Guarded[Req, Resp]) describeRungs() string {
-	var names []string
-	for _, level := range strategies.Levels() {
-		for _, r := range g.rungs {
-			if r.Level == level {
-				names = append(names, level.String())
+func (e *explaining) row(stage Stage, format string, args ...any) {
+	e.Rows = append(e.Rows, ExplainRow{stage, fmt.Sprintf(format, args...)})
+}
+
+func (e *explaining) note(format string, args ...any) {
+	e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
+}
+
+// Explain describes the agent's chain as it stands now, outermost layer first.
+func (o *Owner) Explain() Explanation {
+	e := &explaining{Explanation: Explanation{Agent: o.name(), Calls: 1}}
+	watching := 0
+	o.each(func(Observer) { watching++ })
+	e.row(StageObserve, "%s", count(watching, "observer"))
+	for _, p := range o.chain() {
+		switch p.stage() {
+		case StageBreaker:
+			e.breaker = true
+		case StageTimeout:
+			e.timeout = true
+		}
+		p.explain(e)
+	}
+	e.row(StageAgent, "%s", o.name())
+	e.sum()
+	if !e.timeout {
+		e.note("no Timeout: an attempt may take as long as the caller waits")
+	}
+	if !e.breaker {
+		e.note("no CircuitBreaker: an agent that is down is called every time")
+	}
+	return e.Explanation
+}
+
+// sum adds up what one call can take.
+func (e *explaining) sum() {
+	others, known := e.once(e.standIns)
+	reduced, answered := e.once(e.rungs)
+	known = known && e.attempt > 0
+	if known || e.deadline > 0 {
+		own := times(saturate(e.attempt, e.wait), 1+e.retries)
+		total := func(delays time.Duration) time.Duration {
+			t := saturate(saturate(own, others), delays)
+			if e.deadline > 0 && (!known || t > e.deadline) {
+				t = e.deadline
 			}
+			return saturate(t, reduced)
 		}
+		e.Bounded, e.Time, e.TimeAsked = answered, total(e.waits.Plain), total(e.waits.Asked)
 	}
-	return "then answers: " + strings.Join(names, ", ")
-}
-
-// worst adds up what one call can take.
-type worst struct {
-	attempt, wait time.Duration
-	retries       int
-	delays, asked time.Duration
-}
-
-func (w worst) total(deadline time.Duration, standIns, rungs []*scope) (bounded bool, plain, asked time.Duration) {
-	others, known := w.once(standIns)
-	reduced, answered := w.once(rungs)
-	known = known && w.attempt > 0
-	if !known && deadline == 0 {
-		return false, 0, 0
+	if e.spoken {
+		// A stream that speaks may go on until the deadline, and a rung's on and on.
+		e.Bounded = e.deadline > 0 && e.Rungs == 0
+		e.Time, e.TimeAsked = e.deadline, e.deadline
 	}
-	own := times(saturate(w.attempt, w.wait), 1+w.retries)
-	sum := func(delays time.Duration) time.Duration {
-		t := saturate(saturate(own, others), delays)
-		if deadline > 0 && (!known || t > deadline) {
-			t = deadline
-		}
-		return saturate(t, reduced)
-	}
-	return answered, sum(w.delays), sum(w.asked)
+	e.Calls, e.Rungs = e.Calls*(1+e.follows), e.Rungs*(1+e.follows)
 }
 
 // once adds up one attempt of each: a guarded one has a bound of its own, or
 // none, and any other has ours.
-func (w worst) once(all []*scope) (sum time.Duration, bounded bool) {
-	for _, s := range all {
-		d := w.attempt
-		if s != nil {
-			d = s.longest
+func (e *explaining) once(all []*Owner) (sum time.Duration, bounded bool) {
+	for _, o := range all {
+		d := e.attempt
+		if o != nil {
+			d = o.longest()
 		}
 		if d == 0 {
 			return 0, false
@@ -196,7 +138,7 @@ func times(d time.Duration, n int) time.Duration {
 // String draws the nesting, and adds up the worst case.
 func (e Explanation) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: retry, then fallback, then degradation, then user intervention\n\n", e.Agent)
+	fmt.Fprintf(&b, "%s: %s\n\n", e.Agent, e.order())
 	for i, r := range e.Rows {
 		name := strings.Repeat("  ", i) + r.Stage.String()
 		fmt.Fprintf(&b, "  %-32s %s\n", name, r.Text)
@@ -206,6 +148,29 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}
 	return b.String()
+}
+
+// order names the strategies that this chain has, in their order.
+func (e Explanation) order() string {
+	var names []string
+	for _, s := range []struct {
+		stage Stage
+		how   strategies.Strategy
+	}{
+		{StageRetry, strategies.StrategyRetry}, {StageFallback, strategies.StrategyFallback},
+		{StageDegrade, strategies.StrategyDegradation}, {StageIntervene, strategies.StrategyUserIntervention},
+	} {
+		for _, r := range e.Rows {
+			if r.Stage == s.stage {
+				names = append(names, strings.ReplaceAll(s.how.String(), "_", " "))
+				break
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "no recovery: a failure goes to the caller"
+	}
+	return strings.Join(names, ", then ")
 }
 
 func (e Explanation) worst() string {

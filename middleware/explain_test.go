@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"math"
 	"testing"
 	"time"
@@ -17,11 +18,11 @@ func everything() *builder {
 		Timeout(30*time.Second).
 		Validate(longEnough).
 		Fallback("sage", plays("hi")).
-		FallbackFrom(func() []standIn { return []standIn{{Name: "fool", Runner: plays("hi")}} }).
+		FallbackFrom(func(context.Context) []standIn { return []standIn{{Name: "fool", Agent: plays("hi")}} }).
 		Degrade(strategies.LevelMinimal, plays("sorry")).
 		Degrade(strategies.LevelReduced, plays("so so")).
 		Ladder(&strategies.Ladder{}).
-		Deadline(2 * time.Minute).Reserve(time.Second).
+		DeadlineReserving(2*time.Minute, time.Second).
 		Intervene(asking(silent)).
 		Observe(&diary{})
 }
@@ -33,7 +34,7 @@ func TestExplain(t *testing.T) {
 		text string
 	}{
 		{"of an agent alone", middleware.Wrap(plays("hi")), `
-agent: retry, then fallback, then degradation, then user intervention
+agent: no recovery: a failure goes to the caller
 
   observe                          0 observers
     recover                        a panic becomes an error
@@ -60,10 +61,11 @@ bard: retry, then fallback, then degradation, then user intervention
                         agent      bard
 
 worst case of one call: 6 calls, 2 rungs, 3m0s; then 3 questions to a person
+note: sage, fool: one call each is counted here; what they call in their turn cannot be known
 `},
 		{"of a hard timeout, and nobody found yet", middleware.Wrap(plays("hi")).HardTimeout(time.Second, 4).
-			FallbackFrom(func() []standIn { return nil }).Observe(&diary{}).Observe(&diary{}), `
-agent: retry, then fallback, then degradation, then user intervention
+			FallbackFrom(func(context.Context) []standIn { return nil }).Observe(&diary{}).Observe(&diary{}), `
+agent: fallback
 
   observe                          2 observers
     fallback                       then asks: nobody yet
@@ -77,7 +79,7 @@ note: no CircuitBreaker: an agent that is down is called every time
 		{"of retries counted per agent and a window", middleware.Wrap(plays("hi")).Timeout(time.Second).
 			Retry(strategies.Retry{Allowance: strategies.AllowancePerAgent, Jitter: 0.25}).
 			CircuitBreaker(&strategies.Breaker{Window: time.Minute, MaxOpenFor: time.Hour}), `
-agent: retry, then fallback, then degradation, then user intervention
+agent: retry
 
   observe                          0 observers
     retry                          1 retry a call, until 3 failed calls, delays 1s, 2s, 4s, up to +25% jitter

@@ -4,21 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// StandIn is an agent that can play the role of another, under its name.
-type StandIn[Req, Resp any] struct {
-	Name   string
-	Runner Runner[Req, Resp]
+// StandIn is an agent that can play the role of another, under its name. A is
+// its type: a [Runner], or a [Streamer] for an agent that streams.
+type StandIn[A any] struct {
+	Name  string
+	Agent A
 }
 
-// understudy is a stand-in as a chain has it: in its shorter form, and with who
-// it is.
-type understudy[Req, Resp any] struct {
-	StandIn[Req, Resp]
-	who any // see trail
+// standIn is a stand-in as a chain has it: in its shorter form, and with whose
+// layers it brings; nil: none.
+type standIn[Req, Resp any] struct {
+	name   string
+	runner Runner[Req, Resp]
+	owner  *Owner
 }
 
 // Fallback asks the stand-ins in order when the agent cannot answer. It stands
@@ -27,20 +30,53 @@ type understudy[Req, Resp any] struct {
 // A stand-in that is itself guarded is called through its own breaker, timeout
 // and validation, without its own retries and stand-ins, so that one call cannot
 // multiply. Any other is called as it is, a panic made an error. An agent already
-// asked in the course of the call is not asked again.
+// asked in the course of the call is not asked again, and none is recovered twice.
 //
 // It costs a healthy call nothing.
-func Fallback[Req, Resp any](s Scope, standIns ...StandIn[Req, Resp]) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := checkStandIns(scope.name, standIns); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return newFallback(scope, fixed(understudies(scope, standIns, nil)), next)
+func Fallback[Req, Resp any](o *Owner, standIns ...StandIn[Runner[Req, Resp]]) Middleware[Req, Resp] {
+	var list []standIn[Req, Resp]
+	p := newFallbackPart(func(context.Context) []helper { return helpers(list) })
+	if o == nil {
+		return byHand[Req, Resp](o, p, nil, nil)
 	}
+	list = shortened(standIns, nil)
+	return byHand(o, p, checkStandIns(o.name(), standIns), func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		return &fallback[Req, Resp]{owner: o, standIns: fixed(list), next: next}
+	})
 }
 
-func checkStandIns[Req, Resp any](agent string, standIns []StandIn[Req, Resp]) error {
+// Fallback adds a stand-in; they are asked in the order in which they are
+// added. See [Fallback], and [Adapt] for one with other types.
+func (b *Builder[Req, Resp]) Fallback(name string, agent Runner[Req, Resp]) *Builder[Req, Resp] {
+	b.standIns = append(b.standIns, StandIn[Runner[Req, Resp]]{Name: name, Agent: agent})
+	return b
+}
+
+// FallbackVia adds a stand-in that gets a changed request: shortened for its
+// window, cleaned of what only the first provider understands. An error of change
+// is the stand-in's failure.
+func (b *Builder[Req, Resp]) FallbackVia(name string, agent Runner[Req, Resp], change func(ctx context.Context, req Req) (Req, error)) *Builder[Req, Resp] {
+	if change == nil {
+		b.settings().wrong(settingNil(fmt.Sprintf("FallbackVia %q", name), "a function that changes the request"))
+		return b
+	}
+	same := func(_ context.Context, resp Resp) (Resp, error) { return resp, nil }
+	return b.Fallback(name, Adapt(agent, change, same))
+}
+
+// FallbackFrom adds stand-ins that are looked up when they are needed, after
+// those that were named. The function must be safe for concurrent use; it is
+// also called to explain the chain.
+func (b *Builder[Req, Resp]) FallbackFrom(standIns func(ctx context.Context) []StandIn[Runner[Req, Resp]]) *Builder[Req, Resp] {
+	b.settings().once("FallbackFrom")
+	if standIns == nil {
+		b.settings().wrong(settingNil("FallbackFrom", "a function"))
+	}
+	b.more = standIns
+	return b
+}
+
+func checkStandIns[A any](agent string, standIns []StandIn[A]) error {
 	if len(standIns) == 0 {
 		return &strategies.ConfigError{Setting: "Fallback", Problem: "has no stand-in", Fix: "name at least one, or leave it out"}
 	}
@@ -50,7 +86,7 @@ func checkStandIns[Req, Resp any](agent string, standIns []StandIn[Req, Resp]) e
 		switch {
 		case c.Name == "":
 			errs = append(errs, &strategies.ConfigError{Setting: "Fallback", Problem: "has a stand-in without a name", Fix: "name it: it appears in outcomes and events"})
-		case isNil(c.Runner):
+		case isNil(c.Agent):
 			errs = append(errs, settingNil(fmt.Sprintf("Fallback %q", c.Name), "a runner"))
 		case c.Name == agent:
 			errs = append(errs, isAgentItself(c.Name))
@@ -66,30 +102,68 @@ func isAgentItself(name string) error {
 	return &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", name), Problem: "is the agent itself", Fix: "an agent cannot stand in for itself: use Retry, or give it another name with Named"}
 }
 
-// understudies gives each stand-in its shorter form; bare makes one of a runner
+// shortened gives each stand-in its shorter form; bare makes one of a runner
 // that brings no layers of its own.
-func understudies[Req, Resp any](s *scope, standIns []StandIn[Req, Resp], bare Middleware[Req, Resp]) []understudy[Req, Resp] {
-	short := make([]understudy[Req, Resp], len(standIns))
+func shortened[Req, Resp any](standIns []StandIn[Runner[Req, Resp]], bare Middleware[Req, Resp]) []standIn[Req, Resp] {
+	short := make([]standIn[Req, Resp], len(standIns))
 	for i, c := range standIns {
-		runner, who := standIn(c.Runner)
-		if short[i] = (understudy[Req, Resp]{StandIn[Req, Resp]{c.Name, runner}, who}); who == nil {
-			short[i].Runner, short[i].who = nest(runner, bare), place{s, c.Name}
+		runner, owner := shortForm(c.Agent)
+		if owner == nil {
+			runner = nest(runner, bare)
 		}
+		short[i] = standIn[Req, Resp]{c.Name, runner, owner}
 	}
 	return short
 }
 
-func fixed[Req, Resp any](standIns []understudy[Req, Resp]) func() []understudy[Req, Resp] {
-	return func() []understudy[Req, Resp] { return standIns }
+func fixed[Req, Resp any](standIns []standIn[Req, Resp]) func(context.Context) []standIn[Req, Resp] {
+	return func(context.Context) []standIn[Req, Resp] { return standIns }
 }
 
-func newFallback[Req, Resp any](s *scope, standIns func() []understudy[Req, Resp], next Runner[Req, Resp]) *fallback[Req, Resp] {
-	return &fallback[Req, Resp]{scope: s, standIns: standIns, next: next}
+// fallbackPart explains who stands in.
+type fallbackPart struct {
+	basics
+	standIns func(context.Context) []helper
+}
+
+// helper is a stand-in or a rung without its types.
+type helper struct {
+	name  string
+	owner *Owner // nil: it brings no layers
+}
+
+func helpers[Req, Resp any](standIns []standIn[Req, Resp]) []helper {
+	all := make([]helper, len(standIns))
+	for i, c := range standIns {
+		all[i] = helper{c.name, c.owner}
+	}
+	return all
+}
+
+func newFallbackPart(standIns func(context.Context) []helper) *fallbackPart {
+	return &fallbackPart{basics{"Fallback", StageFallback}, standIns}
+}
+
+func (p *fallbackPart) explain(e *explaining) {
+	e.substitute = true
+	var names, functions []string
+	for _, c := range p.standIns(background) {
+		names = append(names, c.name)
+		e.standIns = append(e.standIns, c.owner)
+		if c.owner == nil {
+			functions = append(functions, c.name)
+		}
+	}
+	e.Calls += len(names)
+	e.row(StageFallback, "then asks: %s", orNone(strings.Join(names, ", ")))
+	if len(functions) > 0 {
+		e.note("%s: one call each is counted here; what they call in their turn cannot be known", strings.Join(functions, ", "))
+	}
 }
 
 type fallback[Req, Resp any] struct {
-	scope    *scope
-	standIns func() []understudy[Req, Resp] // asked at each failure: a cast grows
+	owner    *Owner
+	standIns func(context.Context) []standIn[Req, Resp] // asked at each failure: a cast grows
 	next     Runner[Req, Resp]
 }
 
@@ -101,57 +175,65 @@ func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	return l.recover(ctx, req, err)
 }
 
-func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (Resp, error) {
-	var none Resp
-	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.ClassInterrupt {
+func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (none Resp, _ error) {
+	v := l.owner.judge(ctx, err)
+	if v.Pass {
 		return none, err
 	}
-	failure := l.scope.failure(ctx, err, v)
-	if !v.Fallback {
-		return none, failure
+	a := l.owner.account(ctx, err, v)
+	if !v.Fallback || ctx.Err() != nil {
+		return none, a
 	}
-	call := &asking{Context: ctx, first: trail{who: l.scope, up: trailOf(ctx)}}
-	asked := &call.first
-	var standIns []understudy[Req, Resp]
-	if err := protect(func() error { standIns = l.standIns(); return nil }); err != nil {
-		failure.Cause = errors.Join(failure.Cause, err)
+	h := &helping{}
+	if !h.claim(ctx, a) {
+		return none, h.refused(a)
 	}
-	for _, c := range standIns {
+	var problem error
+	var standIns []standIn[Req, Resp]
+	if problem = protect(func() error { standIns = l.standIns(ctx); return nil }); problem != nil {
+		a = h.next(a)
+		a.because(problem)
+	}
+	for i, c := range standIns {
 		if ctx.Err() != nil {
 			break
 		}
-		if c.Name == l.scope.name || asked.has(c.who) {
+		if c.name == l.owner.name() || c.owner != nil && h.self.asked(c.owner) || askedBefore(standIns[:i], c) {
 			continue
 		}
-		if asked != &call.first {
-			call = &asking{Context: ctx}
+		if l.owner.Observer != nil {
+			l.owner.emit(ctx, a.id, Event{Kind: EventStandInCalled, ServedBy: c.name, Class: v.Class})
 		}
-		call.last = trail{who: c.who, up: asked}
-		asked = &call.last
-		if l.scope.observer != nil {
-			l.scope.emit(ctx, Event{Kind: EventStandInCalled, ServedBy: c.Name, Class: v.Class})
-		}
-		resp, err := guard[Req, Resp](call, c.Runner, req)
+		resp, err := guard[Req, Resp](h.call(ctx, c.owner), c.runner, req)
 		if err == nil {
-			l.scope.count.Recovered()
-			l.scope.recovered(ctx, c.Name, strategies.StrategyFallback, strategies.LevelFull, len(failure.Attempts)+1)
+			l.owner.count.Recovered()
+			l.owner.recovered(ctx, a.id, c.name, strategies.StrategyFallback, strategies.LevelFull, len(a.attempts)+1)
 			return resp, nil
 		}
-		cv := l.scope.classifier.Classify(ctx, err)
-		if cv.Class == strategies.ClassInterrupt {
+		cv := l.owner.judge(ctx, err)
+		if cv.Pass {
 			return none, err
 		}
-		failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: c.Name, Class: cv.Class, Err: err})
-		l.scope.emit(ctx, Event{Kind: EventStandInFailed, ServedBy: c.Name, Class: cv.Class, Err: err})
-		if cv.Class == strategies.ClassCutOff {
-			l.scope.conclude(ctx, failure, cv)
-			return none, failure
+		a = h.next(a)
+		a.add(c.name, cv.Class, err)
+		if l.owner.Observer != nil {
+			l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: c.name, Class: cv.Class, Err: raw(err)})
+		}
+		if cv.Final {
+			a.verdict = cv
+			return none, a.close(ctx)
 		}
 	}
-	if ctx.Err() != nil {
-		v = l.scope.classifier.Classify(ctx, err)
+	a = h.next(a)
+	a.verdict = l.owner.ended(ctx, a.verdict)
+	return none, a.close(ctx)
+}
+
+func askedBefore[Req, Resp any](standIns []standIn[Req, Resp], who standIn[Req, Resp]) bool {
+	for _, c := range standIns {
+		if c.name == who.name || c.owner != nil && c.owner == who.owner {
+			return true
+		}
 	}
-	l.scope.conclude(ctx, failure, v)
-	return none, failure
+	return false
 }

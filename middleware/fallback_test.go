@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
 
-type standIn = middleware.StandIn[string, string]
+type standIn = middleware.StandIn[middleware.Runner[string, string]]
 
 func TestFallback(t *testing.T) {
 	t.Run("it asks nobody else while the agent answers", func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestFallback(t *testing.T) {
 		expect(t, "calls", last.called(), 0)
 	})
 	t.Run("it works by hand without names of its own", func(t *testing.T) {
-		r := middleware.Chain(plays(errSick), middleware.Fallback(middleware.Scope{}, standIn{Name: "other", Runner: panicsWith("ouch")}, standIn{Name: "last", Runner: plays("hi")}))
+		r := middleware.Chain(plays(errSick), middleware.Fallback(&middleware.Owner{}, standIn{Name: "other", Agent: panicsWith("ouch")}, standIn{Name: "last", Agent: plays("hi")}))
 		asked(t, r, "hi")
 	})
 }
@@ -92,11 +93,11 @@ func TestFallbackAsksByClass(t *testing.T) {
 		agent, other := plays(ofClass(strategies.ClassBlocked)), plays("hi")
 		failing(t, built(t, middleware.Wrap(agent).Fallback("other", other)))
 		expect(t, "calls by default", other.called(), 0)
-		asked(t, built(t, middleware.Wrap(agent).Fallback("other", other).Classify(c)), "hi")
+		asked(t, built(t, middleware.Wrap(agent).Fallback("other", other).Classifier(c)), "hi")
 	})
 	t.Run("a bad request is the caller's to mend: nothing is required but that", func(t *testing.T) {
 		g := built(t, middleware.Wrap(plays(ofClass(strategies.ClassBadRequest))).Retry(promptly).Fallback("other", plays("hi")).
-			Degrade(strategies.LevelReduced, plays("sorry")).Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}))
+			Degrade(strategies.LevelReduced, plays("sorry")).Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}))
 		re := recoveryOf(t, failing(t, g))
 		expect(t, "required", re.Strategy, strategies.StrategyNone)
 		expect(t, "class", re.Class, strategies.ClassBadRequest)
@@ -144,8 +145,8 @@ func TestFallbackToTheGuarded(t *testing.T) {
 	t.Run("a cast of two who name each other comes to an end", func(t *testing.T) {
 		a, b := plays(errSick), plays(errGone)
 		var first, second *middleware.Guarded[string, string]
-		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "second", Runner: second}} }))
-		second = built(t, middleware.Wrap(b).Named("second").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "first", Runner: first}} }))
+		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func(context.Context) []standIn { return []standIn{{Name: "second", Agent: second}} }))
+		second = built(t, middleware.Wrap(b).Named("second").Retry(promptly).FallbackFrom(func(context.Context) []standIn { return []standIn{{Name: "first", Agent: first}} }))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, first))), "first:transient first:transient first:transient first:transient second:transient")
 	})
 	t.Run("nor is it asked again by an agent that calls it from inside", func(t *testing.T) {
@@ -153,7 +154,7 @@ func TestFallbackToTheGuarded(t *testing.T) {
 		var first *middleware.Guarded[string, string]
 		// The stand-in is no guarded agent: it calls the first one by itself.
 		helper := plays(stepFunc(func(ctx context.Context, req string) (string, error) { return first.Run(ctx, req) }))
-		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func() []standIn { return []standIn{{Name: "helper", Runner: helper}} }))
+		first = built(t, middleware.Wrap(a).Named("first").Retry(promptly).FallbackFrom(func(context.Context) []standIn { return []standIn{{Name: "helper", Agent: helper}} }))
 		failing(t, first)
 		expect(t, "calls of the agent", a.called(), 5) // four, and one by the helper, without retries
 		expect(t, "calls of the helper", helper.called(), 1)
@@ -163,7 +164,7 @@ func TestFallbackToTheGuarded(t *testing.T) {
 func TestFallbackVia(t *testing.T) {
 	t.Run("it gives the stand-in a changed request, and the others the same as before", func(t *testing.T) {
 		echo := stepFunc(func(_ context.Context, req string) (string, error) { return "", errors.New(req) })
-		g := built(t, middleware.Wrap(plays(echo)).FallbackVia("short", plays(echo), func(s string) (string, error) { return s[:2], nil }).Fallback("whole", plays(echo)))
+		g := built(t, middleware.Wrap(plays(echo)).FallbackVia("short", plays(echo), func(_ context.Context, s string) (string, error) { return s[:2], nil }).Fallback("whole", plays(echo)))
 		var heard []string
 		for _, a := range recoveryOf(t, failing(t, g)).Attempts {
 			heard = append(heard, a.Err.Error())
@@ -172,12 +173,12 @@ func TestFallbackVia(t *testing.T) {
 	})
 	t.Run("it goes on when the request cannot be changed", func(t *testing.T) {
 		other := plays("hi")
-		g := built(t, middleware.Wrap(plays(errSick)).FallbackVia("short", other, func(string) (string, error) { return "", errGone }).Fallback("whole", plays("whole")))
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackVia("short", other, func(context.Context, string) (string, error) { return "", errGone }).Fallback("whole", plays("whole")))
 		asked(t, g, "whole")
 		expect(t, "calls", other.called(), 0)
 	})
 	t.Run("it survives a change that panics", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(errSick)).FallbackVia("short", plays("hi"), func(string) (string, error) { panic("ouch") }))
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackVia("short", plays("hi"), func(context.Context, string) (string, error) { panic("ouch") }))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))), "agent:transient short:panic")
 	})
 	t.Run("a stand-in of other types plays the role behind Adapt", func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestFallbackFrom(t *testing.T) {
 		var mu sync.Mutex
 		var cast []standIn
 		looked := 0
-		g := built(t, middleware.Wrap(plays("hi", errSick)).Fallback("fixed", plays(errGone)).FallbackFrom(func() []standIn {
+		g := built(t, middleware.Wrap(plays("hi", errSick)).Fallback("fixed", plays(errGone)).FallbackFrom(func(context.Context) []standIn {
 			mu.Lock()
 			defer mu.Unlock()
 			looked++
@@ -203,21 +204,21 @@ func TestFallbackFrom(t *testing.T) {
 		asked(t, g, "hi")
 		expect(t, "looked up for a healthy call", looked, 0)
 		failing(t, g)
-		cast = append(cast, standIn{Name: "late", Runner: plays("from the cast")})
+		cast = append(cast, standIn{Name: "late", Agent: plays("from the cast")})
 		asked(t, g, "from the cast")
 		expect(t, "looked up", looked, 2)
 	})
 	t.Run("it never asks the agent itself, nor anyone twice", func(t *testing.T) {
 		agent, other := plays(errSick), plays(errGone)
-		g := built(t, middleware.Wrap(agent).Named("bard").Fallback("other", other).FallbackFrom(func() []standIn {
-			return []standIn{{Name: "bard", Runner: agent}, {Name: "other", Runner: other}, {Name: "new", Runner: other}}
+		g := built(t, middleware.Wrap(agent).Named("bard").Fallback("other", other).FallbackFrom(func(context.Context) []standIn {
+			return []standIn{{Name: "bard", Agent: agent}, {Name: "other", Agent: other}, {Name: "new", Agent: other}}
 		}))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))), "bard:transient other:transient new:transient")
 	})
 	t.Run("it bounds and protects what it looks up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g := built(t, middleware.Wrap(plays(errSick)).Timeout(time.Second).Validate(longEnough).FallbackFrom(func() []standIn {
-				return []standIn{{Name: "hangs", Runner: plays(stepFunc(hangs))}, {Name: "panics", Runner: panicsWith("ouch")}, {Name: "nobody", Runner: nil}, {Name: "curt", Runner: plays("no")}}
+			g := built(t, middleware.Wrap(plays(errSick)).Timeout(time.Second).Validate(longEnough).FallbackFrom(func(context.Context) []standIn {
+				return []standIn{{Name: "hangs", Agent: plays(stepFunc(hangs))}, {Name: "panics", Agent: panicsWith("ouch")}, {Name: "nobody", Agent: nil}, {Name: "curt", Agent: plays("no")}}
 			}))
 			start := time.Now()
 			expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))),
@@ -226,12 +227,12 @@ func TestFallbackFrom(t *testing.T) {
 		})
 	})
 	t.Run("it survives a look-up that panics, and keeps what it said", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { panic(errShort) }).Degrade(strategies.LevelMinimal, plays("sorry", errGone)))
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func(context.Context) []standIn { panic(errShort) }).Degrade(strategies.LevelMinimal, plays("sorry", errGone)))
 		asked(t, g, "sorry")
 		expectIs(t, failing(t, g), errSick, errShort, errGone)
 	})
 	t.Run("it may find nobody", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func() []standIn { return nil }))
+		g := built(t, middleware.Wrap(plays(errSick)).FallbackFrom(func(context.Context) []standIn { return nil }))
 		expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))), "agent:transient")
 	})
 }

@@ -26,11 +26,11 @@ func TestHardTimeout(t *testing.T) {
 			told, start := &diary{}, time.Now()
 			g := built(t, middleware.Wrap(plays(deaf(5*time.Second, "late"))).HardTimeout(time.Second, 2).Observe(told))
 			late := timeoutOf(t, failing(t, g))
-			expect(t, "limit", late, strategies.TimeoutError{Scope: "attempt", After: time.Second})
+			expect(t, "limit", late, strategies.TimeoutError{Limit: "attempt", After: time.Second})
 			expect(t, "elapsed", time.Since(start), time.Second)
 			expect(t, "left behind", g.Health().LeftBehind, 1)
 			expect(t, "events", told.read(), "work_abandoned attempt_failed failed")
-			expect(t, "detail", told.only(t, middleware.EventWorkAbandoned).Detail, "1 left behind")
+			expect(t, "left behind", told.only(t, middleware.EventWorkAbandoned).Count, 1)
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
 			expect(t, "left behind after it came back", g.Health().LeftBehind, 0)
@@ -113,7 +113,7 @@ func TestHardTimeout(t *testing.T) {
 			"goexit": func(context.Context, string) (string, error) { runtime.Goexit(); return "", nil },
 		} {
 			synctest.Test(t, func(t *testing.T) {
-				r := middleware.Chain(plays(step), middleware.HardTimeout[string, string](middleware.Scope{}, time.Second, 1))
+				r := middleware.Chain(plays(step), middleware.HardTimeout[string, string](&middleware.Owner{}, time.Second, 1))
 				err := failingRaw(t, r)
 				p, ok := errors.AsType[*strategies.PanicError](err)
 				if !ok {

@@ -14,8 +14,8 @@ import (
 
 // Intervention is how a person is asked.
 type Intervention struct {
-	// Ask puts the incident before a person. Required. See [Desk] and
-	// [Terminal] for two that are ready.
+	// Ask puts the incident before a person. Required. Package inbox has two
+	// that are ready: a desk, and a terminal.
 	Ask strategies.Intervenor
 	// Deadline is how long a question stands. 0: 5 min.
 	Deadline time.Duration
@@ -29,17 +29,31 @@ type Intervention struct {
 }
 
 func (i Intervention) validate() error {
-	switch {
-	case i.Ask == nil:
-		return settingNil("Intervene.Ask", "a strategies.Intervenor")
-	case i.Deadline < 0:
-		return &strategies.ConfigError{Setting: "Intervene.Deadline", Problem: fmt.Sprintf("is negative (%v)", i.Deadline), Fix: "leave it 0 for 5m"}
-	case i.Rounds < 0:
-		return &strategies.ConfigError{Setting: "Intervene.Rounds", Problem: fmt.Sprintf("is negative (%d)", i.Rounds), Fix: "leave it 0 for 3"}
-	case i.Default.Action == strategies.ActionRetryNow || i.Default.Action > strategies.ActionUseAgent:
-		return &strategies.ConfigError{Setting: "Intervene.Default", Problem: fmt.Sprintf("is %q", i.Default.Action), Fix: "silence must not approve another attempt: use Abort, Answer or UseAgent"}
+	var errs []error
+	if isNil(i.Ask) {
+		errs = append(errs, settingNil("Intervene.Ask", "a strategies.Intervenor"))
 	}
-	return nil
+	if i.Deadline < 0 {
+		errs = append(errs, problemOf("Intervene.Deadline", "is negative (%v)", "leave it 0 for 5m", i.Deadline))
+	}
+	if i.Rounds < 0 {
+		errs = append(errs, problemOf("Intervene.Rounds", "is negative (%d)", "leave it 0 for 3", i.Rounds))
+	}
+	switch {
+	case i.Default.Action == strategies.ActionRetryNow || i.Default.Action > strategies.ActionUseAgent:
+		errs = append(errs, problemOf("Intervene.Default", "is %q", "silence must not approve another attempt: use ActionAbort, ActionAnswer or ActionUseAgent", i.Default.Action))
+	case i.Default.Action == strategies.ActionUseAgent && i.Default.Agent == "":
+		errs = append(errs, problemOf("Intervene.Default", "uses an agent without a name", "say which, by its name"))
+	}
+	return errors.Join(append(errs, unit("Intervene.Deadline", i.Deadline))...)
+}
+
+// fits says whether the default answers with what this agent's callers expect.
+func (i Intervention) fits(ok bool, want string) error {
+	if i.Default.Action != strategies.ActionAnswer || ok {
+		return nil
+	}
+	return problemOf("Intervene.Default", "answers with a %T where %s is wanted", "give Default.Value that type: after the deadline it is too late to find out", i.Default.Value, want)
 }
 
 func (i Intervention) deadline() time.Duration {
@@ -62,24 +76,37 @@ func (i Intervention) rounds() int {
 // and ends with the question's own. Only a caller who cancels ends it before.
 //
 // It costs a healthy call nothing.
-func Intervene[Req, Resp any](s Scope, how Intervention, roster Roster[Req, Resp]) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := how.validate(); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return newIntervene(scope, how, company[Req, Resp]{roster: roster}, next)
-	}
+func Intervene[Req, Resp any](o *Owner, how Intervention, roster Roster[Runner[Req, Resp]]) Middleware[Req, Resp] {
+	_, ok := how.Default.Value.(Resp)
+	problem := errors.Join(how.validate(), how.fits(ok, typeName[Resp]()))
+	return byHand(o, newIntervenePart(how), problem, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		return &intervene[Req, Resp]{owner: o, how: how, known: reachable[Req, Resp]{roster: roster}, next: next}
+	})
 }
 
-func newIntervene[Req, Resp any](s *scope, how Intervention, known company[Req, Resp], next Runner[Req, Resp]) *intervene[Req, Resp] {
-	return &intervene[Req, Resp]{scope: s, how: how, known: known, next: next}
+// Intervene puts what nobody could answer before a person. See [Intervene].
+func (s *Settings) Intervene(how Intervention) *Settings {
+	return s.add(newIntervenePart(how), how.validate())
+}
+
+type intervenePart struct {
+	basics
+	how Intervention
+}
+
+func newIntervenePart(how Intervention) *intervenePart {
+	return &intervenePart{basics{"Intervene", StageIntervene}, how}
+}
+
+func (p *intervenePart) explain(e *explaining) {
+	e.Questions = p.how.rounds()
+	e.row(StageIntervene, "asks a person, up to %s, %v each; silence: %s", count(p.how.rounds(), "time"), p.how.deadline(), p.how.Default.Action)
 }
 
 type intervene[Req, Resp any] struct {
-	scope *scope
+	owner *Owner
 	how   Intervention
-	known company[Req, Resp]
+	known reachable[Req, Resp]
 	next  Runner[Req, Resp]
 	asked atomic.Int64
 }
@@ -94,97 +121,99 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (resp Resp, _ error) {
 	var none Resp
-	v := l.scope.judge(ctx, err)
-	if v.Class == strategies.ClassInterrupt {
+	v := l.owner.judge(ctx, err)
+	if v.Pass {
 		return none, err
 	}
-	failure := l.scope.failure(ctx, err, v)
-	if !v.Intervene || ctx.Err() != nil || l.scope.recovering(ctx) {
-		return none, failure
+	a := l.owner.account(ctx, err, v)
+	if !v.Intervene || ctx.Err() != nil {
+		return none, a
 	}
-	failure.Strategy = strategies.StrategyUserIntervention
+	h := &helping{}
+	if !h.claim(ctx, a) {
+		return none, h.refused(a)
+	}
+	a = h.next(a)
+	a.person = true
 	free, cancel := outlive(ctx)
 	defer cancel()
 	for round := 1; round <= l.how.rounds(); round++ {
-		id := fmt.Sprintf("%s-%d", l.scope.name, l.asked.Add(1))
-		decision, err := l.decide(free, id, req, failure, round)
+		id := fmt.Sprintf("%s-%d", l.owner.name(), l.asked.Add(1))
+		decision, err := l.decide(free, id, req, a, round)
 		if err != nil {
-			failure.Cause = errors.Join(failure.Cause, err)
+			a.because(err)
 		}
 		if free.Err() != nil {
-			failure.Strategy, failure.Class = strategies.StrategyNone, strategies.ClassCanceled
-			failure.Cause = errors.Join(failure.Cause, context.Cause(free))
-			return none, failure
+			a.verdict = l.owner.row(strategies.ClassCanceled, 0) // the caller hung up on the person
+			a.none = true
+			a.because(context.Cause(free))
+			return none, a
 		}
 		by, level, calls := cmp.Or(decision.By, "a person"), strategies.LevelFull, 1
 		switch decision.Action {
 		case strategies.ActionRetryNow:
-			by = l.scope.name
-			resp, level, calls, err = l.retry(free, req)
+			by = l.owner.name()
+			resp, level, calls, err = l.retry(free, req, a)
 		case strategies.ActionUseAgent:
 			by = decision.Agent
-			resp, err = l.use(free, id, decision.Agent, req)
+			resp, err = l.use(free, id, decision.Agent, req, a)
 		case strategies.ActionAnswer:
-			resp, err = l.answer(id, req, decision)
+			resp, err = l.answer(free, id, req, decision)
 		default:
-			failure.Cause = errors.Join(failure.Cause, &strategies.InterventionError{Incident: id, Problem: aborted(decision)})
-			return none, failure
+			a.because(&strategies.InterventionError{Incident: id, Problem: abortText(decision)})
+			return none, a
 		}
 		if err == nil {
-			l.scope.count.Recovered()
-			l.scope.recovered(ctx, by, strategies.StrategyUserIntervention, level, len(failure.Attempts)+calls)
+			l.owner.count.Recovered()
+			l.owner.recovered(ctx, a.id, by, strategies.StrategyUserIntervention, level, len(a.attempts)+calls)
 			return resp, nil
 		}
-		if l.scope.judge(free, err).Class == strategies.ClassInterrupt {
+		v := l.owner.judge(free, err)
+		if v.Pass {
 			return none, err
 		}
-		if l.add(ctx, failure, by, err); failure.Class == strategies.ClassCutOff {
-			failure.Strategy = strategies.StrategyNone
+		if a = l.book(a, by, err, v); v.Final {
+			a.verdict, a.none = v, true
 			break
 		}
 	}
-	return none, failure
+	return none, a
 }
 
 // retry asks the agent again, with all its layers. How they recover it is part of
 // how the person did.
-func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req) (Resp, strategies.Level, int, error) {
-	l.scope.tracing.Add(1)
-	defer l.scope.tracing.Add(-1)
-	r := &record{Context: ctx, scope: l.scope, attempts: 1, round: true}
-	resp, err := l.next.Run(r, req)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return resp, r.level, r.attempts, err
+func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (Resp, strategies.Level, int, error) {
+	t := l.owner.traced(ctx)
+	c := l.owner.with(ctx, a.id)
+	c.out, t.provenance.round = &t.provenance, true
+	resp, err := l.next.Run(c, req)
+	p := t.settle(nil)
+	return resp, p.level, p.attempts, err
 }
 
-// add books a decision that failed in its turn.
-func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.RecoveryError, by string, err error) {
-	if again := l.scope.own(err); again != nil {
-		failure.Attempts = append(failure.Attempts, again.Attempts...)
-		failure.Class, failure.Stop = again.Class, again.Stop
-		return
+// book adds a decision that failed in its turn.
+func (l *intervene[Req, Resp]) book(a *account, by string, err error, v strategies.Verdict) *account {
+	a = a.next() // a person may still look at the one before
+	if again, ok := err.(*account); ok && again.owner == l.owner {
+		a.attempts = append(a.attempts, again.attempts...)
+		a.verdict, a.stop = again.verdict, again.stop
+		return a
 	}
-	v := l.scope.classifier.Classify(context.WithoutCancel(ctx), err)
-	failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: by, Class: v.Class, Err: err})
-	if v.Class == strategies.ClassCutOff {
-		failure.Class = v.Class
-	}
+	a.add(by, v.Class, err)
+	return a
 }
 
 // decide asks the person, with a deadline; an error or silence is the default.
-func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, failure *strategies.RecoveryError, round int) (decision strategies.Decision, err error) {
+func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a *account, round int) (decision strategies.Decision, err error) {
 	limit := l.how.deadline()
-	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Scope: "intervention", After: limit})
+	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Limit: "intervention", After: limit})
 	defer cancel()
 	deadline, _ := asking.Deadline()
-	// The person sees the failure as it stands; it is added to only afterwards.
-	seen := *failure
-	seen.Attempts = slices.Clip(seen.Attempts)
+	seen := a.copied()
 	incident := strategies.Incident{
-		ID: id, Agent: l.scope.name, Request: shown(req), Err: &seen, Agents: l.names(), Round: round, Deadline: deadline,
+		ID: id, Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
 	}
-	l.scope.emit(ctx, Event{Kind: EventPersonAsked, Class: failure.Class, Detail: id, Err: &seen})
+	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
 	err = protect(func() error {
 		decision, err = l.how.Ask.Decide(asking, incident)
 		return err
@@ -196,50 +225,57 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, f
 	case err != nil:
 		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
 	}
-	l.scope.emit(ctx, Event{Kind: EventPersonDecided, Detail: id + ": " + said(decision), Err: err})
+	l.owner.emit(ctx, a.id, Event{
+		Kind: EventPersonDecided, Incident: id, Decision: decision.Action.String(), To: decision.Agent, By: decision.By,
+		Detail: id + ": " + decisionText(decision), Err: err,
+	})
 	return decision, err
 }
 
-func (l *intervene[Req, Resp]) names() []string {
-	return slices.DeleteFunc(l.known.names(), func(n string) bool { return n == l.scope.name })
+func (l *intervene[Req, Resp]) names() (names []string) {
+	_ = protect(func() error { names = l.known.names(background); return nil })
+	return slices.DeleteFunc(names, func(n string) bool { return n == l.owner.name() })
 }
 
-func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req) (resp Resp, err error) {
-	c, ok := l.known.find(l.scope, name)
-	if !ok {
+func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req, a *account) (resp Resp, err error) {
+	var c standIn[Req, Resp]
+	var ok bool
+	if err := protect(func() error { c, ok = l.known.find(ctx, name); return nil }); err != nil {
+		return resp, err
+	}
+	if !ok || name == l.owner.name() {
 		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", name, l.names())}
 	}
-	asked := &trail{who: c.who, up: &trail{who: l.scope, up: trailOf(ctx)}}
-	return guard(withTrail(ctx, asked), c.Runner, req)
+	h := &helping{}
+	h.again(ctx, a)
+	return guard(h.call(ctx, c.owner), c.runner, req)
 }
 
-func (l *intervene[Req, Resp]) answer(id string, req Req, d strategies.Decision) (resp Resp, err error) {
-	var ok bool
-	if stream, is := any(req).(interface {
-		deliver(agent string, value any) (any, error, bool)
-	}); is {
-		var end any
-		if end, err, ok = stream.deliver(cmp.Or(d.By, "a person"), d.Value); ok {
-			resp, _ = end.(Resp)
-			return resp, err
+func (l *intervene[Req, Resp]) answer(ctx context.Context, id string, req Req, d strategies.Decision) (resp Resp, err error) {
+	if c := callOf(ctx); c != nil && c.stream != nil {
+		end, ok, err := c.stream.reader.answer(cmp.Or(d.By, "a person"), req, d.Value)
+		if !ok {
+			return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T, which is no chunk of this stream, nor several", d.Value)}
 		}
-		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T, which is no chunk of this stream, nor several", d.Value)}
+		resp, _ = end.(Resp)
+		return resp, err
 	}
+	var ok bool
 	if resp, ok = d.Value.(Resp); !ok {
 		return resp, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("answers with a %T where a %T is wanted", d.Value, resp)}
 	}
 	return resp, nil
 }
 
-// shown is the request as a person sees it: a stream's is inside of its call.
-func shown[Req any](req Req) any {
-	if stream, ok := any(req).(interface{ request() any }); ok {
-		return stream.request()
+// requestOf is the request as a person sees it: a stream's is inside of its call.
+func requestOf[Req any](ctx context.Context, req Req) any {
+	if c := callOf(ctx); c != nil && c.stream != nil {
+		return c.stream.reader.request(req)
 	}
 	return req
 }
 
-func aborted(d strategies.Decision) string {
+func abortText(d strategies.Decision) string {
 	s := "aborted"
 	if d.By != "" {
 		s += " by " + d.By
@@ -250,7 +286,7 @@ func aborted(d strategies.Decision) string {
 	return s
 }
 
-func said(d strategies.Decision) string {
+func decisionText(d strategies.Decision) string {
 	s := d.Action.String()
 	if d.Agent != "" {
 		s += " " + d.Agent

@@ -184,7 +184,7 @@ func TestInterveneDeadline(t *testing.T) {
 				expect(t, "the event says why", strings.Contains(e.Err.Error(), "no decision in time"), true)
 				if tc.want == "" {
 					expectIs(t, o.Err, errSick, context.DeadlineExceeded)
-					expect(t, "limit", timeoutOf(t, o.Err).Scope, "intervention")
+					expect(t, "limit", timeoutOf(t, o.Err).Limit, "intervention")
 				}
 			})
 		})
@@ -273,7 +273,7 @@ func TestInterveneSurvivesItsIntervenor(t *testing.T) {
 		}
 	})
 	t.Run("by hand it works without a roster", func(t *testing.T) {
-		r := middleware.Chain(plays(errSick), middleware.Intervene[string, string](middleware.Scope{}, asking(says(use("sage"), answer("by hand"))), nil))
+		r := middleware.Chain(plays(errSick), middleware.Intervene[string, string](&middleware.Owner{}, asking(says(use("sage"), answer("by hand"))), nil))
 		asked(t, r, "by hand")
 	})
 	t.Run("a guarded agent that is named is called without its retries", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/zaplog"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -130,7 +131,7 @@ func TestZapAndSlogSayTheSame(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				core, seen := observer.New(zapcore.DebugLevel)
 				var out bytes.Buffer
-				tell(t, story.build().Logger(zap.New(core)).Observe(middleware.Slog(slog.New(slog.NewJSONHandler(&out, nil)))))
+				tell(t, story.build().Observe(zaplog.New(zap.New(core))).Observe(middleware.Slog(slog.New(slog.NewJSONHandler(&out, nil)))))
 
 				var zapped, slogged []map[string]any
 				levels := ""
@@ -174,7 +175,7 @@ func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		plain := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
+			if a.Key == slog.TimeKey || a.Key == "call" {
 				return slog.Attr{}
 			}
 			return a
@@ -194,18 +195,18 @@ level=WARN msg=recovered agent=bard served_by="minimal answer" attempt=4 strateg
 		core, seen := observer.New(zapcore.ErrorLevel)
 		var out bytes.Buffer
 		quiet := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}))
-		asked(t, built(t, middleware.Wrap(plays(errSick)).Fallback("sage", plays("hi")).Logger(zap.New(core)).Observe(middleware.Slog(quiet))), "hi")
+		asked(t, built(t, middleware.Wrap(plays(errSick)).Fallback("sage", plays("hi")).Observe(zaplog.New(zap.New(core))).Observe(middleware.Slog(quiet))), "hi")
 		expect(t, "zap", seen.Len(), 0)
 		expect(t, "slog", out.Len(), 0)
 	})
 	t.Run("no logger is no observer", func(t *testing.T) {
-		expect(t, "zap", middleware.Zap(nil) == nil, true)
+		expect(t, "zap", zaplog.New(nil) == nil, true)
 		expect(t, "slog", middleware.Slog(nil) == nil, true)
 	})
 	t.Run("a breaker that closes is good news", func(t *testing.T) {
 		core, seen := observer.New(zapcore.DebugLevel)
 		b := &strategies.Breaker{}
-		built(t, middleware.Wrap(plays("hi")).CircuitBreaker(b).Logger(zap.New(core)))
+		built(t, middleware.Wrap(plays("hi")).CircuitBreaker(b).Observe(zaplog.New(zap.New(core))))
 		b.Isolate()
 		b.Reset()
 		expect(t, "lines", seen.Len(), 2)

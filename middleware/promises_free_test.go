@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -16,10 +17,10 @@ func wholeChain(tb testing.TB, with func(b *middleware.Builder[string, string]))
 		Retry(strategies.Retry{}).
 		CircuitBreaker(&strategies.Breaker{}).
 		Bulkhead(&strategies.Bulkhead{MaxConcurrent: 64}).
-		Validate(func(_, answer string) error { return nil }).
+		Validate(func(_ context.Context, _, answer string) error { return nil }).
 		Fallback("archivist", plays("a record")).
 		Degrade(strategies.LevelReduced, plays("a word")).Ladder(&strategies.Ladder{}).
-		Intervene(middleware.Intervention{Ask: middleware.NewDesk(1)}).
+		Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}).
 		Observe(&diary{})
 	if with != nil {
 		with(b)

@@ -13,22 +13,21 @@ import (
 // they hold from deferred functions.
 //
 // It costs one deferred call.
-func Recover[Req, Resp any](s Scope) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		return &recoverer[Req, Resp]{scope: scope, next: next}
-	}
+func Recover[Req, Resp any](o *Owner) Middleware[Req, Resp] {
+	return byHand(o, newRecoverPart(), nil, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		return &recoverer[Req, Resp]{next: next}
+	})
 }
 
-type recoverer[Req, Resp any] struct {
-	scope *scope
-	next  Runner[Req, Resp]
-}
+type recoverPart struct{ basics }
+
+func newRecoverPart() *recoverPart { return &recoverPart{basics{"Recover", StageRecover}} }
+
+func (p *recoverPart) explain(e *explaining) { e.row(StageRecover, "a panic becomes an error") }
+
+type recoverer[Req, Resp any] struct{ next Runner[Req, Resp] }
 
 func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
-	if l.scope.tracing.Load() != 0 {
-		ctx = hide(ctx, l.scope)
-	}
 	return guard(ctx, l.next, req)
 }
 
@@ -39,12 +38,12 @@ func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 func guard[Req, Resp any](ctx context.Context, r Runner[Req, Resp], req Req) (resp Resp, err error) {
 	returned := false
 	defer func() {
-		if returned || passing(req) {
+		if returned || passing(ctx) {
 			return
 		}
 		if v := recover(); v != nil {
 			var none Resp
-			resp, err = none, &strategies.PanicError{Value: v, Stack: debug.Stack()}
+			resp, err = none, panicked(v)
 		}
 	}()
 	resp, err = r.Run(ctx, req)
@@ -58,22 +57,17 @@ func guard[Req, Resp any](ctx context.Context, r Runner[Req, Resp], req Req) (re
 
 // passing says whether the reader of a stream is panicking, or leaving by
 // runtime.Goexit, and the layers are only on the way out.
-func passing[Req any](req Req) bool {
-	call, ok := any(req).(interface{ reading() bool })
-	return ok && call.reading()
+func passing(ctx context.Context) bool {
+	c := callOf(ctx)
+	return c != nil && c.stream != nil && c.stream.reader.reading()
 }
 
 // catch makes an error of a panic in code of the user's that is not an agent.
 // It must be deferred directly.
 func catch(err *error) {
 	if v := recover(); v != nil {
-		*err = &strategies.PanicError{Value: v, Stack: debug.Stack()}
+		*err = panicked(v)
 	}
 }
 
-func hide(ctx context.Context, s *scope) context.Context {
-	if r, ok := ctx.Value(recordKey{}).(*record); ok && r.scope == s {
-		return hidden{ctx}
-	}
-	return ctx
-}
+func panicked(v any) error { return &strategies.PanicError{Value: v, Stack: debug.Stack()} }

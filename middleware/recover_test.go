@@ -16,7 +16,7 @@ func panicsWith(v any) *play {
 
 func TestRecover(t *testing.T) {
 	t.Run("it makes an error of a panic, with its stack", func(t *testing.T) {
-		err := failing(t, middleware.Chain(panicsWith("ouch"), middleware.Recover[string, string](middleware.Scope{})))
+		err := failing(t, middleware.Chain(panicsWith("ouch"), middleware.Recover[string, string](&middleware.Owner{})))
 		p, ok := errors.AsType[*strategies.PanicError](err)
 		if !ok {
 			t.Fatalf("error is a %T", err)
@@ -33,7 +33,7 @@ func TestRecover(t *testing.T) {
 		expect(t, "calls", agent.called(), 1)
 	})
 	t.Run("an agent that answers beside its error is cut down to the error", func(t *testing.T) {
-		expectIs(t, failing(t, middleware.Chain(plays(errSick), middleware.Recover[string, string](middleware.Scope{}))), errSick)
+		expectIs(t, failing(t, middleware.Chain(plays(errSick), middleware.Recover[string, string](&middleware.Owner{}))), errSick)
 	})
 	t.Run("it is in every built chain", func(t *testing.T) {
 		expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(panicsWith(nil))))).Class, strategies.ClassPanic)

@@ -15,35 +15,73 @@ import (
 // ends it at once, without sleeping.
 //
 // It costs a healthy call two atomic loads.
-func Retry[Req, Resp any](s Scope, policy strategies.Retry) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := policy.Validate(); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return newRetry(scope, policy, next)
-	}
+func Retry[Req, Resp any](o *Owner, policy strategies.Retry) Middleware[Req, Resp] {
+	p := newRetryPart(policy)
+	return byHand(o, p, policy.Validate(), func(next Runner[Req, Resp]) Runner[Req, Resp] { return newRetry(o, p, nil, next) })
 }
 
-func newRetry[Req, Resp any](s *scope, policy strategies.Retry, next Runner[Req, Resp]) *retry[Req, Resp] {
+// Retry adds the retry layer: the same agent is asked again. See [Retry].
+func (s *Settings) Retry(policy strategies.Retry) *Settings {
+	return s.add(newRetryPart(policy), policy.Validate())
+}
+
+type retryPart struct {
+	basics
+	policy strategies.Retry
+}
+
+func newRetryPart(policy strategies.Retry) *retryPart {
 	if policy.Budget == nil {
 		policy.Budget = &strategies.Budget{}
 	}
-	l := &retry[Req, Resp]{scope: s, policy: policy, next: next}
-	if b, ok := next.(*circuitBreaker[Req, Resp]); ok {
-		l.breaker = b.breaker
+	return &retryPart{basics: basics{"Retry", StageRetry}, policy: policy}
+}
+
+func (p *retryPart) check(s *Settings) []error {
+	d, ok := find[*deadlinePart](s)
+	if !ok || d.total <= 0 || p.policy.Validate() != nil {
+		return nil
 	}
-	return l
+	if first := p.policy.Worst(false).First; first >= d.total {
+		return []error{problemOf("Retry.Backoff", "(first delay %v) does not fit into Deadline (%v)", "no retry could ever be made: shorten one or leave out Retry", first, d.total)}
+	}
+	return nil
+}
+
+func (p *retryPart) explain(e *explaining) {
+	e.retries, e.waits = p.policy.PerCallMax(), p.policy.Worst(e.substitute)
+	e.Calls += e.retries
+	e.row(StageRetry, "%s", p.policy)
+}
+
+func (p *retryPart) health(h *Health) {
+	if p.policy.Allowance == strategies.AllowancePerAgent {
+		h.Spent = h.Failures >= p.policy.Max() // the next failed call is above it
+	}
+}
+
+// retryCore is what a retry layer knows whatever its types are.
+type retryCore struct {
+	owner      *Owner
+	policy     strategies.Retry
+	substitute func() bool // somebody else can answer meanwhile; nil: nobody
+	// breaker is the agent's, if it has one: a loop ends when its own attempt has
+	// opened it, and not one delay later.
+	breaker *strategies.Breaker
+	loops   sync.Pool // of the engine's, see retryLoop
 }
 
 type retry[Req, Resp any] struct {
-	scope  *scope
-	policy strategies.Retry
-	// breaker is the one directly inside, if there is one: a loop ends when its
-	// own attempt has opened it, and not one delay later.
-	breaker *strategies.Breaker
-	loops   sync.Pool // of the engine's, see retryLoop
-	next    Runner[Req, Resp]
+	*retryCore
+	next Runner[Req, Resp]
+}
+
+func newRetry[Req, Resp any](o *Owner, p *retryPart, substitute func() bool, next Runner[Req, Resp]) *retry[Req, Resp] {
+	core := &retryCore{owner: o, policy: p.policy, substitute: substitute}
+	if b, ok := next.(*circuitBreaker[Req, Resp]); ok {
+		core.breaker = b.breaker
+	}
+	return &retry[Req, Resp]{retryCore: core, next: next}
 }
 
 func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -55,52 +93,50 @@ func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	return l.again(ctx, req, err)
 }
 
-func (l *retry[Req, Resp]) succeeded() {
-	l.scope.count.Succeeded()
+func (l *retryCore) succeeded() {
+	l.owner.count.Succeeded()
 	l.policy.Budget.Success()
 }
 
 // again is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	r := retrying[Req, Resp]{retry: l, failure: l.scope.newFailure()}
+	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx)}}
 	if delay, ok := r.decide(ctx, err); ok {
-		return r.loop(ctx, req, delay)
+		return l.loop(ctx, req, r, delay)
 	}
 	return none, r.conclude(ctx)
 }
 
-// retrying is one call that is being retried.
-type retrying[Req, Resp any] struct {
-	*retry[Req, Resp]
-	failure *strategies.RecoveryError
-	state   strategies.RetryState
-	verdict strategies.Verdict // of the last failure
-	err     error              // the last failure
-}
-
 // loop is the second attempt and all that follow, the first of them after delay.
-func (r retrying[Req, Resp]) loop(ctx context.Context, req Req, delay time.Duration) (Resp, error) {
-	again := &reattempts[Req, Resp]{retrying: r, ctx: ctx, req: req} // from here on it lives on the heap
-	if !retryLoop(ctx, &r.loops, r.policy.PerCallMax(), r.err, delay, again) {
-		var none Resp
+func (l *retry[Req, Resp]) loop(ctx context.Context, req Req, r retrying, delay time.Duration) (none Resp, _ error) {
+	again := &reattempts[Req, Resp]{retrying: r, ctx: ctx, req: req, next: l.next} // from here on it lives on the heap
+	if !retryLoop(ctx, &l.loops, l.policy.PerCallMax(), delay, again) {
 		return none, again.conclude(ctx)
 	}
-	again.succeeded()
-	again.scope.recovered(ctx, again.scope.name, strategies.StrategyRetry, strategies.LevelFull, len(again.failure.Attempts)+1)
+	l.succeeded()
+	l.owner.recovered(ctx, again.account.id, l.owner.name(), strategies.StrategyRetry, strategies.LevelFull, len(again.account.attempts)+1)
 	return again.resp, nil
 }
 
 // reattempts is what the engine of the loop is given to drive.
 type reattempts[Req, Resp any] struct {
-	retrying[Req, Resp]
+	retrying
 	ctx  context.Context
 	req  Req
 	resp Resp
+	next Runner[Req, Resp]
+	call call // of the second attempt, for most have no third
 }
 
 func (r *reattempts[Req, Resp]) attempt() (err error) {
-	r.resp, err = r.next.Run(withAttempt(r.ctx, r.state.Retries+1), r.req)
+	c := &r.call
+	if r.state.Retries > 1 {
+		c = &call{}
+	}
+	r.owner.fill(c, r.ctx, r.account.id)
+	c.attempt = r.state.Retries + 1
+	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
 
@@ -108,44 +144,56 @@ func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
 	return r.decide(r.ctx, failed)
 }
 
+// retrying is one call that is being retried. Its account is its own until it is
+// returned.
+type retrying struct {
+	*retryCore
+	account *account
+	state   strategies.RetryState
+	err     error // the last failure
+}
+
 // decide books a failed attempt and says whether, and when, to try again.
-func (r *retrying[Req, Resp]) decide(ctx context.Context, err error) (time.Duration, bool) {
-	r.err, r.verdict = err, r.scope.judge(ctx, err)
-	class := r.verdict.Class
-	if class == strategies.ClassInterrupt {
+func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) {
+	a, v := r.account, r.owner.judge(ctx, err)
+	r.err, a.verdict = err, v
+	if v.Pass {
 		return 0, false // it is no failure
 	}
-	if len(r.failure.Attempts) == 0 && countable(class) {
-		r.state.Failures, r.state.Spent = r.scope.count.Failed()
+	if len(a.attempts) == 0 {
+		a.attempts = a.first[:0]
+		if v.Counted {
+			r.state.Failures, r.state.Spent = r.owner.count.Failed()
+		}
 	}
-	r.failure.Attempts = append(r.failure.Attempts, r.scope.failed(ctx, err, r.verdict, r.state.Retries+1))
-	if class == strategies.ClassCanceled || ctx.Err() != nil {
+	a.attempts = append(a.attempts, r.owner.failed(ctx, a.id, err, v, r.state.Retries+1))
+	if ctx.Err() != nil {
 		return 0, false
 	}
-	delay, stop := r.ask(ctx)
-	if r.failure.Stop = stop; stop != "" {
-		if r.scope.observer != nil {
-			r.scope.emit(ctx, Event{Kind: EventRetriesEnded, Attempt: r.state.Retries + 1, Class: class, Stop: stop, Err: err})
+	delay, stop := r.ask(ctx, v)
+	if a.stop = stop; stop != "" {
+		if r.owner.Observer != nil {
+			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: r.state.Retries + 1, Class: v.Class, Stop: stop, Err: raw(err)})
 		}
 		return 0, false
 	}
 	r.state.Retries++
-	if r.scope.observer != nil {
-		r.scope.emit(ctx, Event{Kind: EventRetryScheduled, Attempt: r.state.Retries + 1, Class: class, Delay: delay, Err: err})
+	if r.owner.Observer != nil {
+		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: r.state.Retries + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}
 	return delay, true
 }
 
 // ask asks the policy about one more attempt.
-func (r *retrying[Req, Resp]) ask(ctx context.Context) (time.Duration, strategies.Stop) {
-	if r.scope.recovering(ctx) {
+func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration, strategies.Stop) {
+	if r.owner.wasRecovered(ctx) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
-	r.state.Verdict = r.verdict
-	if !r.verdict.Retry {
+	r.state.Verdict = v
+	if !v.Retry {
 		return r.policy.Next(r.state) // knows why not, and need not know more
 	}
-	if unrecoverable(r.err) {
+	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -154,22 +202,39 @@ func (r *retrying[Req, Resp]) ask(ctx context.Context) (time.Duration, strategie
 	if r.breaker != nil {
 		r.state.ShutFor = shutFor(r.breaker)
 	}
+	r.state.Substitute = r.substitute != nil && r.substitute()
 	return r.policy.Next(r.state)
 }
 
 // conclude is the error the call ends with.
-func (r *retrying[Req, Resp]) conclude(ctx context.Context) error {
-	if r.verdict.Class == strategies.ClassInterrupt {
+func (r *retrying) conclude(ctx context.Context) error {
+	a := r.account
+	if a.verdict.Pass {
 		return r.err
 	}
-	if r.failure.Stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
-		r.scope.count.Spend()
+	if a.stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
+		r.owner.count.Spend()
 	}
 	if ctx.Err() != nil {
-		r.verdict = r.scope.judge(ctx, r.err)
+		a.verdict = r.owner.ended(ctx, a.verdict)
 	}
-	r.scope.conclude(ctx, r.failure, deciding(r.scope, r.failure, r.verdict))
-	return r.failure
+	a.verdict = r.deciding(a)
+	return a.close(ctx)
+}
+
+// deciding is the verdict that decides about the way taken after the last
+// attempt: a breaker that opened in the middle of the loop must not hide what
+// the agent itself said.
+func (r *retrying) deciding(a *account) strategies.Verdict {
+	if !a.verdict.Refused {
+		return a.verdict
+	}
+	for i := len(a.attempts) - 1; i >= 0; i-- {
+		if v := r.owner.Classifier.VerdictOf(a.attempts[i].Class); !v.Refused {
+			return v
+		}
+	}
+	return a.verdict
 }
 
 // shutFor says how long a breaker will let nothing through. A hold is no matter
@@ -185,38 +250,24 @@ func shutFor(b *strategies.Breaker) time.Duration {
 	}
 }
 
-// deciding is the verdict that decides about the way taken after the last
-// attempt: a breaker that opened in the middle of the loop, or a provider that
-// is held, must not hide what the agent itself said.
-func deciding(s *scope, failure *strategies.RecoveryError, last strategies.Verdict) strategies.Verdict {
-	if last.Class != strategies.ClassRejected {
-		return last
-	}
-	for i := len(failure.Attempts) - 1; i >= 0; i-- {
-		if c := failure.Attempts[i].Class; c != strategies.ClassRejected {
-			return s.classifier.VerdictOf(c)
-		}
-	}
-	return last
-}
-
-// countable says whether a failure of this class is the agent's own.
-func countable(c strategies.Class) bool {
-	return c != strategies.ClassCanceled && c != strategies.ClassBadRequest
-}
-
-// tallied keeps the agent's count where there is no retry layer to do it.
+// tallied keeps the agent's count, and pays into the budget, where there is no
+// retry layer to do it.
 type tallied[Req, Resp any] struct {
-	scope *scope
-	next  Runner[Req, Resp]
+	owner  *Owner
+	budget *strategies.Budget
+	next   Runner[Req, Resp]
 }
 
 func (l *tallied[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.scope.count.Succeeded()
-	} else if v := l.scope.judge(ctx, err); v.Class != strategies.ClassInterrupt && countable(v.Class) {
-		l.scope.count.Failed()
+		l.owner.count.Succeeded()
+		l.budget.Success()
+		return resp, nil
 	}
-	return resp, err
+	v := l.owner.verdict(err)
+	if l.owner.ended(ctx, v).Counted {
+		l.owner.count.Failed()
+	}
+	return resp, l.owner.judgement(err, v)
 }

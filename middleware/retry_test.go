@@ -37,7 +37,7 @@ func TestRetry(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				agent, start := plays(tc.steps...), time.Now()
-				got, err := middleware.Chain(agent, middleware.Retry[string, string](middleware.Scope{}, tc.policy)).Run(t.Context(), "hello")
+				got, err := middleware.Chain(agent, middleware.Retry[string, string](&middleware.Owner{}, tc.policy)).Run(t.Context(), "hello")
 				expect(t, "answer", got, tc.want)
 				expect(t, "calls", agent.called(), tc.calls)
 				expect(t, "elapsed", time.Since(start), tc.elapsed)

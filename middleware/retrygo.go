@@ -2,15 +2,18 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	retrygo "github.com/avast/retry-go/v4"
+
+	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // This is the only file that knows retry-go, the engine of the retry loop. It
 // is entered after the first attempt has failed, with that failure replayed, so
-// that a healthy call does not pay for it. Five of its traits shape what is below.
+// that a healthy call does not pay for it. Six of its traits shape what is below.
 //
 //   - It looks at the context only while it sleeps, and with no delay not even
 //     then for sure. So every attempt looks first.
@@ -20,6 +23,8 @@ import (
 //   - A RetryIf of one's own switches off Unrecoverable. So the one question
 //     looks for it.
 //   - It drops what it was told when a context ends. So the errors are kept here.
+//   - It looks into errors with errors.As, which a foreign one may not survive. So
+//     it gets one of ours in its place.
 //   - Its options are functions made for one call. So ours are made once for a
 //     loop that is used again, and its timer is not asked for no time at all.
 
@@ -33,18 +38,17 @@ type attempts interface {
 }
 
 // retryLoop makes an attempt after delay, and again after each delay that is
-// granted, at most most times; true means that one succeeded. The failure that
-// delay was granted for, first, is replayed to let the engine in. The loop comes
-// from a pool of the layer's.
-func retryLoop(ctx context.Context, loops *sync.Pool, most int, first error, delay time.Duration, of attempts) bool {
+// granted, at most most times; true means that one succeeded. A failure is replayed
+// to let the engine in. The loop comes from a pool of the layer's.
+func retryLoop(ctx context.Context, loops *sync.Pool, most int, delay time.Duration, of attempts) bool {
 	l, ok := loops.Get().(*loop)
 	if !ok {
 		l = newLoop()
 	}
-	l.of, l.ctx, l.most, l.first, l.delay = of, ctx, uint(most)+1, first, delay
+	l.of, l.ctx, l.most, l.delay = of, ctx, uint(most)+1, delay
 	l.replayed, l.left = false, false
 	_, err := retrygo.DoWithData(l.run, l.options...)
-	l.of, l.ctx, l.first = nil, nil, nil
+	l.of, l.ctx, l.failed = nil, nil, nil
 	loops.Put(l) // unless an attempt panicked or left by Goexit
 	return err == nil
 }
@@ -54,7 +58,7 @@ type loop struct {
 	of       attempts
 	ctx      context.Context
 	most     uint
-	first    error
+	failed   error // the last failure
 	delay    time.Duration
 	replayed bool
 	left     bool // the context ended before an attempt that was due
@@ -72,43 +76,57 @@ func newLoop() *loop {
 		retrygo.RetryIf(l.again),
 		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return max(l.delay, 0) }),
 		retrygo.LastErrorOnly(true),
-		retrygo.WithTimer(timer{}),
+		retrygo.WithTimer(newTimer()),
 	}
 	return l
 }
 
 func (l *loop) next() error {
 	if !l.replayed {
-		return l.first
+		return errAgain
 	}
 	if l.left = l.ctx.Err() != nil; l.left {
-		return l.ctx.Err()
+		return errAgain
 	}
-	return l.of.attempt()
+	if l.failed = l.of.attempt(); l.failed != nil {
+		return errAgain
+	}
+	return nil
 }
 
-func (l *loop) again(err error) (again bool) {
+func (l *loop) again(error) (again bool) {
 	switch {
 	case !l.replayed:
 		l.replayed, again = true, true
 	case !l.left:
-		l.delay, again = l.of.after(err)
+		l.delay, again = l.of.after(l.failed)
 	}
 	return again
 }
 
-// timer is the engine's own, but for no time at all it needs none.
-type timer struct{}
+// errAgain stands for a failure while the engine has it.
+var errAgain = errors.New("understudy: the attempt failed")
 
-func (timer) After(d time.Duration) <-chan time.Time {
+// timer is the engine's own, but for no time at all it needs none: passed is a
+// channel that is always ready.
+type timer struct{ passed chan time.Time }
+
+func newTimer() timer {
+	passed := make(chan time.Time)
+	close(passed)
+	return timer{passed}
+}
+
+func (t timer) After(d time.Duration) <-chan time.Time {
 	if d > 0 {
 		return time.After(d)
 	}
-	c := make(chan time.Time)
-	close(c)
-	return c
+	return t.passed
 }
 
 // unrecoverable says whether an agent that knows the engine has marked its error
 // for it.
-func unrecoverable(err error) bool { return !retrygo.IsRecoverable(err) }
+func unrecoverable(err error) (marked bool) {
+	defer func() { _ = recover() }() // of a foreign error
+	return errtree.Tame(err) == err && !retrygo.IsRecoverable(err)
+}

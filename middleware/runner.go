@@ -14,18 +14,17 @@ type Runner[Req, Resp any] interface {
 	Run(ctx context.Context, req Req) (Resp, error)
 }
 
-// RunnerFunc makes a function a [Runner].
-type RunnerFunc[Req, Resp any] func(ctx context.Context, req Req) (Resp, error)
+type runnerFunc[Req, Resp any] func(ctx context.Context, req Req) (Resp, error)
 
-// Run calls f.
-func (f RunnerFunc[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) { return f(ctx, req) }
+func (f runnerFunc[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) { return f(ctx, req) }
 
-// Func makes a function a [Runner] without spelling out its types.
+// Func makes a function a [Runner]. A nil function makes a nil Runner, which
+// whoever it is given to refuses by name.
 func Func[Req, Resp any](f func(ctx context.Context, req Req) (Resp, error)) Runner[Req, Resp] {
 	if f == nil {
 		return nil
 	}
-	return RunnerFunc[Req, Resp](f)
+	return runnerFunc[Req, Resp](f)
 }
 
 // Middleware wraps a [Runner] in a layer. It is called once, when a chain is
@@ -47,8 +46,9 @@ func Chain[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Re
 	return &chained[Req, Resp]{next: nest(runner, layers...)}
 }
 
-// chained is the outside of a chain put together by hand. The layers within look
-// at the context only after something has failed, which is late to find none.
+// chained is the outside of a chain put together by hand: where a new call begins,
+// and where a failure becomes what the caller gets. The layers within look at the
+// context only after something has failed, which is late to find none.
 type chained[Req, Resp any] struct{ next Runner[Req, Resp] }
 
 func (c *chained[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -56,7 +56,11 @@ func (c *chained[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		var none Resp
 		return none, settingNil("Run ctx", "a context, such as context.Background()")
 	}
-	return c.next.Run(ctx, req)
+	resp, err := c.next.Run(boundary(ctx), req)
+	if err != nil {
+		return resp, outward(err)
+	}
+	return resp, nil
 }
 
 func nest[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Resp]) Runner[Req, Resp] {
@@ -106,18 +110,18 @@ func (a *adapter[Req, Resp, Req2, Resp2]) Run(ctx context.Context, req Req) (Res
 	return resp, nil
 }
 
-func (a *adapter[Req, Resp, Req2, Resp2]) understudy() (Runner[Req, Resp], *scope) {
-	short, who := standIn(a.runner)
+func (a *adapter[Req, Resp, Req2, Resp2]) understudy() (Runner[Req, Resp], *Owner) {
+	short, who := shortForm(a.runner)
 	return &adapter[Req, Resp, Req2, Resp2]{runner: short, in: a.in, out: a.out}, who
 }
 
-// standIn returns the form in which a runner stands in for another. A guarded
+// shortForm returns the form in which a runner stands in for another. A guarded
 // one, also behind [Adapt], brings its own breaker, timeout and validation, and
 // leaves out its retries and stand-ins; who says which agent it is. nil: a runner
 // without layers of its own.
-func standIn[Req, Resp any](r Runner[Req, Resp]) (short Runner[Req, Resp], who *scope) {
+func shortForm[Req, Resp any](r Runner[Req, Resp]) (short Runner[Req, Resp], who *Owner) {
 	if u, ok := r.(interface {
-		understudy() (Runner[Req, Resp], *scope)
+		understudy() (Runner[Req, Resp], *Owner)
 	}); ok {
 		return u.understudy()
 	}

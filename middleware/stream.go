@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -18,27 +19,26 @@ type Streamer[Req, Chunk any] interface {
 	Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error]
 }
 
-// StreamerFunc makes a function a [Streamer].
-type StreamerFunc[Req, Chunk any] func(ctx context.Context, req Req) iter.Seq2[Chunk, error]
+type streamerFunc[Req, Chunk any] func(ctx context.Context, req Req) iter.Seq2[Chunk, error]
 
-// Stream calls f.
-func (f StreamerFunc[Req, Chunk]) Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+func (f streamerFunc[Req, Chunk]) Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
 	return f(ctx, req)
 }
 
-// StreamFunc makes a function a [Streamer] without spelling out its types.
+// StreamFunc makes a function a [Streamer]. A nil function makes a nil Streamer,
+// which whoever it is given to refuses by name.
 func StreamFunc[Req, Chunk any](f func(ctx context.Context, req Req) iter.Seq2[Chunk, error]) Streamer[Req, Chunk] {
 	if f == nil {
 		return nil
 	}
-	return StreamerFunc[Req, Chunk](f)
+	return streamerFunc[Req, Chunk](f)
 }
 
 // Chunks returns a stream that yields what it is given: a rung that says a
 // fixed sentence, for one.
 func Chunks[Req, Chunk any](chunks ...Chunk) Streamer[Req, Chunk] {
 	chunks = slices.Clone(chunks)
-	return StreamerFunc[Req, Chunk](func(context.Context, Req) iter.Seq2[Chunk, error] {
+	return streamerFunc[Req, Chunk](func(context.Context, Req) iter.Seq2[Chunk, error] {
 		return func(yield func(Chunk, error) bool) {
 			for _, c := range chunks {
 				if !yield(c, nil) {
@@ -90,85 +90,87 @@ func (a *streamAdapter[Req, Chunk, Req2, Chunk2]) Stream(ctx context.Context, re
 	}
 }
 
-func (a *streamAdapter[Req, Chunk, Req2, Chunk2]) short() (Streamer[Req, Chunk], *scope) {
-	short, who := shorten(a.streamer)
-	return &streamAdapter[Req, Chunk, Req2, Chunk2]{streamer: short, in: a.in, out: a.out}, who
+func (a *streamAdapter[Req, Chunk, Req2, Chunk2]) short() (Streamer[Req, Chunk], *Owner) {
+	short, owner := shortStream(a.streamer)
+	return &streamAdapter[Req, Chunk, Req2, Chunk2]{streamer: short, in: a.in, out: a.out}, owner
 }
 
-// shorten returns the form in which a streamer stands in for another, as standIn
-// does for a runner.
-func shorten[Req, Chunk any](s Streamer[Req, Chunk]) (short Streamer[Req, Chunk], who *scope) {
+// shortStream returns the form in which a streamer stands in for another, as
+// shortForm does for a runner.
+func shortStream[Req, Chunk any](s Streamer[Req, Chunk]) (short Streamer[Req, Chunk], owner *Owner) {
 	if long, ok := s.(interface {
-		short() (Streamer[Req, Chunk], *scope)
+		short() (Streamer[Req, Chunk], *Owner)
 	}); ok {
 		return long.short()
 	}
 	return s, nil
 }
 
+// streamCall is what the layers of a stream pass on in the place of a request:
+// the request, and the way to its reader.
+type streamCall[Req, Chunk any] struct {
+	req    Req
+	reader *reader[Req, Chunk]
+	as     string // the name of a guarded stand-in
+}
+
+// streamEnd is what they pass back in the place of an answer: the stream has
+// been delivered.
+type streamEnd struct{}
+
+// streamSide is what a call knows of the stream it is: the reader, which is the
+// same for all attempts, and what the layers have arranged for the one that
+// begins in this very context.
+type streamSide struct {
+	reader streamReader
+	clock  *streamWatch // nil: no clocks
+	// onCommit is told that the attempt has committed, and whether its silence
+	// is bounded.
+	onCommit func(bounded bool)
+}
+
+// streamReader is how the layers, which know nothing of chunks, ask about the
+// reader of a stream.
+type streamReader interface {
+	// reading says whether the reader's loop body runs: a panic is its own then.
+	reading() bool
+	// request is the user's own, inside of what the layers pass on.
+	request(call any) any
+	// answer delivers a person's answer: a chunk, or several. ok is false if it
+	// is neither.
+	answer(by string, call, value any) (end any, ok bool, err error)
+}
+
 // Sent returns what had been delivered of a stream before it was cut off, if
 // err says so: all of it, or the last chunks of a long one (see
 // [StreamBuilder.Keep]).
 func Sent[Chunk any](err error) ([]Chunk, bool) {
-	for err != nil {
-		switch e := err.(type) {
-		case *strategies.StreamError:
-			if sent, ok := e.Sent.([]Chunk); ok {
-				return sent, true
-			}
-			err = e.Err
-		case *unheard:
-			return nil, false
-		case interface{ Unwrap() error }:
-			err = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			// The latest attempt has the longest account.
-			for _, branch := range slices.Backward(e.Unwrap()) {
-				if sent, ok := Sent[Chunk](branch); ok {
-					return sent, true
-				}
-			}
-			return nil, false
-		default:
-			return nil, false
-		}
+	type found interface{ of() ([]Chunk, bool) }
+	if e, ok := errtree.As[found](err); ok {
+		return e.of()
 	}
 	return nil, false
 }
 
-// StreamCall is what the layers of a stream pass on in the place of a request:
-// the request, and the way to its reader. A middleware used at a stage may
-// change the Request.
-type StreamCall[Req, Chunk any] struct {
-	Request Req
-	sink    *sink[Req, Chunk]
-	as      string // the name of a guarded stand-in
+// sentError is what cut a stream off, with what had been delivered until then.
+// The chunks are for [Sent] alone: an event carries the error and no answer.
+type sentError[Chunk any] struct {
+	sent []Chunk
+	err  error
 }
 
-// StreamEnd is what they pass back in the place of an answer: the stream has
-// been delivered.
-type StreamEnd struct {
-	Chunks int // delivered in the attempt that ended well
+func (e *sentError[Chunk]) Error() string       { return errtree.Text(e.err) }
+func (e *sentError[Chunk]) Unwrap() error       { return e.err }
+func (e *sentError[Chunk]) of() ([]Chunk, bool) { return e.sent, true }
+
+// beforeCommit: the agent itself read another stream, which broke. Our reader has
+// seen nothing yet, so we may try again: the class is that of the error inside.
+type beforeCommit[Chunk any] struct {
+	class strategies.Class
+	err   error
 }
 
-// The following are how the layers, which know nothing of streams, ask a
-// request whether it is one.
-
-func (c StreamCall[Req, Chunk]) reading() bool { return c.sink != nil && c.sink.reading }
-
-func (c StreamCall[Req, Chunk]) request() any { return c.Request }
-
-func (c StreamCall[Req, Chunk]) whenCommitted(f func(bounded bool)) { c.sink.onCommit = f }
-
-// deliver is a person's answer to a stream: a chunk, or several.
-func (c StreamCall[Req, Chunk]) deliver(agent string, value any) (any, error, bool) {
-	chunks, ok := value.([]Chunk)
-	if one, is := value.(Chunk); is {
-		chunks, ok = []Chunk{one}, true
-	}
-	if !ok {
-		return nil, nil, false
-	}
-	end, err := c.sink.play(context.Background(), agent, c, Chunks[Req](chunks...), c.sink.rules.loose())
-	return end, err, true
-}
+func (e *beforeCommit[Chunk]) Error() string                   { return errtree.Text(e.err) }
+func (e *beforeCommit[Chunk]) Unwrap() error                   { return e.err }
+func (e *beforeCommit[Chunk]) RecoveryClass() strategies.Class { return e.class }
+func (e *beforeCommit[Chunk]) of() ([]Chunk, bool)             { return nil, false }

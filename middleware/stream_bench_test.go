@@ -129,7 +129,7 @@ func TestStreamAllocations(t *testing.T) {
 	for name, also := range map[string]func(*middleware.StreamBuilder[string, int]){
 		"": nil, "idle": withIdle,
 		"rules": func(b *middleware.StreamBuilder[string, int]) {
-			b.Validate(func(string, int) error { return nil }).Complete(func(n int) bool { return n >= 0 })
+			b.Validate(func(context.Context, string, int) error { return nil }).Complete(func(n int) bool { return n >= 0 })
 		},
 	} {
 		short, twice := counted(t, long, also), counted(t, 2*long, also)
@@ -179,7 +179,7 @@ func TestStreamManyReaders(t *testing.T) {
 	const readers, chunks = 1000, 50
 	slots := &strategies.Bulkhead{MaxConcurrent: readers}
 	g := counted(t, chunks, func(b *middleware.StreamBuilder[string, int]) {
-		b.Bulkhead(slots).Timeout(time.Minute).Idle(time.Minute).Validate(func(string, int) error { return nil })
+		b.Bulkhead(slots).Timeout(time.Minute).Idle(time.Minute).Validate(func(context.Context, string, int) error { return nil })
 	})
 	var all sync.WaitGroup
 	begin := make(chan struct{})

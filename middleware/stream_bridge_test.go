@@ -15,15 +15,37 @@ import (
 )
 
 // byChannel answers on a channel, from a goroutine that ends with its context.
-func byChannel(lines script) func(context.Context, string) (<-chan middleware.Piece[string], error) {
-	return func(ctx context.Context, _ string) (<-chan middleware.Piece[string], error) {
-		return middleware.ToChannel(ctx, func(yield func(string, error) bool) { recite(ctx, lines, yield) }), nil
+func byChannel(lines script) func(context.Context, string) (<-chan string, func() error, error) {
+	return func(ctx context.Context, _ string) (<-chan string, func() error, error) {
+		chunks := make(chan string)
+		var ended error
+		go func() {
+			defer close(chunks)
+			recite(ctx, lines, func(chunk string, err error) bool {
+				if ended = err; err != nil {
+					return false
+				}
+				select {
+				case chunks <- chunk:
+					return true
+				case <-ctx.Done():
+					return false
+				}
+			})
+		}()
+		return chunks, func() error { return ended }, nil
 	}
 }
 
 func byCallback(lines script) func(context.Context, string, func(string) error) error {
 	return func(ctx context.Context, _ string, emit func(string) error) (err error) {
-		return middleware.ToCallback(func(yield func(string, error) bool) { recite(ctx, lines, yield) }, emit)
+		recite(ctx, lines, func(chunk string, failed error) bool {
+			if err = failed; err == nil {
+				err = emit(chunk)
+			}
+			return err == nil
+		})
+		return err
 	}
 }
 
@@ -72,36 +94,6 @@ func TestStreamBridges(t *testing.T) {
 
 func TestStreamBridgesOut(t *testing.T) {
 	g := streaming(t, middleware.WrapStream(voices(script{"a", "b", errSick})))
-	t.Run("ToChannel sends all, the error last, and closes", func(t *testing.T) {
-		var seen []string
-		var last error
-		for p := range middleware.ToChannel(t.Context(), g.Stream(t.Context(), "tell")) {
-			seen, last = append(seen, p.Chunk), p.Err
-		}
-		expect(t, "pieces", strings.Join(seen, ","), "a,b,")
-		expectIs(t, last, errSick)
-	})
-	t.Run("ToChannel ends with its context", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			pieces := middleware.ToChannel(ctx, g.Stream(ctx, "tell"))
-			expect(t, "a piece", (<-pieces).Chunk, "a")
-			cancel()
-			synctest.Wait() // its goroutine has ended: the bubble would not
-		})
-	})
-	t.Run("ToCallback returns the stream's error", func(t *testing.T) {
-		calls := 0
-		err := middleware.ToCallback(g.Stream(t.Context(), "tell"), func(string) error { calls++; return nil })
-		expectIs(t, err, errSick)
-		expect(t, "calls", calls, 2)
-	})
-	t.Run("ToCallback returns emit's error, and leaves", func(t *testing.T) {
-		calls := 0
-		err := middleware.ToCallback(g.Stream(t.Context(), "tell"), func(string) error { calls++; return errGone })
-		expect(t, "error", err, errGone)
-		expect(t, "calls", calls, 1)
-	})
 	t.Run("Collect returns what came before the error too", func(t *testing.T) {
 		all, err := middleware.Collect(g.Stream(t.Context(), "tell"))
 		expectIs(t, err, errSick)
@@ -109,7 +101,7 @@ func TestStreamBridgesOut(t *testing.T) {
 	})
 	t.Run("a channel that cannot be opened, or is nil, is a failed attempt", func(t *testing.T) {
 		for _, err := range []error{errSick, nil} {
-			agent := middleware.FromChannel(func(context.Context, string) (<-chan middleware.Piece[string], error) { return nil, err })
+			agent := middleware.FromChannel(func(context.Context, string) (<-chan string, func() error, error) { return nil, nil, err })
 			seen, got := hear(streaming(t, middleware.WrapStream(agent)).Stream(t.Context(), "tell"))
 			expect(t, "the reader sees", seen, map[bool]string{true: "!transient", false: "!invalid_answer"}[err != nil])
 			expectIs(t, got, strategies.ErrRecovery)

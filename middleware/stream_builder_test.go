@@ -20,7 +20,7 @@ func TestStreamBuildRefuses(t *testing.T) {
 	var (
 		agent   = voices(script{"a"})
 		nothing *deafMute
-		follow  = func(req string, _ []string) (string, bool) { return req, true }
+		follow  = func(_ context.Context, req string, _ []string) (string, bool) { return req, true }
 		wrap    = func() *streamBuilder { return middleware.WrapStream(agent) }
 		guarded = streaming(t, middleware.WrapStream(agent))
 	)
@@ -36,7 +36,7 @@ func TestStreamBuildRefuses(t *testing.T) {
 		{"what the adapters make of a nil callback", middleware.WrapStream(middleware.FromCallback[string, string](nil)), "WrapStream"},
 		{"an adapted nil", middleware.WrapStream(middleware.AdaptStream[string, string, string, string](nothing, nil, nil)), "WrapStream"},
 		{"a hard timeout", wrap().HardTimeout(time.Second, 1), "HardTimeout"},
-		{"ValidateWhole without Buffer", wrap().ValidateWhole(func(string, []string) error { return nil }), "ValidateWhole"},
+		{"ValidateWhole without Buffer", wrap().ValidateWhole(func(context.Context, string, []string) error { return nil }), "ValidateWhole"},
 		{"Commit with Buffer", wrap().Commit(period).Buffer(3), "Commit"},
 		{"two policies for after the commit", wrap().Buffer(3).Continue(1, follow), "after the commit"},
 		{"one policy twice", wrap().Continue(1, follow).Continue(1, follow), "after the commit"},
@@ -63,10 +63,10 @@ func TestStreamBuildRefuses(t *testing.T) {
 		{"a typed nil stand-in", wrap().Fallback("sage", nothing), `Fallback "sage"`},
 		{"a stand-in without a name", wrap().Fallback("", voices(script{"S"})), "Fallback"},
 		{"a nil change of the request", wrap().FallbackVia("sage", voices(script{"S"}), nil), `FallbackVia "sage"`},
-		{"a nil stand-in with a change", wrap().FallbackVia("sage", nil, func(s string) (string, error) { return s, nil }), `Fallback "sage"`},
+		{"a nil stand-in with a change", wrap().FallbackVia("sage", nil, func(_ context.Context, s string) (string, error) { return s, nil }), `Fallback "sage"`},
 		{"a nil rung", wrap().Degrade(strategies.LevelMinimal, nothing), "Degrade minimal"},
 		{"a full rung", wrap().Degrade(strategies.LevelFull, voices(script{"S"})), "Degrade"},
-		{"a nil middleware", wrap().Use(middleware.StageAgent, nil), "Use agent"},
+		{"a nil function around", wrap().Around(middleware.StageAgent, nil), "Around agent"},
 		{"all of it at once", wrap().HardTimeout(0, 1).Commit(nil).Buffer(0), "HardTimeout,Commit,Buffer,HardTimeout"},
 	} {
 		t.Run("it refuses "+tc.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestStreamBuildsMoreThanOnce(t *testing.T) {
 }
 
 func TestStreamExplain(t *testing.T) {
-	follow := func(req string, _ []string) (string, bool) { return req, true }
+	follow := func(_ context.Context, req string, _ []string) (string, bool) { return req, true }
 	for _, tc := range []struct {
 		name  string
 		build *streamBuilder
@@ -143,25 +143,19 @@ func TestStreamExplain(t *testing.T) {
 	}
 }
 
-// A middleware that works for all types stands at its stage here too.
-func TestStreamUse(t *testing.T) {
-	type call = middleware.StreamCall[string, string]
+// What sees no value stands at its stage here too.
+func TestStreamAround(t *testing.T) {
 	var log []string
-	spy := func(next middleware.Runner[call, middleware.StreamEnd]) middleware.Runner[call, middleware.StreamEnd] {
-		return middleware.Func(func(ctx context.Context, c call) (middleware.StreamEnd, error) {
-			c.Request += "!"
-			end, err := next.Run(ctx, c)
-			log = append(log, strings.Repeat("chunk ", end.Chunks), map[bool]string{true: "ended", false: "failed"}[err == nil])
-			return end, err
-		})
-	}
 	agent := voices(script{errSick}, script{"a", "b"})
-	g := streaming(t, middleware.WrapStream(agent).Retry(promptly).Use(middleware.StageBreaker, spy))
+	g := streaming(t, middleware.WrapStream(agent).Retry(promptly).Around(middleware.StageBreaker, func(ctx context.Context, next func(context.Context) error) error {
+		err := next(ctx)
+		log = append(log, map[bool]string{true: "ended", false: "failed"}[err == nil])
+		return err
+	}))
 	seen, _ := hear(g.Stream(t.Context(), "tell"))
 	expect(t, "the reader sees", seen, "a b end")
-	expect(t, "requests", strings.Join(agent.asked(), " "), "tell! tell!")
-	expect(t, "the spy sees", strings.Join(log, ""), "failedchunk chunk ended")
-	if _, err := middleware.WrapStream(agent).Use(99, spy).Build(); !errors.Is(err, strategies.ErrConfig) {
+	expect(t, "it sees", strings.Join(log, " "), "failed ended")
+	if _, err := middleware.WrapStream(agent).Around(99, nil).Build(); !errors.Is(err, strategies.ErrConfig) {
 		t.Errorf("a stage that is none: %v", err)
 	}
 }

@@ -95,7 +95,7 @@ func ExampleStreamBuilder_Commit() {
 func ExampleStreamBuilder_Continue() {
 	teller := &storyteller{story: "Once upon a time there was a king", breakAt: 4}
 	guarded, err := middleware.WrapStream(teller).
-		Continue(2, func(_ string, sent []string) (string, bool) {
+		Continue(2, func(_ context.Context, _ string, sent []string) (string, bool) {
 			return strings.Join(sent, " "), true
 		}).
 		Build()
@@ -113,7 +113,7 @@ func ExampleStreamBuilder_Buffer() {
 	teller := &storyteller{story: "Once upon a time", breakAt: 3}
 	guarded, err := middleware.WrapStream(teller).
 		Buffer(1000).
-		ValidateWhole(func(_ string, words []string) error {
+		ValidateWhole(func(_ context.Context, _ string, words []string) error {
 			if len(words) < 3 {
 				return errors.New("too short for a story")
 			}
@@ -145,19 +145,19 @@ func ExampleSent() {
 }
 
 func ExampleFromChannel() {
-	agent := middleware.FromChannel(func(ctx context.Context, req string) (<-chan middleware.Piece[string], error) {
-		pieces := make(chan middleware.Piece[string])
+	agent := middleware.FromChannel(func(ctx context.Context, req string) (<-chan string, func() error, error) {
+		words := make(chan string)
 		go func() {
-			defer close(pieces)
+			defer close(words)
 			for _, word := range strings.Fields(req) {
 				select {
-				case pieces <- middleware.Piece[string]{Chunk: word}:
+				case words <- word:
 				case <-ctx.Done(): // the reader has left
 					return
 				}
 			}
 		}()
-		return pieces, nil
+		return words, nil, nil // a stream that cannot fail has no error to tell
 	})
 	guarded, err := middleware.WrapStream(agent).Build()
 	if err != nil {
@@ -189,17 +189,14 @@ func ExampleFromCallback() {
 		fmt.Println(err)
 		return
 	}
-	err = middleware.ToCallback(guarded.Stream(context.Background(), "the gate is open"), func(word string) error {
-		fmt.Println(word)
-		return nil
-	})
-	fmt.Println(err)
+	for word, err := range guarded.Stream(context.Background(), "the gate is open") {
+		fmt.Println(word, err)
+	}
 	// Output:
-	// the
-	// gate
-	// is
-	// open
-	// <nil>
+	// the <nil>
+	// gate <nil>
+	// is <nil>
+	// open <nil>
 }
 
 func ExampleCollect() {
@@ -218,7 +215,7 @@ func ExampleGuardedStream_Outcome() {
 	teller := &storyteller{story: "Once upon a time there was a king", breakAt: 4}
 	guarded, err := middleware.WrapStream(teller).
 		Named("teller").
-		Continue(1, func(_ string, sent []string) (string, bool) { return strings.Join(sent, " "), true }).
+		Continue(1, func(_ context.Context, _ string, sent []string) (string, bool) { return strings.Join(sent, " "), true }).
 		Build()
 	if err != nil {
 		fmt.Println(err)

@@ -20,7 +20,7 @@ func TestStreamGuardedStandIn(t *testing.T) {
 	adapt := func(s middleware.Streamer[string, string]) middleware.Streamer[string, string] {
 		return middleware.AdaptStream(s, number, func(c string) (string, error) { return c, nil })
 	}
-	via := func(s string) (string, error) { return s, nil }
+	via := func(_ context.Context, s string) (string, error) { return s, nil }
 	for _, way := range []struct {
 		name string
 		add  func(b *streamBuilder, sage *middleware.GuardedStream[string, string])
@@ -48,7 +48,7 @@ func TestStreamGuardedStandIn(t *testing.T) {
 			{"it speaks", script{"x", "y", "done"}, func(*streamBuilder) {}, "x y done end"},
 			{"its own marker counts, not the other's", script{"x", "y"}, func(b *streamBuilder) { b.Complete(func(c string) bool { return c == "done" }) }, "x y !cut_off"},
 			{"its own chunks are looked at by its own rule", script{"x", "ugly"}, func(b *streamBuilder) {
-				b.Validate(func(_, c string) error {
+				b.Validate(func(_ context.Context, _, c string) error {
 					if c == "ugly" {
 						return errors.New("ugly")
 					}
@@ -102,8 +102,12 @@ func TestStreamNested(t *testing.T) {
 		{"cut off inside, it is cut off outside", nil, nil, "a b !cut_off", 1},
 		{"cut off inside, it is recoverable while it is held back", nil, func(b *streamBuilder) { b.Commit(func(c string) bool { return c == "z" }) }, "z end", 2},
 		{"cut off inside, it is recoverable in a buffer", nil, func(b *streamBuilder) { b.Buffer(9) }, "z end", 2},
-		{"continued inside, it is whole outside", func(b *streamBuilder) { b.Continue(1, func(r string, _ []string) (string, bool) { return r, true }) }, nil, "a b z end", 2},
-		{"continued outside", nil, func(b *streamBuilder) { b.Continue(1, func(r string, _ []string) (string, bool) { return r, true }) }, "a b z end", 2},
+		{"continued inside, it is whole outside", func(b *streamBuilder) {
+			b.Continue(1, func(_ context.Context, r string, _ []string) (string, bool) { return r, true })
+		}, nil, "a b z end", 2},
+		{"continued outside", nil, func(b *streamBuilder) {
+			b.Continue(1, func(_ context.Context, r string, _ []string) (string, bool) { return r, true })
+		}, "a b z end", 2},
 		{"both have clocks", func(b *streamBuilder) { b.Timeout(time.Second).Idle(time.Second) }, func(b *streamBuilder) { b.Timeout(time.Second).Idle(time.Second) }, "a b !cut_off", 1},
 	} {
 		for _, direct := range []bool{false, true} {
@@ -138,7 +142,7 @@ func TestStreamNested(t *testing.T) {
 	t.Run("what our reader has heard nothing of is not continued", func(t *testing.T) {
 		inner := streaming(t, middleware.WrapStream(voices(script{"a", errSick})))
 		g := streaming(t, middleware.WrapStream(inner).Commit(func(c string) bool { return c == "z" }).
-			Continue(1, func(_ string, sent []string) (string, bool) {
+			Continue(1, func(_ context.Context, _ string, sent []string) (string, bool) {
 				t.Errorf("asked to go on after %q", sent)
 				return "", true
 			}))

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func provenance(o middleware.StreamOutcome) string {
 
 func TestStreamOutcome(t *testing.T) {
 	const s = time.Second
-	follow := func(req string, _ []string) (string, bool) { return req, true }
+	follow := func(_ context.Context, req string, _ []string) (string, bool) { return req, true }
 	retry := strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{s}}
 	for _, tc := range []struct {
 		name  string
@@ -122,7 +123,9 @@ func TestStreamOutcomeBeforeTheEnd(t *testing.T) {
 }
 
 func TestStreamContinue(t *testing.T) {
-	follow := func(req string, sent []string) (string, bool) { return req + "+" + strings.Join(sent, ""), true }
+	follow := func(_ context.Context, req string, sent []string) (string, bool) {
+		return req + "+" + strings.Join(sent, ""), true
+	}
 	for _, tc := range []struct {
 		name  string
 		lines []script
@@ -140,10 +143,10 @@ func TestStreamContinue(t *testing.T) {
 			func(b *streamBuilder) { b.Continue(1, follow) }, "a !cut_off", "tell tell+a"},
 		{"it does not continue what never began", []script{{errSick}}, func(b *streamBuilder) { b.Continue(2, follow) }, "!transient", "tell"},
 		{"the function may say no", []script{{"a", errSick}}, func(b *streamBuilder) {
-			b.Continue(2, func(string, []string) (string, bool) { return "", false })
+			b.Continue(2, func(context.Context, string, []string) (string, bool) { return "", false })
 		}, "a !cut_off", "tell"},
 		{"a panic of the function is a failure, and said", []script{{"a", errSick}}, func(b *streamBuilder) {
-			b.Continue(2, func(string, []string) (string, bool) { panic(errGone) })
+			b.Continue(2, func(context.Context, string, []string) (string, bool) { panic(errGone) })
 		}, "a !cut_off", "tell"},
 		{"it is paid for from the budget", []script{{"a", errSick}, {"b", errSick}, {"c"}}, func(b *streamBuilder) {
 			b.Continue(5, follow).Retry(strategies.Retry{Backoff: strategies.Delays{0}, Budget: &strategies.Budget{Capacity: 9, RetryCost: 5}})
@@ -201,7 +204,9 @@ func TestStreamBuffer(t *testing.T) {
 				b.ValidateWhole(noBadAtAll).Fallback("rude", voices(script{"bad"})).Fallback("sage", voices(script{"S"}))
 			}, "S end", 1},
 		{"a panic in the check fails the attempt", []script{{"a"}},
-			func(b *streamBuilder) { b.ValidateWhole(func(string, []string) error { panic(errSick) }) }, "!panic", 1},
+			func(b *streamBuilder) {
+				b.ValidateWhole(func(context.Context, string, []string) error { panic(errSick) })
+			}, "!panic", 1},
 		{"a check of each chunk ends the attempt at once", []script{{"bad", func() { panic("it goes on") }}, {"a"}},
 			func(b *streamBuilder) { b.Retry(promptly).Validate(noBad) }, "a end", 2},
 		{"an empty answer is none", []script{{}}, nil, "!invalid_answer", 1},
@@ -222,4 +227,6 @@ func TestStreamBuffer(t *testing.T) {
 	}
 }
 
-func noBadAtAll(_ string, chunks []string) error { return noBad("", chunks[len(chunks)-1]) }
+func noBadAtAll(ctx context.Context, _ string, chunks []string) error {
+	return noBad(ctx, "", chunks[len(chunks)-1])
+}

@@ -46,9 +46,9 @@ var stages = []struct {
 	{"a buffer", 0, "", func(_ *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
 		return middleware.WrapStream(s).CircuitBreaker(b).Buffer(3).Timeout(time.Second)
 	}},
-	{"a continuation", 1, "stream_continued", func(_ *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
+	{"a continuation", 1, "attempt_failed stream_continued", func(_ *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
 		lines := append([]script{{"once", errSick}}, s.(*voice).scripts...)
-		return middleware.WrapStream(voices(lines...)).CircuitBreaker(b).Continue(1, func(string, []string) (string, bool) { return "go on", true })
+		return middleware.WrapStream(voices(lines...)).CircuitBreaker(b).Continue(1, func(context.Context, string, []string) (string, bool) { return "go on", true })
 	}},
 	{"a guarded agent inside of an agent", 0, "", func(t *testing.T, s middleware.Streamer[string, string], b *strategies.Breaker) *streamBuilder {
 		inner := streaming(t, middleware.WrapStream(s).Named("inner").CircuitBreaker(b))
@@ -209,7 +209,7 @@ func TestStreamLetsInterruptsPass(t *testing.T) {
 				log, breaker, sage := &diary{}, &strategies.Breaker{Failures: 5}, voices(script{"S"})
 				g := streaming(t, middleware.WrapStream(voices(tc.line)).Commit(func(c string) bool { return c != "role" }).
 					Retry(promptly).CircuitBreaker(breaker).Fallback("sage", sage).Degrade(strategies.LevelMinimal, sage).
-					Intervene(asking(says(retryNow))).Continue(3, func(string, []string) (string, bool) { return "again", true }).
+					Intervene(asking(says(retryNow))).Continue(3, func(context.Context, string, []string) (string, bool) { return "again", true }).
 					Timeout(5*time.Second).Idle(time.Second).Observe(log))
 				seen, err := hear(g.Stream(t.Context(), "tell"))
 				expect(t, "the reader sees", seen, tc.want)
@@ -249,7 +249,7 @@ func TestStreamIntervene(t *testing.T) {
 			// Its rules are for the agent: what a person says is taken as it is.
 			sage := voices(script{errGone}, script{"S"})
 			g := streaming(t, middleware.WrapStream(voices(script{"role", errSick})).Commit(func(c string) bool { return c == "x" || c == "S" }).
-				Validate(func(_, c string) error { return noBad("", c) }).Fallback("sage", sage).Intervene(how))
+				Validate(func(_ context.Context, _, c string) error { return noBad(t.Context(), "", c) }).Fallback("sage", sage).Intervene(how))
 			stream, outcome := g.Outcome(t.Context(), "tell")
 			seen, err := hear(stream)
 			expect(t, "the reader sees", seen, tc.want)

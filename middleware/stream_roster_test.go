@@ -48,16 +48,16 @@ func TestStreamRoster(t *testing.T) {
 }
 
 func TestStreamFallbackFrom(t *testing.T) {
-	var late []middleware.StreamStandIn[string, string]
+	var late []middleware.StandIn[middleware.Streamer[string, string]]
 	g, err := middleware.WrapStream(voices(script{errSick})).
-		FallbackFrom(func() []middleware.StreamStandIn[string, string] { return late }).Build()
+		FallbackFrom(func(context.Context) []middleware.StandIn[middleware.Streamer[string, string]] { return late }).Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := middleware.Collect(g.Stream(t.Context(), "hello")); err == nil {
 		t.Fatal("it answered with nobody to ask")
 	}
-	late = append(late, middleware.StreamStandIn[string, string]{Name: "sage", Streamer: middleware.Chunks[string]("here")})
+	late = append(late, middleware.StandIn[middleware.Streamer[string, string]]{Name: "sage", Agent: middleware.Chunks[string]("here")})
 	stream, outcome := g.Outcome(t.Context(), "hello")
 	said, err := middleware.Collect(stream)
 	expect(t, "error", err, error(nil))

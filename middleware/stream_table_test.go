@@ -227,7 +227,7 @@ func TestStreamTable(t *testing.T) {
 			t.Run("terminate", func(t *testing.T) { tc.plays(t, func(*streamBuilder) {}, tc.terminate) })
 			t.Run("continue", func(t *testing.T) {
 				tc.plays(t, func(b *streamBuilder) {
-					b.Continue(2, func(req string, sent []string) (string, bool) {
+					b.Continue(2, func(_ context.Context, req string, sent []string) (string, bool) {
 						return req + ": " + strings.Join(sent, ""), sent[len(sent)-1] != "."
 					})
 				}, tc.follow)
@@ -356,7 +356,7 @@ func TestStreamCommit(t *testing.T) {
 	}
 }
 
-func noBad(_, chunk string) error {
+func noBad(_ context.Context, _, chunk string) error {
 	if chunk == "bad" {
 		return errors.New("a bad word")
 	}

@@ -128,7 +128,7 @@ func (w *wedge) chain(t *testing.T, breaker *strategies.Breaker, slots *strategi
 	case 0:
 		b.Buffer(2 + w.n(5))
 	case 1:
-		b.Continue(1+w.n(3), func(req string, _ []string) (string, bool) { return req, w.chance(90) })
+		b.Continue(1+w.n(3), func(_ context.Context, req string, _ []string) (string, bool) { return req, w.chance(90) })
 	case 2:
 		b.Commit(func(c string) bool { return c != "" })
 	}

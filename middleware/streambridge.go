@@ -4,47 +4,42 @@ import (
 	"context"
 	"errors"
 	"iter"
-
-	"github.com/understudy-go/understudy/strategies"
 )
 
-// Piece is a chunk or, at the end, an error, for streams that go by channel.
-type Piece[Chunk any] struct {
-	Chunk Chunk
-	Err   error
-}
-
-// FromChannel makes a [Streamer] of a function that answers on a channel. The
-// context it gets ends when the reader leaves, so that its goroutine need not
-// outlive its reader; the channel must be closed at the end.
-func FromChannel[Req, Chunk any](open func(ctx context.Context, req Req) (<-chan Piece[Chunk], error)) Streamer[Req, Chunk] {
+// FromChannel makes a [Streamer] of a function that answers on a channel, which
+// it closes at the end; ended is then asked, once, for the error that the stream
+// ended with, and may be nil if there can be none. The context it gets ends when
+// the reader leaves, so that its goroutine need not outlive its reader.
+func FromChannel[Req, Chunk any](open func(ctx context.Context, req Req) (chunks <-chan Chunk, ended func() error, err error)) Streamer[Req, Chunk] {
 	if open == nil {
 		return nil
 	}
-	return StreamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+	return streamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
 		return func(yield func(Chunk, error) bool) {
 			var none Chunk
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			pieces, err := open(ctx, req)
+			chunks, ended, err := open(ctx, req)
+			if err == nil && chunks == nil {
+				err = noAnswer("the agent returned a nil channel")
+			}
 			if err != nil {
 				yield(none, err)
 				return
 			}
-			if pieces == nil {
-				yield(none, strategies.WithClass(strategies.ClassInvalidAnswer, errors.New("understudy: the agent returned a nil channel")))
-				return
-			}
 			for {
 				select {
-				case p, ok := <-pieces:
-					switch {
-					case !ok:
+				case chunk, ok := <-chunks:
+					if !ok {
+						if ended == nil {
+							return
+						}
+						if err := ended(); err != nil {
+							yield(none, err)
+						}
 						return
-					case p.Err != nil:
-						yield(none, p.Err)
-						return
-					case !yield(p.Chunk, nil):
+					}
+					if !yield(chunk, nil) {
 						return
 					}
 				case <-ctx.Done():
@@ -54,24 +49,6 @@ func FromChannel[Req, Chunk any](open func(ctx context.Context, req Req) (<-chan
 			}
 		}
 	})
-}
-
-// ToChannel ranges over a stream on a goroutine of its own and sends what it
-// yields on a channel, which is closed at the end. The goroutine ends with the
-// stream, or when ctx ends: a reader who leaves early must end it.
-func ToChannel[Chunk any](ctx context.Context, stream iter.Seq2[Chunk, error]) <-chan Piece[Chunk] {
-	pieces := make(chan Piece[Chunk])
-	go func() {
-		defer close(pieces)
-		for chunk, err := range stream {
-			select {
-			case pieces <- Piece[Chunk]{chunk, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return pieces
 }
 
 // ErrReaderLeft is what emit returns to a [FromCallback] function whose reader
@@ -85,7 +62,7 @@ func FromCallback[Req, Chunk any](run func(ctx context.Context, req Req, emit fu
 	if run == nil {
 		return nil
 	}
-	return StreamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+	return streamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
 		return func(yield func(Chunk, error) bool) {
 			left := false
 			err := run(ctx, req, func(chunk Chunk) error {
@@ -102,26 +79,14 @@ func FromCallback[Req, Chunk any](run func(ctx context.Context, req Req, emit fu
 	})
 }
 
-// ToCallback calls emit with each chunk of a stream. It returns the stream's
-// error, or the first of emit, which ends the stream.
-func ToCallback[Chunk any](stream iter.Seq2[Chunk, error], emit func(Chunk) error) error {
-	for chunk, err := range stream {
-		if err != nil {
-			return err
-		}
-		if err := emit(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Collect ranges over a stream and returns its chunks; with an error, those
 // that came before it.
-func Collect[Chunk any](stream iter.Seq2[Chunk, error]) ([]Chunk, error) {
-	var all []Chunk
-	return all, ToCallback(stream, func(chunk Chunk) error {
+func Collect[Chunk any](stream iter.Seq2[Chunk, error]) (all []Chunk, _ error) {
+	for chunk, err := range stream {
+		if err != nil {
+			return all, err
+		}
 		all = append(all, chunk)
-		return nil
-	})
+	}
+	return all, nil
 }

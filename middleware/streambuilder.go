@@ -19,12 +19,13 @@ import (
 // Timeout is the time until the commit, Idle the longest silence after the first
 // chunk, and Deadline the total. All three end the agent's context, and wait for
 // an agent that is deaf to it.
+//
+// The settings that need no types are those of [Settings].
 type StreamBuilder[Req, Chunk any] struct {
-	Layers[*StreamBuilder[Req, Chunk]]
-
-	inner    *Builder[StreamCall[Req, Chunk], StreamEnd]
+	inner    *Builder[streamCall[Req, Chunk], streamEnd]
 	rules    *streamRules[Req, Chunk]
 	agent    Streamer[Req, Chunk]
+	idle     time.Duration
 	continua *continuation[Req, Chunk]
 }
 
@@ -32,12 +33,21 @@ type StreamBuilder[Req, Chunk any] struct {
 // inferred from it.
 func WrapStream[Req, Chunk any](agent Streamer[Req, Chunk]) *StreamBuilder[Req, Chunk] {
 	b := &StreamBuilder[Req, Chunk]{agent: agent, rules: &streamRules[Req, Chunk]{}}
-	b.inner = Wrap[StreamCall[Req, Chunk], StreamEnd](&speaker[Req, Chunk]{from: agent})
+	b.inner = Wrap[streamCall[Req, Chunk], streamEnd](&speaker[Req, Chunk]{from: agent})
 	if isNil(agent) {
-		b.inner.set.errs = []error{settingNil("WrapStream", "an agent: something with a Stream method")}
+		b.inner.set.wrong(settingNil("WrapStream", "an agent: something with a Stream method"))
 	}
-	b.Layers = Layers[*StreamBuilder[Req, Chunk]]{self: b, set: b.inner.set}
 	return b
+}
+
+// chained is the chain of calls that this builder builds; one that did not come
+// from WrapStream says so when it is built.
+func (b *StreamBuilder[Req, Chunk]) chained() *Builder[streamCall[Req, Chunk], streamEnd] {
+	if b.inner == nil {
+		b.inner, b.rules = &Builder[streamCall[Req, Chunk], streamEnd]{set: &Settings{}}, &streamRules[Req, Chunk]{}
+		b.inner.set.wrong(&strategies.ConfigError{Setting: "StreamBuilder", Problem: "is empty", Fix: "begin with middleware.WrapStream(agent)"})
+	}
+	return b.inner
 }
 
 // WrapStreamFunc is [WrapStream] for a function.
@@ -45,25 +55,12 @@ func WrapStreamFunc[Req, Chunk any](agent func(ctx context.Context, req Req) ite
 	return WrapStream(StreamFunc(agent))
 }
 
-// speak makes a stand-in, or a rung, of a streamer. A guarded one brings its own
-// chain, and speaks to the same reader.
-func speak[Req, Chunk any](name string, s Streamer[Req, Chunk]) Runner[StreamCall[Req, Chunk], StreamEnd] {
-	if isNil(s) {
-		return nil
-	}
-	if g, ok := s.(*GuardedStream[Req, Chunk]); ok {
-		return &guest[Req, Chunk]{as: name, inner: g.inner}
-	}
-	short, who := shorten(s)
-	return &speaker[Req, Chunk]{name: name, from: short, who: who}
-}
-
 // Commit says which chunk is the first of the answer: those before it are held
 // back and dropped if the attempt fails. Many providers open with a chunk that
 // says nothing; until one does, everything is recoverable. The default is the
 // first chunk, whatever it is.
 func (b *StreamBuilder[Req, Chunk]) Commit(says func(chunk Chunk) bool) *StreamBuilder[Req, Chunk] {
-	b.set.once("Commit", missing("Commit", says == nil))
+	b.chained().settings().once("Commit", missing("Commit", says == nil))
 	b.rules.commit = says
 	return b
 }
@@ -72,22 +69,22 @@ func (b *StreamBuilder[Req, Chunk]) Commit(says func(chunk Chunk) bool) *StreamB
 // one has failed, although its connection ended cleanly, as those of real
 // clients do.
 func (b *StreamBuilder[Req, Chunk]) Complete(is func(chunk Chunk) bool) *StreamBuilder[Req, Chunk] {
-	b.set.once("Complete", missing("Complete", is == nil))
+	b.chained().settings().once("Complete", missing("Complete", is == nil))
 	b.rules.complete = is
 	return b
 }
 
 // Validate looks at every chunk before it is delivered; an error ends the
 // attempt as a [strategies.InvalidAnswerError].
-func (b *StreamBuilder[Req, Chunk]) Validate(check func(req Req, chunk Chunk) error) *StreamBuilder[Req, Chunk] {
-	b.set.once("Validate", missing("Validate", check == nil))
+func (b *StreamBuilder[Req, Chunk]) Validate(check func(ctx context.Context, req Req, chunk Chunk) error) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().add(newValidatePart(), missing("Validate", check == nil))
 	b.rules.check = check
 	return b
 }
 
 // ValidateWhole looks at the whole answer. It needs Buffer.
-func (b *StreamBuilder[Req, Chunk]) ValidateWhole(check func(req Req, chunks []Chunk) error) *StreamBuilder[Req, Chunk] {
-	b.set.once("ValidateWhole", missing("ValidateWhole", check == nil))
+func (b *StreamBuilder[Req, Chunk]) ValidateWhole(check func(ctx context.Context, req Req, chunks []Chunk) error) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().once("ValidateWhole", missing("ValidateWhole", check == nil))
 	b.rules.whole = check
 	return b
 }
@@ -96,7 +93,7 @@ func (b *StreamBuilder[Req, Chunk]) ValidateWhole(check func(req Req, chunks []C
 // applies, and the reader waits for the end. A longer answer fails with a
 // [strategies.StreamLimitError]. Timeout is then the time for the whole.
 func (b *StreamBuilder[Req, Chunk]) Buffer(limit int) *StreamBuilder[Req, Chunk] {
-	b.set.once("after the commit", positive("Buffer", limit))
+	b.chained().settings().once("after the commit", positive("Buffer", limit))
 	b.rules.buffer = limit
 	return b
 }
@@ -105,8 +102,8 @@ func (b *StreamBuilder[Req, Chunk]) Buffer(limit int) *StreamBuilder[Req, Chunk]
 // follow builds a request from what was sent, and that goes through the chain
 // again; the reader sees one stream. false ends it there. A continuation is paid
 // for from the retry budget. It needs all that was sent: see Keep.
-func (b *StreamBuilder[Req, Chunk]) Continue(times int, follow func(req Req, sent []Chunk) (Req, bool)) *StreamBuilder[Req, Chunk] {
-	b.set.once("after the commit", positive("Continue", times), missing("Continue", follow == nil))
+func (b *StreamBuilder[Req, Chunk]) Continue(times int, follow func(ctx context.Context, req Req, sent []Chunk) (Req, bool)) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().once("after the commit", positive("Continue", times), missing("Continue", follow == nil))
 	b.continua = &continuation[Req, Chunk]{times: times, follow: follow}
 	return b
 }
@@ -115,7 +112,7 @@ func (b *StreamBuilder[Req, Chunk]) Continue(times int, follow func(req Req, sen
 // Continue. The default is 1,024, and 65,536 with Continue; a stream longer
 // than that is not continued.
 func (b *StreamBuilder[Req, Chunk]) Keep(chunks int) *StreamBuilder[Req, Chunk] {
-	b.set.once("Keep", positive("Keep", chunks))
+	b.chained().settings().once("Keep", positive("Keep", chunks))
 	b.rules.keep = chunks
 	return b
 }
@@ -124,28 +121,28 @@ func (b *StreamBuilder[Req, Chunk]) Keep(chunks int) *StreamBuilder[Req, Chunk] 
 // never the reader, and finds a silence out at most a quarter late. With a
 // Timeout it begins at the commit, without one at the first chunk.
 func (b *StreamBuilder[Req, Chunk]) Idle(silence time.Duration) *StreamBuilder[Req, Chunk] {
-	b.set.once("Idle", positive("Idle", silence))
-	b.set.idle = silence
+	b.chained().settings().once("Idle", positive("Idle", silence))
+	b.idle = silence
 	return b
 }
 
 // Fallback adds a stand-in, as [Builder.Fallback] does.
 func (b *StreamBuilder[Req, Chunk]) Fallback(name string, standIn Streamer[Req, Chunk]) *StreamBuilder[Req, Chunk] {
 	if same(standIn, b.agent) {
-		b.set.errs = append(b.set.errs, isAgentItself(name))
+		b.chained().settings().wrong(isAgentItself(name))
 	}
-	b.inner.Fallback(name, speak(name, standIn))
+	b.chained().Fallback(name, speak(name, standIn))
 	return b
 }
 
 // FallbackVia adds a stand-in that gets a changed request.
-func (b *StreamBuilder[Req, Chunk]) FallbackVia(name string, standIn Streamer[Req, Chunk], change func(req Req) (Req, error)) *StreamBuilder[Req, Chunk] {
+func (b *StreamBuilder[Req, Chunk]) FallbackVia(name string, standIn Streamer[Req, Chunk], change func(ctx context.Context, req Req) (Req, error)) *StreamBuilder[Req, Chunk] {
 	if change == nil {
-		b.inner.FallbackVia(name, nil, nil)
+		b.chained().FallbackVia(name, nil, nil)
 		return b
 	}
-	b.inner.FallbackVia(name, speak(name, standIn), func(call StreamCall[Req, Chunk]) (_ StreamCall[Req, Chunk], err error) {
-		call.Request, err = change(call.Request)
+	b.chained().FallbackVia(name, speak(name, standIn), func(ctx context.Context, call streamCall[Req, Chunk]) (_ streamCall[Req, Chunk], err error) {
+		call.req, err = change(ctx, call.req)
 		return call, err
 	})
 	return b
@@ -153,14 +150,14 @@ func (b *StreamBuilder[Req, Chunk]) FallbackVia(name string, standIn Streamer[Re
 
 // FallbackFrom adds stand-ins that are looked up when they are needed, as
 // [Builder.FallbackFrom] does.
-func (b *StreamBuilder[Req, Chunk]) FallbackFrom(standIns func() []StreamStandIn[Req, Chunk]) *StreamBuilder[Req, Chunk] {
+func (b *StreamBuilder[Req, Chunk]) FallbackFrom(standIns func(ctx context.Context) []StandIn[Streamer[Req, Chunk]]) *StreamBuilder[Req, Chunk] {
 	if standIns == nil {
-		b.inner.FallbackFrom(nil)
+		b.chained().FallbackFrom(nil)
 		return b
 	}
-	b.inner.FallbackFrom(func() (found []StandIn[StreamCall[Req, Chunk], StreamEnd]) {
-		for _, s := range standIns() {
-			found = append(found, StandIn[StreamCall[Req, Chunk], StreamEnd]{Name: s.Name, Runner: speak(s.Name, s.Streamer)})
+	b.chained().FallbackFrom(func(ctx context.Context) (found []StandIn[Runner[streamCall[Req, Chunk], streamEnd]]) {
+		for _, s := range standIns(ctx) {
+			found = append(found, StandIn[Runner[streamCall[Req, Chunk], streamEnd]]{Name: s.Name, Agent: speak(s.Name, s.Agent)})
 		}
 		return found
 	})
@@ -168,12 +165,12 @@ func (b *StreamBuilder[Req, Chunk]) FallbackFrom(standIns func() []StreamStandIn
 }
 
 // Roster lets a person name agents beyond the stand-ins of this one.
-func (b *StreamBuilder[Req, Chunk]) Roster(r StreamRoster[Req, Chunk]) *StreamBuilder[Req, Chunk] {
+func (b *StreamBuilder[Req, Chunk]) Roster(r Roster[Streamer[Req, Chunk]]) *StreamBuilder[Req, Chunk] {
 	if isNil(r) {
-		b.inner.Roster(nil)
+		b.chained().Roster(nil)
 		return b
 	}
-	b.inner.Roster(streamRoster[Req, Chunk]{r})
+	b.chained().Roster(streamRoster[Req, Chunk]{r})
 	return b
 }
 
@@ -182,67 +179,96 @@ func (b *StreamBuilder[Req, Chunk]) Roster(r StreamRoster[Req, Chunk]) *StreamBu
 func (b *StreamBuilder[Req, Chunk]) Degrade(level strategies.Level, rung Streamer[Req, Chunk]) *StreamBuilder[Req, Chunk] {
 	runner := speak(rungName(level), rung)
 	if own, ok := runner.(*speaker[Req, Chunk]); ok {
-		own.loose = true
+		own.asIs = true
 	}
-	b.inner.Degrade(level, runner)
-	return b
-}
-
-// Use puts a middleware directly outside of the layer of a stage. It sees the
-// call and how it ends, not the chunks; any middleware that works for all types
-// works here too.
-func (b *StreamBuilder[Req, Chunk]) Use(stage Stage, m Middleware[StreamCall[Req, Chunk], StreamEnd]) *StreamBuilder[Req, Chunk] {
-	b.inner.Use(stage, m)
+	b.chained().Degrade(level, runner)
 	return b
 }
 
 // Build checks the settings and returns the guarded agent; see [Builder.Build].
 func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) {
-	type run = Runner[StreamCall[Req, Chunk], StreamEnd]
-	b.set.after = b.policy()
-	b.inner.late, b.inner.clock, b.inner.follow = b.late, nil, nil
-	if first, idle := b.set.timeout, b.set.idle; first > 0 || idle > 0 {
-		b.inner.clock = func(next run) run { return newStreamClock(first, idle, next) }
-	}
+	b.chained()
 	rules := *b.rules
 	if rules.keep == 0 {
 		if rules.keep = 1 << 10; b.continua != nil {
 			rules.keep = 1 << 16
 		}
 	}
-	b.set.buffered = rules.buffer > 0
-	if c := b.continua; c != nil {
-		total := b.set.deadline
-		b.set.follows = c.times
-		b.inner.follow = func(scope *scope, budget *strategies.Budget) Middleware[StreamCall[Req, Chunk], StreamEnd] {
-			return func(next run) run {
-				return &continuer[Req, Chunk]{continuation: *c, keep: rules.keep, total: total, scope: scope, budget: budget, next: next}
-			}
-		}
-	}
-	// A new one each time: what was built does not change any more.
-	b.inner.agent = &speaker[Req, Chunk]{name: cmp.Or(b.set.name, defaultName), from: b.agent, rules: &rules}
-	inner, err := b.inner.Build()
+	inner := *b.inner // a new one each time: what was built does not change any more
+	inner.stream = b.chain(&rules)
+	speaks := &speaker[Req, Chunk]{name: cmp.Or(b.chained().settings().name, defaultName), from: b.agent, rules: &rules}
+	inner.agent = speaks
+	built, err := inner.Build()
 	if err != nil {
 		return nil, err
 	}
-	rules.scope = inner.scope
-	return &GuardedStream[Req, Chunk]{inner: inner, rules: &rules}, nil
+	rules.owner = built.owner
+	return &GuardedStream[Req, Chunk]{inner: built, rules: &rules}, nil
 }
 
-// late is what only a stream's builder can find wrong.
-func (b *StreamBuilder[Req, Chunk]) late() (errs []error) {
-	if b.set.hard {
-		errs = append(errs, &strategies.ConfigError{Setting: "HardTimeout", Problem: "does not go with a stream", Fix: "use Timeout and Idle: a stream runs on its reader's goroutine and cannot be left behind"})
+// chain is how the chain of a stream differs.
+func (b *StreamBuilder[Req, Chunk]) chain(rules *streamRules[Req, Chunk]) *streamChain[streamCall[Req, Chunk], streamEnd] {
+	type run = Runner[streamCall[Req, Chunk], streamEnd]
+	c := &streamChain[streamCall[Req, Chunk], streamEnd]{check: b.check}
+	policy := &policyPart{basics: basics{"after the commit", StageRecover}, text: b.policy(), spoken: rules.buffer == 0}
+	c.parts = append(c.parts, policy)
+	first := time.Duration(0)
+	if t, ok := find[*timeoutPart](b.chained().settings()); ok {
+		first = t.first
+	}
+	if idle := b.idle; first > 0 || idle > 0 {
+		c.clock = func(o *Owner) Middleware[streamCall[Req, Chunk], streamEnd] {
+			return func(next run) run { return newStreamClock(o, first, idle, next) }
+		}
+		c.parts = append(c.parts, &timeoutPart{basics: basics{"Timeout", StageTimeout}, first: first, idle: idle, stream: true})
+	}
+	if go_ := b.continua; go_ != nil {
+		policy.follows = go_.times
+		total := time.Duration(0)
+		if d, ok := find[*deadlinePart](b.chained().settings()); ok {
+			total = d.total
+		}
+		c.follow = func(o *Owner, budget *strategies.Budget) Middleware[streamCall[Req, Chunk], streamEnd] {
+			return func(next run) run {
+				return &continuer[Req, Chunk]{continuation: *go_, keep: rules.keep, total: total, owner: o, budget: budget, next: next}
+			}
+		}
+	}
+	return c
+}
+
+// policyPart explains what happens after the first chunk.
+type policyPart struct {
+	basics
+	text    string
+	spoken  bool // it delivers as it comes
+	follows int
+}
+
+func (p *policyPart) explain(e *explaining) {
+	e.note("%s", p.text)
+	e.spoken, e.follows = p.spoken, p.follows
+}
+
+// check is what only a stream's builder can find wrong.
+func (b *StreamBuilder[Req, Chunk]) check() (errs []error) {
+	set := b.chained().settings()
+	if t, ok := find[*timeoutPart](set); ok && t.hard != nil {
+		errs = append(errs, problemOf("HardTimeout", "does not go with a stream", "use Timeout and Idle: a stream runs on its reader's goroutine and cannot be left behind"))
 	}
 	if b.rules.whole != nil && b.rules.buffer == 0 {
-		errs = append(errs, &strategies.ConfigError{Setting: "ValidateWhole", Problem: "is set without Buffer", Fix: "what was delivered cannot be validated any more: buffer it, or use Validate on each chunk"})
+		errs = append(errs, problemOf("ValidateWhole", "is set without Buffer", "what was delivered cannot be validated any more: buffer it, or use Validate on each chunk"))
 	}
 	if b.rules.commit != nil && b.rules.buffer > 0 {
-		errs = append(errs, &strategies.ConfigError{Setting: "Commit", Problem: "is set with Buffer", Fix: "a buffered answer commits at its end: drop one of them"})
+		errs = append(errs, problemOf("Commit", "is set with Buffer", "a buffered answer commits at its end: drop one of them"))
 	}
-	if d := b.set.deadline; d > 0 && b.set.idle > d {
-		errs = append(errs, &strategies.ConfigError{Setting: "Idle", Problem: fmt.Sprintf("(%v) is above Deadline (%v)", b.set.idle, d), Fix: "a silence must fit into the total"})
+	if p, ok := find[*intervenePart](set); ok {
+		_, one := p.how.Default.Value.(Chunk)
+		_, many := p.how.Default.Value.([]Chunk)
+		errs = append(errs, p.how.fits(one || many, typeName[Chunk]()+", or several,"))
+	}
+	if d, ok := find[*deadlinePart](set); ok && d.total > 0 && b.idle > d.total {
+		errs = append(errs, problemOf("Idle", "(%v) is above Deadline (%v)", "a silence must fit into the total", b.idle, d.total))
 	}
 	return errs
 }

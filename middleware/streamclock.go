@@ -13,54 +13,71 @@ import (
 // agent may take between two chunks. The third, the total, is the deadline.
 type streamClock[Req, Chunk any] struct {
 	first, idle *strategies.TimeoutError // of all calls; nil: no such clock
-	next        Runner[StreamCall[Req, Chunk], StreamEnd]
+	next        Runner[streamCall[Req, Chunk], streamEnd]
 }
 
-func newStreamClock[Req, Chunk any](first, idle time.Duration, next Runner[StreamCall[Req, Chunk], StreamEnd]) *streamClock[Req, Chunk] {
+func newStreamClock[Req, Chunk any](o *Owner, first, idle time.Duration, next Runner[streamCall[Req, Chunk], streamEnd]) *streamClock[Req, Chunk] {
 	l := &streamClock[Req, Chunk]{next: next}
 	if first > 0 {
-		l.first = &strategies.TimeoutError{Scope: "first chunk", After: first}
+		l.first = o.limit("first chunk", first)
 	}
 	if idle > 0 {
-		l.idle = &strategies.TimeoutError{Scope: "idle", After: idle}
+		l.idle = o.limit("idle", idle)
 	}
 	return l
 }
 
-func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
+	c := callOf(ctx)
+	if c == nil || c.stream == nil {
+		return streamEnd{}, errLostContext
+	}
+	side := c.stream
 	attempt, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := call.sink
+	w := &streamWatch{}
 	if l.first != nil {
-		s.late = l.first
-		s.first = time.AfterFunc(l.first.After, func() { cancel(l.first) })
+		w.late = l.first
+		w.first = time.AfterFunc(l.first.After, func() { cancel(l.first) })
+		defer w.first.Stop()
 	}
 	if l.idle != nil {
-		w := watch(&s.turn, l.idle, cancel)
-		s.watched = true
+		w.start(l.idle, cancel)
 		defer w.stop()
 	}
-	defer func() {
-		if s.first != nil {
-			s.first.Stop()
-		}
-		s.first, s.late, s.watched = nil, nil, false
-	}()
+	side.clock = w
+	defer func() { side.clock = nil }()
 	return l.next.Run(attempt, call)
 }
 
-// idleWatch looks four times in the idle time whether the turn has moved. It
-// needs no time.Now a chunk, and finds a silence out after its time and at most
-// a quarter late; never early, never before the first chunk, and never while it
-// is the reader's turn.
-type idleWatch struct {
-	turn    *atomic.Uint32
-	period  time.Duration
+var errLostContext = &strategies.ConfigError{
+	Setting: "Around", Problem: "passed on a context of its own", Fix: "give next the context that you got, or one made from it",
+}
+
+// streamWatch is the clocks of one attempt.
+//
+// turn is odd while the reader runs and even while the agent does; the idle
+// clock looks whether it moves, four times in the idle time. It needs no time.Now
+// a chunk, and finds a silence out after its time and at most a quarter late;
+// never early, never before the first chunk, and never while it is the reader's
+// turn. beat is the same number for the one goroutine that writes it.
+type streamWatch struct {
+	first *time.Timer // nil: no first-chunk clock
+	late  error       // what the attempt fails with when that was faster
+
+	turn    atomic.Uint32
+	beat    uint32
+	period  time.Duration // 0: no idle clock
 	cancel  context.CancelCauseFunc
 	cause   error
 	stopped atomic.Bool
 	ready   chan struct{} // closed when timer is set
 	timer   *time.Timer
+
+	// speech counts the chunks that were speech, where a rule says which are: then
+	// they are looked at, and not the turns.
+	ruled  atomic.Bool
+	speech atomic.Uint32
 
 	last   uint32 // these three belong to tick, which never overlaps itself
 	still  int
@@ -69,22 +86,64 @@ type idleWatch struct {
 
 const looks = 4
 
-func watch(turn *atomic.Uint32, cause *strategies.TimeoutError, cancel context.CancelCauseFunc) *idleWatch {
-	w := &idleWatch{
-		turn: turn, period: (cause.After + looks - 1) / looks, cancel: cancel, last: turn.Load(), ready: make(chan struct{}),
-		cause: cause,
-	}
+func (w *streamWatch) start(cause *strategies.TimeoutError, cancel context.CancelCauseFunc) {
+	w.period, w.cancel, w.cause, w.ready = (cause.After+looks-1)/looks, cancel, cause, make(chan struct{})
 	w.timer = time.AfterFunc(w.period, w.tick)
 	close(w.ready)
-	return w
 }
 
-func (w *idleWatch) tick() {
+// move says that the turn is the other's.
+func (w *streamWatch) move() {
+	w.beat++
+	w.turn.Store(w.beat)
+}
+
+func (w *streamWatch) readersTurn() {
+	if w != nil && w.beat%2 == 0 {
+		w.move()
+	}
+}
+
+func (w *streamWatch) agentsTurn() {
+	if w != nil && w.beat%2 == 1 {
+		w.move()
+	}
+}
+
+// disarm stops the first-chunk clock; if that was faster it returns its error.
+func (w *streamWatch) disarm() error {
+	if w != nil && w.first != nil && !w.first.Stop() {
+		return w.late
+	}
+	return nil
+}
+
+func (w *streamWatch) lateness() error {
+	if w == nil {
+		return nil
+	}
+	return w.late
+}
+
+// watched says whether the agent's silence is bounded.
+func (w *streamWatch) watched() bool { return w != nil && w.period > 0 }
+
+// rule says that spoke is called for each chunk that is speech.
+func (w *streamWatch) rule() { w.ruled.Store(true) }
+
+func (w *streamWatch) spoke() { w.speech.Add(1) }
+
+func (w *streamWatch) tick() {
 	<-w.ready
-	switch now := w.turn.Load(); {
+	turn := w.turn.Load()
+	now := turn
+	if w.ruled.Load() {
+		now = w.speech.Load()
+	}
+	switch {
 	case w.stopped.Load():
 		return
-	case now != w.last || now%2 == 1:
+	case now != w.last || turn%2 == 1:
 		w.spoken = w.spoken || now != w.last
 		w.last, w.still = now, 0
 	case !w.spoken: // the time until the first chunk is another clock's
@@ -100,7 +159,7 @@ func (w *idleWatch) tick() {
 	}
 }
 
-func (w *idleWatch) stop() {
+func (w *streamWatch) stop() {
 	w.stopped.Store(true)
 	w.timer.Stop()
 }

@@ -2,17 +2,16 @@ package middleware
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 // continuation is what Continue was told.
 type continuation[Req, Chunk any] struct {
 	times  int
-	follow func(Req, []Chunk) (Req, bool)
+	follow func(context.Context, Req, []Chunk) (Req, bool)
 }
 
 // continuer sends follow-up requests through the chain for as long as a stream
@@ -22,12 +21,12 @@ type continuer[Req, Chunk any] struct {
 	continuation[Req, Chunk]
 	keep   int
 	total  time.Duration // of the whole call; 0: no deadline
-	scope  *scope
+	owner  *Owner
 	budget *strategies.Budget
-	next   Runner[StreamCall[Req, Chunk], StreamEnd]
+	next   Runner[streamCall[Req, Chunk], streamEnd]
 }
 
-func (l *continuer[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+func (l *continuer[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
 	var start time.Time
 	if l.total > 0 {
 		start = time.Now()
@@ -38,74 +37,71 @@ func (l *continuer[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Ch
 	}
 	if l.total > 0 {
 		// The deadline layer begins anew with each continuation; the total does not.
-		limited, cancel := context.WithDeadlineCause(ctx, start.Add(l.total), &strategies.TimeoutError{Scope: "deadline", After: l.total})
+		limited, cancel := context.WithDeadlineCause(ctx, start.Add(l.total), l.owner.limit("deadline", l.total))
 		defer cancel()
 		ctx = limited
 	}
 	return l.goOn(ctx, call, err)
 }
 
-func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, Chunk], err error) (StreamEnd, error) {
-	s := call.sink
-	attempts := 0
+func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call streamCall[Req, Chunk], err error) (none streamEnd, _ error) {
+	r := call.reader
 	for range l.times {
-		cut, ok := errors.AsType[*strategies.StreamError](err)
-		if !ok || s.left || ctx.Err() != nil || s.delivered == 0 || s.delivered > l.keep {
+		cut, ok := errtree.As[*strategies.StreamError](err)
+		if !ok || r.left || ctx.Err() != nil || r.delivered == 0 || r.delivered > l.keep {
 			break
 		}
-		request, ok, problem := l.ask(call.Request, s.sent.all())
+		request, again, problem := l.ask(ctx, call.req, r.sent.all())
 		if problem != nil {
-			return StreamEnd{}, l.both(err, problem)
+			return none, l.both(ctx, err, problem)
 		}
-		if !ok || !l.budget.Take(l.scope.classifier.Classify(ctx, cut.Err).Class) {
+		if !again || !l.budget.Take(l.owner.verdict(cut.Err).Class) {
 			break
 		}
-		s.continued++
-		l.scope.emit(ctx, Event{Kind: EventStreamContinued, Attempt: s.continued + 1, Class: strategies.ClassCutOff, Err: cut})
-		l.scope.note(ctx, func(r *record) { r.attempts = 1 })
-		end, again := l.next.Run(ctx, StreamCall[Req, Chunk]{Request: request, sink: s})
-		attempts = attemptsOf(err)
-		if again == nil {
-			l.scope.note(ctx, func(r *record) { attempts += r.attempts - 1 })
-			l.scope.recovered(ctx, s.sources[len(s.sources)-1].Agent, strategies.StrategyRetry, strategies.LevelFull, attempts+1)
-			return end, nil
+		before := l.owner.account(ctx, err, l.owner.judge(ctx, err))
+		r.continued++
+		l.owner.emit(ctx, before.id, Event{Kind: EventStreamContinued, Attempt: r.continued + 1, Count: r.continued, Class: before.verdict.Class, Err: cut})
+		c := l.owner.with(ctx, before.id)
+		made := 1
+		if c.out != nil {
+			l.owner.note(ctx, func(p *provenance) { p.attempts = 1 })
 		}
-		err = l.both(err, again)
+		_, failed := l.next.Run(c, streamCall[Req, Chunk]{req: request, reader: r})
+		if failed == nil {
+			l.owner.note(ctx, func(p *provenance) { made = p.attempts })
+			l.owner.recovered(ctx, before.id, r.sources[len(r.sources)-1].Agent, strategies.StrategyRetry, strategies.LevelFull, len(before.attempts)+made)
+			return none, nil
+		}
+		if l.owner.verdict(failed).Pass {
+			return none, failed
+		}
+		err = l.both(ctx, before, failed)
 	}
-	return StreamEnd{}, err
+	return none, err
 }
 
 // ask builds the follow-up request. A panic in it is a failure of the call's.
-func (l *continuer[Req, Chunk]) ask(req Req, sent []Chunk) (next Req, ok bool, err error) {
+func (l *continuer[Req, Chunk]) ask(ctx context.Context, req Req, sent []Chunk) (next Req, ok bool, err error) {
 	err = protect(func() error {
-		next, ok = l.follow(req, sent)
+		next, ok = l.follow(ctx, req, sent)
 		return nil
 	})
 	return next, ok, err
 }
 
-func attemptsOf(err error) int {
-	if re, ok := err.(*strategies.RecoveryError); ok {
-		return len(re.Attempts)
-	}
-	return 1
-}
-
 // both joins the failure that cut the stream off with that of its continuation,
 // which may not have said a word: it is a cut-off stream all the same.
-func (l *continuer[Req, Chunk]) both(before, after error) error {
-	if v := l.scope.classifier.Classify(context.Background(), after); v.Class == strategies.ClassInterrupt {
-		return after
-	}
-	joined := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.ClassCutOff}
-	for _, err := range []error{before, after} {
-		if re := l.scope.own(err); re != nil {
-			joined.Attempts = append(slices.Clip(joined.Attempts), re.Attempts...)
-			joined.Stop, joined.Cause = re.Stop, errors.Join(joined.Cause, re.Cause)
-			continue
+func (l *continuer[Req, Chunk]) both(ctx context.Context, before, after error) error {
+	a := l.owner.account(ctx, before, l.owner.verdict(before)).next()
+	v := l.owner.verdict(after)
+	if again, ok := after.(*account); ok && again.owner == l.owner {
+		a.attempts = append(a.attempts, again.attempts...)
+		a.stop = again.stop
+		if again.cause != nil {
+			a.because(again.cause)
 		}
-		class := l.scope.classifier.Classify(context.Background(), err).Class
-		joined.Attempts = append(joined.Attempts, strategies.Attempt{Agent: l.scope.name, Class: class, Err: err})
+		return a
 	}
-	return joined
+	a.add(l.owner.name(), v.Class, after)
+	return a
 }

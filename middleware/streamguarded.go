@@ -2,16 +2,18 @@ package middleware
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 // GuardedStream is an agent that streams, in its chain. It is a [Streamer] like
 // the agent itself, and safe for concurrent use.
 type GuardedStream[Req, Chunk any] struct {
-	inner *Guarded[StreamCall[Req, Chunk], StreamEnd]
+	inner *Guarded[streamCall[Req, Chunk], streamEnd]
 	rules *streamRules[Req, Chunk]
 }
 
@@ -24,15 +26,15 @@ type GuardedStream[Req, Chunk any] struct {
 // Leaving the loop early frees everything and counts as neither success nor
 // failure. A panic in the loop's body passes through unchanged.
 func (g *GuardedStream[Req, Chunk]) Stream(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
-	return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, g.inner.chain, nil) }
+	return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, true, nil) }
 }
 
 // short is how the agent stands in by way of [AdaptStream]: without its retries
 // and stand-ins.
-func (g *GuardedStream[Req, Chunk]) short() (Streamer[Req, Chunk], *scope) {
-	return StreamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
-		return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, g.inner.short, nil) }
-	}), g.inner.scope
+func (g *GuardedStream[Req, Chunk]) short() (Streamer[Req, Chunk], *Owner) {
+	return streamerFunc[Req, Chunk](func(ctx context.Context, req Req) iter.Seq2[Chunk, error] {
+		return func(yield func(Chunk, error) bool) { g.open(ctx, req, yield, false, nil) }
+	}), g.Owner()
 }
 
 // StreamOutcome is a stream's provenance. It is complete once the stream has
@@ -52,58 +54,86 @@ type StreamOutcome struct {
 	Err           error
 }
 
+// MarshalJSON writes words for numbers and the error as its text.
+func (o StreamOutcome) MarshalJSON() ([]byte, error) {
+	type plain StreamOutcome
+	return json.Marshal(struct {
+		plain
+		Elapsed string
+		Err     string `json:",omitempty"`
+	}{plain(o), o.Elapsed.String(), errtree.Text(o.Err)})
+}
+
 // Outcome is Stream with provenance: call the second result after the stream
 // has ended. Both belong to one goroutine, and the stream is for one loop.
 func (g *GuardedStream[Req, Chunk]) Outcome(ctx context.Context, req Req) (iter.Seq2[Chunk, error], func() StreamOutcome) {
 	out := &StreamOutcome{}
 	stream := func(yield func(Chunk, error) bool) {
 		*out = StreamOutcome{}
-		g.open(ctx, req, yield, nil, out)
+		g.open(ctx, req, yield, true, out)
 	}
 	return stream, func() StreamOutcome { return *out }
 }
 
-func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield func(Chunk, error) bool, run Runner[StreamCall[Req, Chunk], StreamEnd], out *StreamOutcome) {
+// open is one stream from its beginning to its end.
+func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield func(Chunk, error) bool, whole bool, out *StreamOutcome) {
 	var none Chunk
+	if g == nil || g.inner == nil {
+		yield(none, &strategies.ConfigError{Setting: "GuardedStream", Problem: "was not built", Fix: "get it from Build, as in middleware.WrapStream(agent).Build()"})
+		return
+	}
 	if ctx == nil {
 		yield(none, settingNil("Stream ctx", "a context, such as context.Background()"))
 		return
 	}
-	s := &sink[Req, Chunk]{rules: g.rules, yield: yield}
-	s.sent.kept, s.sources = s.firstSent[:0], s.firstSources[:0]
-	call := StreamCall[Req, Chunk]{Request: req, sink: s}
-	var err error
-	if out == nil {
-		_, err = run.Run(ctx, call)
-	} else {
-		err = g.trace(ctx, call, out)
+	r := &reader[Req, Chunk]{rules: g.rules, yield: yield}
+	r.sent.kept, r.sources = r.firstSent[:0], r.firstSources[:0]
+	r.side.reader = r
+	r.traced.begin(ctx, g.inner.owner, &r.side, out != nil)
+	run := g.inner.chain
+	if !whole {
+		run = g.inner.short
+		if up := r.traced.call.up; up != nil && up.owner == g.inner.owner { // the call that it stands in by
+			r.traced.call.up, r.traced.call.id, r.traced.call.helping, r.traced.call.out = up.up, up.id, up.helping, up.out
+		}
 	}
-	if err != nil && !s.left {
-		yield(none, err)
+	_, err := run.Run(&r.traced.call, streamCall[Req, Chunk]{req: req, reader: r})
+	if out != nil {
+		g.settle(r, err, out)
+	}
+	if err != nil && !r.left {
+		yield(none, raw(err))
 	}
 }
 
-// trace is a call whose reader wants to know how it went.
-func (g *GuardedStream[Req, Chunk]) trace(ctx context.Context, call StreamCall[Req, Chunk], out *StreamOutcome) error {
-	o, s := g.inner.Outcome(ctx, call), call.sink
+// settle says how a stream went.
+func (g *GuardedStream[Req, Chunk]) settle(r *reader[Req, Chunk], err error, out *StreamOutcome) {
+	p := r.traced.settle(err)
 	*out = StreamOutcome{
-		Strategy: o.Strategy, ServedBy: o.ServedBy, Level: o.Level, Attempts: o.Attempts, Elapsed: o.Elapsed,
-		Ended: true, Left: s.left, Chunks: s.delivered, Sources: s.sources, Continuations: s.continued, Err: o.Err,
+		Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level, Attempts: p.attempts, Elapsed: time.Since(r.traced.start),
+		Ended: true, Left: r.left, Chunks: r.delivered, Sources: r.sources, Continuations: r.continued, Err: err,
 	}
-	if s.left {
+	if r.left {
 		out.Err = nil
 	}
-	if out.Err == nil && len(s.sources) > 0 {
-		out.ServedBy = s.sources[len(s.sources)-1].Agent
+	if out.Err == nil && len(r.sources) > 0 {
+		out.ServedBy = r.sources[len(r.sources)-1].Agent
 	}
-	return o.Err
 }
 
 // Name returns the agent's name.
-func (g *GuardedStream[Req, Chunk]) Name() string { return g.inner.Name() }
+func (g *GuardedStream[Req, Chunk]) Name() string { return g.Owner().name() }
+
+// Owner returns the agent without its types, for whoever keeps agents of many.
+func (g *GuardedStream[Req, Chunk]) Owner() *Owner {
+	if g == nil {
+		return &Owner{}
+	}
+	return g.inner.Owner()
+}
 
 // Health returns a snapshot of the agent.
-func (g *GuardedStream[Req, Chunk]) Health() Health { return g.inner.Health() }
+func (g *GuardedStream[Req, Chunk]) Health() Health { return g.Owner().Health() }
 
 // Explain describes the chain, and what happens after the first chunk.
-func (g *GuardedStream[Req, Chunk]) Explain() Explanation { return g.inner.Explain() }
+func (g *GuardedStream[Req, Chunk]) Explain() Explanation { return g.Owner().Explain() }

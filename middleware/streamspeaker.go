@@ -10,67 +10,61 @@ type speaker[Req, Chunk any] struct {
 	name  string
 	from  Streamer[Req, Chunk]
 	rules *streamRules[Req, Chunk] // of a guarded agent's own; nil: those of the call
-	who   *scope                   // of an agent that is guarded, but adapted
-	loose bool                     // a reduced answer is taken as it is
+	owner *Owner                   // of an agent that is guarded, but adapted
+	asIs  bool                     // a reduced answer is taken as it is
 }
 
-func (l *speaker[Req, Chunk]) understudy() (Runner[StreamCall[Req, Chunk], StreamEnd], *scope) {
-	return l, l.who
+func (l *speaker[Req, Chunk]) understudy() (Runner[streamCall[Req, Chunk], streamEnd], *Owner) {
+	return l, l.owner
 }
 
-func (l *speaker[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
-	by := call.sink.rules
+func (l *speaker[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
+	by := call.reader.rules
 	switch {
-	case l.loose:
-		by = by.loose()
+	case l.asIs:
+		by = by.asIs()
 	case l.rules != nil && l.rules != by:
 		by = l.rules.visiting(by)
 	}
-	return call.sink.play(ctx, cmp.Or(call.as, l.name), call, l.from, by)
+	return streamEnd{}, call.reader.play(ctx, cmp.Or(call.as, l.name), call, l.from, by)
 }
 
-// guest is a guarded agent that stands in: it brings its own chain and rules,
-// speaks to the reader of the call, and is called by the name it stands in under.
-type guest[Req, Chunk any] struct {
+// guardedStandIn is a guarded agent that stands in: it brings its own chain and
+// rules, speaks to the reader of the call, and is called by the name it stands in
+// under.
+type guardedStandIn[Req, Chunk any] struct {
 	as    string
-	inner Runner[StreamCall[Req, Chunk], StreamEnd]
+	inner Runner[streamCall[Req, Chunk], streamEnd]
 }
 
-func (l *guest[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Chunk]) (StreamEnd, error) {
+func (l *guardedStandIn[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
 	call.as = l.as
 	return l.inner.Run(ctx, call)
 }
 
-func (l *guest[Req, Chunk]) understudy() (Runner[StreamCall[Req, Chunk], StreamEnd], *scope) {
-	short, who := standIn(l.inner)
-	return &guest[Req, Chunk]{as: l.as, inner: short}, who
+func (l *guardedStandIn[Req, Chunk]) understudy() (Runner[streamCall[Req, Chunk], streamEnd], *Owner) {
+	short, owner := shortForm(l.inner)
+	return &guardedStandIn[Req, Chunk]{as: l.as, inner: short}, owner
 }
 
-// visiting are the rules of a guarded agent that stands in where others were
-// made: it knows its own chunks, and the reader wants whole answers or not.
-func (r *streamRules[Req, Chunk]) visiting(reader *streamRules[Req, Chunk]) *streamRules[Req, Chunk] {
-	own := *r
-	own.buffer = cmp.Or(reader.buffer, own.buffer)
-	return &own
+// speak makes a stand-in, or a rung, of a streamer. A guarded one brings its own
+// chain, and speaks to the same reader.
+func speak[Req, Chunk any](name string, s Streamer[Req, Chunk]) Runner[streamCall[Req, Chunk], streamEnd] {
+	if isNil(s) {
+		return nil
+	}
+	if g, ok := s.(*GuardedStream[Req, Chunk]); ok {
+		return &guardedStandIn[Req, Chunk]{as: name, inner: g.inner}
+	}
+	short, owner := shortStream(s)
+	return &speaker[Req, Chunk]{name: name, from: short, owner: owner}
 }
 
-// StreamStandIn is an agent that can play the role of another, under its name.
-type StreamStandIn[Req, Chunk any] struct {
-	Name     string
-	Streamer Streamer[Req, Chunk]
-}
-
-// StreamRoster knows agents by name, for a person who says "use that one".
-type StreamRoster[Req, Chunk any] interface {
-	Names() []string
-	Lookup(name string) (Streamer[Req, Chunk], bool)
-}
-
-type streamRoster[Req, Chunk any] struct{ of StreamRoster[Req, Chunk] }
+type streamRoster[Req, Chunk any] struct{ of Roster[Streamer[Req, Chunk]] }
 
 func (r streamRoster[Req, Chunk]) Names() []string { return r.of.Names() }
 
-func (r streamRoster[Req, Chunk]) Lookup(name string) (Runner[StreamCall[Req, Chunk], StreamEnd], bool) {
+func (r streamRoster[Req, Chunk]) Lookup(name string) (Runner[streamCall[Req, Chunk], streamEnd], bool) {
 	s, ok := r.of.Lookup(name)
 	return speak(name, s), ok && !isNil(s)
 }

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -13,79 +14,119 @@ import (
 // It is cooperative: it waits for an agent that does not look at its context.
 // [HardTimeout] does not. An answer that comes after the time is up is kept, for
 // it is paid for, and marked late. It costs a context.WithTimeout: 4 allocations.
-func Timeout[Req, Resp any](s Scope, d time.Duration) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := positive("Timeout", d); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return newLimit(scope, "attempt", d, 0, next)
+func Timeout[Req, Resp any](o *Owner, d time.Duration) Middleware[Req, Resp] {
+	p := &timeoutPart{basics: basics{"Timeout", StageTimeout}, first: d}
+	return byHand(o, p, positive("Timeout", d), func(next Runner[Req, Resp]) Runner[Req, Resp] { return newLimit(o, "attempt", d, 0, next) })
+}
+
+// Timeout bounds each attempt. Stand-ins and rungs that bring no layers of their
+// own are bounded by it too. See [Timeout]; of a stream it is the time until the
+// commit.
+func (s *Settings) Timeout(attempt time.Duration) *Settings {
+	return s.add(&timeoutPart{basics: basics{"Timeout", StageTimeout}, first: attempt}, positive("Timeout", attempt))
+}
+
+// timeoutPart is the bound of one attempt, whichever way it is kept.
+type timeoutPart struct {
+	basics
+	first  time.Duration // of a stream: until its commit
+	hard   *leftBehind   // nil: cooperative
+	stream bool
+	idle   time.Duration // of a stream, between two chunks; 0: none
+}
+
+func (p *timeoutPart) check(s *Settings) []error {
+	if d, ok := find[*deadlinePart](s); ok && d.total > 0 && p.first > d.total {
+		return []error{problemOf("Timeout", "(%v) is above Deadline (%v)", "an attempt must fit into the deadline for all of them", p.first, d.total)}
+	}
+	return nil
+}
+
+func (p *timeoutPart) attach(o *Owner) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.attempt = p.first
+}
+
+func (p *timeoutPart) explain(e *explaining) {
+	e.attempt = p.first
+	text := fmt.Sprintf("%v an attempt", p.first)
+	if p.stream {
+		text = fmt.Sprintf("%s until the first chunk, %s between chunks", orNoLimit(p.first), orNoLimit(p.idle))
+	}
+	if p.hard != nil {
+		text += fmt.Sprintf(", on time even if the agent is deaf; at most %d left behind", p.hard.most)
+	}
+	e.row(StageTimeout, "%s", text)
+}
+
+func (p *timeoutPart) health(h *Health) {
+	if p.hard != nil {
+		h.LeftBehind = p.hard.running()
 	}
 }
 
-// Deadline bounds all attempts of all agents together: it belongs outside of
-// [Fallback] and inside of [Degrade], so that there is time left to say
-// something. reserve is kept free for that of a deadline the caller brought; 0
-// keeps nothing.
-func Deadline[Req, Resp any](s Scope, d, reserve time.Duration) Middleware[Req, Resp] {
-	scope := s.ready()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if err := positive("Deadline", d); err != nil {
-			return misconfigured[Req, Resp](err)
-		}
-		return newLimit(scope, "deadline", d, max(reserve, 0), next)
-	}
-}
-
-// limit is both of them: they differ in where they stand.
+// limit is Timeout, Deadline and the limit of a trial: they differ in where they
+// stand.
 type limit[Req, Resp any] struct {
-	scope   *scope
-	name    string
-	after   time.Duration
+	owner   *Owner
 	reserve time.Duration
-	cause   *strategies.TimeoutError
+	cause   *strategies.TimeoutError // by its address: whose limit it is
 	next    Runner[Req, Resp]
 }
 
-func newLimit[Req, Resp any](s *scope, name string, d, reserve time.Duration, next Runner[Req, Resp]) *limit[Req, Resp] {
-	cause := &strategies.TimeoutError{Scope: name, After: d}
-	return &limit[Req, Resp]{scope: s, name: name, after: d, reserve: reserve, cause: cause, next: next}
+func newLimit[Req, Resp any](o *Owner, name string, d, reserve time.Duration, next Runner[Req, Resp]) *limit[Req, Resp] {
+	return &limit[Req, Resp]{owner: o, reserve: reserve, cause: o.limit(name, d), next: next}
 }
 
 func (l *limit[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
-	after, cause := l.after, l.cause
+	after := l.cause.After
 	if l.reserve > 0 {
 		if deadline, ok := ctx.Deadline(); ok {
-			if left := time.Until(deadline) - l.reserve; left < after {
-				after = left
-				cause = &strategies.TimeoutError{Scope: l.name, After: max(left, 0)}
-			}
+			after = min(after, time.Until(deadline)-l.reserve)
 		}
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, after, cause)
+	limited, cancel := context.WithTimeoutCause(ctx, after, l.cause)
 	defer cancel()
 	resp, err := l.next.Run(limited, req)
 	if limited.Err() == nil {
 		return resp, err
 	}
-	return l.overdue(ctx, limited, cause, resp, err)
-}
-
-// overdue sorts out what came back after the limited context had ended.
-func (l *limit[Req, Resp]) overdue(ctx, limited context.Context, cause error, resp Resp, err error) (Resp, error) {
-	ours := context.Cause(limited) == cause
 	if err == nil {
-		if ours {
-			l.scope.note(ctx, func(r *record) { r.late = true })
-			l.scope.emit(ctx, Event{Kind: EventAnsweredLate, Detail: l.name})
+		if l.ours(limited) {
+			l.owner.late(ctx, l.cause.Limit)
 		}
 		return resp, nil
 	}
-	if !ours || final(l.scope.judge(ctx, err).Class) {
-		return resp, err
+	if l.ours(limited) {
+		err = l.owner.overdue(err, l.cause, max(after, 0))
 	}
-	if l.scope.own(err) != nil {
-		return resp, err // inner layers have seen the end and said so
+	return resp, err
+}
+
+func (l *limit[Req, Resp]) ours(limited context.Context) bool {
+	return context.Cause(limited) == error(l.cause)
+}
+
+func (o *Owner) late(ctx context.Context, limit string) {
+	o.note(ctx, func(p *provenance) { p.late = true })
+	o.emit(ctx, o.identify(ctx), Event{Kind: EventAnsweredLate, Detail: limit})
+}
+
+// overdue is what an attempt fails with that came back with an error after its
+// limit. An agent that only says that its context ended is judged outside, as any
+// failure is; whatever else it says is judged here, for some of it must pass.
+func (o *Owner) overdue(err error, cause *strategies.TimeoutError, after time.Duration) error {
+	if a, ok := err.(*account); ok && a.owner == o {
+		return err // inner layers have seen the end and said so
 	}
-	return resp, &strategies.TimeoutError{Scope: l.name, After: cause.(*strategies.TimeoutError).After, Err: err}
+	late := &strategies.TimeoutError{Limit: cause.Limit, After: after, Err: raw(err)}
+	if err == error(cause) || err == context.DeadlineExceeded {
+		return late
+	}
+	v := o.verdict(err)
+	if v.Pass || v.Final {
+		return o.judgement(err, v)
+	}
+	return &judged{owner: o, verdict: o.timedOut(v.RetryAfter), err: late}
 }

@@ -67,7 +67,7 @@ func TestTimeout(t *testing.T) {
 					re := recoveryOf(t, o.Err)
 					expect(t, "class", re.Class, strategies.ClassTimeout)
 					late := timeoutOf(t, o.Err)
-					expect(t, "limit", late.Scope, "attempt")
+					expect(t, "limit", late.Limit, "attempt")
 					expect(t, "after", late.After, time.Second)
 				}
 			})
@@ -152,7 +152,7 @@ func TestDeadline(t *testing.T) {
 	t.Run("it says which limit it was, also without a layer inside", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			late := timeoutOf(t, failing(t, built(t, middleware.Wrap(plays(stepFunc(hangs))).Deadline(time.Second))))
-			expect(t, "limit", late.Scope, "deadline")
+			expect(t, "limit", late.Limit, "deadline")
 			expect(t, "after", late.After, time.Second)
 		})
 	})
@@ -184,7 +184,7 @@ func TestReserve(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, tc.caller)
 					defer cancel()
 				}
-				g := built(t, middleware.Wrap(plays(stepFunc(hangs))).Deadline(10*time.Second).Reserve(time.Second).
+				g := built(t, middleware.Wrap(plays(stepFunc(hangs))).DeadlineReserving(10*time.Second, time.Second).
 					Degrade(strategies.LevelMinimal, plays("sorry")))
 				o := g.Outcome(ctx, "hello")
 				expect(t, "answer", o.Value, "sorry")
@@ -196,7 +196,7 @@ func TestReserve(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			r := middleware.Chain(plays(stepFunc(hangs)), middleware.Deadline[string, string](middleware.Scope{}, time.Second, -time.Hour))
+			r := middleware.Chain(plays(stepFunc(hangs)), middleware.Deadline[string, string](&middleware.Owner{}, time.Second, -time.Hour))
 			_, err := r.Run(ctx, "hello")
 			expect(t, "after", timeoutOf(t, err).After, time.Second)
 		})

@@ -2,8 +2,8 @@ package middleware
 
 import (
 	"context"
-	"errors"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -13,7 +13,7 @@ import (
 // [strategies.WithClass]) keeps it. A panic in check fails the attempt.
 //
 // It is the one layer that sees values; those outside see errors only.
-func Validate[Req, Resp any](check func(req Req, resp Resp) error) Middleware[Req, Resp] {
+func Validate[Req, Resp any](check func(ctx context.Context, req Req, resp Resp) error) Middleware[Req, Resp] {
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		if check == nil {
 			return misconfigured[Req, Resp](settingNil("Validate", "a check"))
@@ -22,8 +22,27 @@ func Validate[Req, Resp any](check func(req Req, resp Resp) error) Middleware[Re
 	}
 }
 
+// Validate looks at every answer, of stand-ins without layers of their own too;
+// see [Validate].
+func (b *Builder[Req, Resp]) Validate(check func(ctx context.Context, req Req, resp Resp) error) *Builder[Req, Resp] {
+	b.settings().add(newValidatePart())
+	if check == nil {
+		b.settings().wrong(settingNil("Validate", "a check"))
+	}
+	b.validate = check
+	return b
+}
+
+type validatePart struct{ basics }
+
+func newValidatePart() *validatePart { return &validatePart{basics{"Validate", StageValidate}} }
+
+func (p *validatePart) explain(e *explaining) {
+	e.row(StageValidate, "a refused answer is retried at most twice")
+}
+
 type validator[Req, Resp any] struct {
-	check func(Req, Resp) error
+	check func(context.Context, Req, Resp) error
 	next  Runner[Req, Resp]
 }
 
@@ -32,7 +51,7 @@ func (l *validator[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err != nil {
 		return resp, err
 	}
-	if err := l.ask(req, resp); err != nil {
+	if err := l.ask(ctx, req, resp); err != nil {
 		var none Resp
 		return none, invalid(err)
 	}
@@ -41,16 +60,19 @@ func (l *validator[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 // invalid is what an answer fails with that a check refused.
 func invalid(err error) error {
-	if own, ok := errors.AsType[interface {
-		error
-		RecoveryClass() strategies.Class
-	}](err); ok && own.RecoveryClass() != strategies.ClassUnclassified {
+	type classed interface{ RecoveryClass() strategies.Class }
+	if own, ok := errtree.As[classed](err); ok && !errtree.Nil(err) && classOf(own) != 0 { // it has an opinion
 		return err
 	}
 	return &strategies.InvalidAnswerError{Err: err}
 }
 
-func (l *validator[Req, Resp]) ask(req Req, resp Resp) (err error) {
+func classOf(own interface{ RecoveryClass() strategies.Class }) (c strategies.Class) {
+	defer func() { _ = recover() }()
+	return own.RecoveryClass()
+}
+
+func (l *validator[Req, Resp]) ask(ctx context.Context, req Req, resp Resp) (err error) {
 	defer catch(&err)
-	return l.check(req, resp)
+	return l.check(ctx, req, resp)
 }

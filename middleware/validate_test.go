@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 
 var errShort = errors.New("too short")
 
-func longEnough(_, answer string) error {
+func longEnough(_ context.Context, _, answer string) error {
 	if len(answer) < 3 {
 		return errShort
 	}
@@ -28,11 +29,11 @@ func TestValidate(t *testing.T) {
 		expect(t, "typed", ok && bad.Err == errShort, true) //nolint:errorlint // it must be the very same
 	})
 	t.Run("it does not look at what failed", func(t *testing.T) {
-		check := func(_, _ string) error { t.Error("check was asked"); return nil }
+		check := func(_ context.Context, _, _ string) error { t.Error("check was asked"); return nil }
 		expectIs(t, failing(t, built(t, middleware.Wrap(plays(errSick)).Validate(check))), errSick)
 	})
 	t.Run("it sees the request", func(t *testing.T) {
-		check := func(req, resp string) error {
+		check := func(_ context.Context, req, resp string) error {
 			if req == resp {
 				return errors.New("an echo")
 			}
@@ -41,19 +42,19 @@ func TestValidate(t *testing.T) {
 		expect(t, "class", strategies.Classify(failing(t, middleware.Chain(plays("hello"), middleware.Validate(check)))).Class, strategies.ClassInvalidAnswer)
 	})
 	t.Run("it keeps a class that the check names", func(t *testing.T) {
-		check := func(_, _ string) error { return ofClass(strategies.ClassBlocked) }
+		check := func(_ context.Context, _, _ string) error { return ofClass(strategies.ClassBlocked) }
 		agent := plays("I cannot help with that")
 		re := recoveryOf(t, failing(t, built(t, middleware.Wrap(agent).Retry(promptly).Validate(check))))
 		expect(t, "class", re.Class, strategies.ClassBlocked)
 		expect(t, "calls", agent.called(), 1)
 	})
 	t.Run("a hint without a class leaves it an invalid answer", func(t *testing.T) {
-		check := func(_, _ string) error { return strategies.WithRetryAfter(1, errShort) }
+		check := func(_ context.Context, _, _ string) error { return strategies.WithRetryAfter(1, errShort) }
 		err := failing(t, middleware.Chain(plays("hi"), middleware.Validate(check)))
 		expect(t, "class", strategies.Classify(err).Class, strategies.ClassInvalidAnswer)
 	})
 	t.Run("a panic of the check fails the attempt", func(t *testing.T) {
-		check := func(_, _ string) error { panic("checked too hard") }
+		check := func(_ context.Context, _, _ string) error { panic("checked too hard") }
 		re := recoveryOf(t, failing(t, built(t, middleware.Wrap(plays("hi")).Validate(check))))
 		if _, ok := errors.AsType[*strategies.PanicError](re); !ok {
 			t.Errorf("error = %v, want a PanicError in it", re)

@@ -141,19 +141,20 @@ func (w *history) guard(name string, breaker *strategies.Breaker, standIn wedgeR
 		b.HardTimeout(w.seconds(20), 1+w.rng.IntN(4))
 	}
 	if w.maybe() {
-		b.Deadline(20*time.Second + w.seconds(40))
-		if w.maybe() {
-			b.Reserve(w.seconds(10))
+		if total := 20*time.Second + w.seconds(40); w.maybe() {
+			b.DeadlineReserving(total, w.seconds(10))
+		} else {
+			b.Deadline(total)
 		}
 	}
 	if w.maybe() {
-		b.Validate(func(c *wedgeCall, answer string) error { return c.check(answer) })
+		b.Validate(func(_ context.Context, c *wedgeCall, answer string) error { return c.check(answer) })
 	}
 	if standIn != nil && w.rng.IntN(4) > 0 {
 		b.Fallback("archivist", standIn)
 	}
 	if w.maybe() {
-		b.FallbackVia("keeper", wedgeActor("keeper"), func(c *wedgeCall) (*wedgeCall, error) { return c, nil })
+		b.FallbackVia("keeper", wedgeActor("keeper"), func(_ context.Context, c *wedgeCall) (*wedgeCall, error) { return c, nil })
 	}
 	if w.maybe() {
 		b.Degrade(strategies.LevelReduced, wedgeActor("reduced")).Degrade(strategies.LevelEmergency, wedgeActor("emergency"))

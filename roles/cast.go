@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -76,7 +77,9 @@ func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[
 	}
 	b := middleware.Wrap(runner).Named(name).Tally(&c.tally).Roster(c)
 	if len(c.understudies[role]) > 0 {
-		b.FallbackFrom(func() []middleware.StandIn[Req, Resp] { return c.standIns(name, role) })
+		b.FallbackFrom(func(context.Context) []middleware.StandIn[middleware.Runner[Req, Resp]] {
+			return c.standIns(name, role)
+		})
 	}
 	c.recipe(b, agent)
 	guarded, err := b.Build()
@@ -134,8 +137,8 @@ func (c *company[Req, Resp]) add(m *member[Req, Resp]) {
 
 // standIns looks up who can stand in now: of each role that can, the first
 // agent registered, never the agent itself.
-func (c *Cast[Req, Resp]) standIns(name string, role Role) []middleware.StandIn[Req, Resp] {
-	var found []middleware.StandIn[Req, Resp]
+func (c *Cast[Req, Resp]) standIns(name string, role Role) []middleware.StandIn[middleware.Runner[Req, Resp]] {
+	var found []middleware.StandIn[middleware.Runner[Req, Resp]]
 	for _, other := range c.understudies[role] {
 		entry, ok := c.byRole.Load(other)
 		if !ok {
@@ -143,7 +146,7 @@ func (c *Cast[Req, Resp]) standIns(name string, role Role) []middleware.StandIn[
 		}
 		for _, m := range entry.(*company[Req, Resp]).all() {
 			if who := m.guarded.Name(); who != name {
-				found = append(found, middleware.StandIn[Req, Resp]{Name: who, Runner: m.guarded})
+				found = append(found, middleware.StandIn[middleware.Runner[Req, Resp]]{Name: who, Agent: m.guarded})
 				break
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/zaplog"
 	"github.com/understudy-go/understudy/roles"
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -311,7 +312,7 @@ func bareBuilder(*builder) {}
 func parityStandInFails(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	s := stage(t, errSick, errGone, func(b *builder) {
-		b.Degrade(strategies.LevelReduced, plays("", "", "a hint")).Logger(zap.New(core))
+		b.Degrade(strategies.LevelReduced, plays("", "", "a hint")).Observe(zaplog.New(zap.New(core)))
 	})
 	o := s.guarded.Outcome(t.Context(), "hello")
 	expect(t, "answer", fmt.Sprint(o.Value, ", ", o.Strategy), "a hint, degradation")
@@ -434,7 +435,7 @@ func parityLog(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		s := stage(t, tc.keeper, tc.narrator, func(b *builder) {
 			tc.more(b)
-			b.Retry(perAgent).Logger(zap.New(core))
+			b.Retry(perAgent).Observe(zaplog.New(zap.New(core)))
 		})
 		_, _ = s.guarded.Run(t.Context(), "hello")
 		var lines []string

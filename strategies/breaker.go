@@ -111,6 +111,7 @@ type Breaker struct {
 	cause      atomic.Pointer[error]
 	lastCause  atomic.Pointer[error]
 
+	quota    quotaHold
 	trials   trials
 	changing sync.Mutex // held by whoever changes the state; see change
 	changes  notices[BreakerChange]
@@ -410,6 +411,13 @@ func (b *Breaker) openLeft() time.Duration {
 // every lock; it may call anything, this breaker included. It returns a function
 // that ends it.
 func (b *Breaker) Watch(listener func(BreakerChange)) (stop func()) { return b.changes.watch(listener) }
+
+// WatchAs is Watch for many on behalf of one: those who give the same key have
+// one listener, the first, which is told once of each change, until all of them
+// have stopped. A key that cannot be compared is nobody else's.
+func (b *Breaker) WatchAs(key any, listener func(BreakerChange)) (stop func()) {
+	return b.changes.watchAs(key, listener)
+}
 
 // LastFailure returns the last failure that was booked, or nil.
 func (b *Breaker) LastFailure() error {

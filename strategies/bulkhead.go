@@ -39,7 +39,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	default:
 	}
 	if b.MaxWait <= 0 {
-		return &FullError{Bulkhead: b.Name, Limit: b.MaxConcurrent}
+		return &FullError{What: b.label(), Limit: b.MaxConcurrent}
 	}
 	timer := time.NewTimer(b.MaxWait)
 	defer timer.Stop()
@@ -47,10 +47,18 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	case b.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return &FullError{Bulkhead: b.Name, Limit: b.MaxConcurrent, Waited: b.MaxWait}
+		return &FullError{What: b.label(), Limit: b.MaxConcurrent, Waited: b.MaxWait}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// label is what an error calls a bulkhead that has a name.
+func (b *Bulkhead) label() string {
+	if b.Name == "" {
+		return ""
+	}
+	return fmt.Sprintf("bulkhead %q", b.Name)
 }
 
 // Release gives a slot back. It belongs in a deferred function.

@@ -85,6 +85,15 @@ type Verdict struct {
 	Intervene bool // a person may be asked
 	Trips     bool // it counts against the circuit breaker
 
+	// The following say how layers treat the failure, so that none of them has
+	// to name a class.
+	Pass    bool // it is no failure: handed through every layer untouched
+	Final   bool // nobody may act on it, or wrap it, any more
+	Counted bool // it counts in the agent's [Tally]
+	Refused bool // nobody was called: an earlier failure decides what comes next
+	Holds   bool // its wait holds the breaker, for everybody who shares that
+	Loud    bool // somebody must look at it, whatever became of the call
+
 	// MaxRetries caps the retries for this class below the retry layer's own
 	// number. 0: no cap of its own.
 	MaxRetries int
@@ -95,21 +104,21 @@ type Verdict struct {
 
 // verdicts is the class table of the design, row by row. It is only ever read.
 var verdicts = [classes]Verdict{
-	ClassTransient:       {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	ClassTimeout:         {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	ClassRateLimited:     {Retry: true, Fallback: true, Degrade: true, Intervene: true},
-	ClassOverloaded:      {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	ClassQuotaExhausted:  {Fallback: true, Degrade: true, Intervene: true},
-	ClassContextOverflow: {Fallback: true, Degrade: true, Intervene: true},
-	ClassBlocked:         {Degrade: true, Intervene: true},
-	ClassInvalidAnswer:   {Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2},
-	ClassUnauthorized:    {Fallback: true, Degrade: true, Intervene: true, Trips: true},
+	ClassTransient:       {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassTimeout:         {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassRateLimited:     {Retry: true, Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
+	ClassOverloaded:      {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassQuotaExhausted:  {Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
+	ClassContextOverflow: {Fallback: true, Degrade: true, Intervene: true, Counted: true},
+	ClassBlocked:         {Degrade: true, Intervene: true, Counted: true},
+	ClassInvalidAnswer:   {Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2, Counted: true},
+	ClassUnauthorized:    {Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
 	ClassBadRequest:      {},
-	ClassUnrecoverable:   {Intervene: true},
-	ClassPanic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true},
-	ClassRejected:        {Fallback: true, Degrade: true, Intervene: true},
-	ClassInterrupt:       {},
-	ClassCutOff:          {}, // Trips as the failure behind it does
+	ClassUnrecoverable:   {Intervene: true, Counted: true, Loud: true},
+	ClassPanic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassRejected:        {Fallback: true, Degrade: true, Intervene: true, Counted: true, Refused: true},
+	ClassInterrupt:       {Pass: true},
+	ClassCutOff:          {Final: true, Counted: true}, // Trips as the failure behind it does
 	ClassCanceled:        {},
 }
 

@@ -16,23 +16,24 @@ var classTable = []struct {
 	name                                       string
 	retry, fallback, degrade, intervene, trips bool
 	maxRetries                                 int
+	nature                                     string // of Pass, Final, Counted, Refused, Holds, Loud
 }{
-	{strategies.ClassTransient, "transient", true, true, true, true, true, 0},
-	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0},
-	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0},
-	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0},
-	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0},
-	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0},
-	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0},
-	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2},
-	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0},
-	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0},
-	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0},
-	{strategies.ClassPanic, "panic", false, true, true, true, true, 0},
-	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0},
-	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0},
-	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0},
-	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0},
+	{strategies.ClassTransient, "transient", true, true, true, true, true, 0, "C"},
+	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0, "C"},
+	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0, "CH"},
+	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0, "C"},
+	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0, "CH"},
+	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0, "C"},
+	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0, "C"},
+	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2, "C"},
+	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "CL"},
+	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0, ""},
+	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "CL"},
+	{strategies.ClassPanic, "panic", false, true, true, true, true, 0, "C"},
+	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0, "CR"},
+	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0, "P"},
+	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "FC"},
+	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0, ""},
 }
 
 func TestVerdictOf(t *testing.T) {
@@ -41,6 +42,8 @@ func TestVerdictOf(t *testing.T) {
 			want := strategies.Verdict{
 				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
 				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
+				Pass: strings.Contains(row.nature, "P"), Final: strings.Contains(row.nature, "F"), Counted: strings.Contains(row.nature, "C"),
+				Refused: strings.Contains(row.nature, "R"), Holds: strings.Contains(row.nature, "H"), Loud: strings.Contains(row.nature, "L"),
 			}
 			if got := strategies.VerdictOf(row.class); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // Sentinels to test with errors.Is. Each has a type to inspect with errors.As.
@@ -84,7 +87,7 @@ func (e *OpenError) Error() string {
 		s += fmt.Sprintf(" for another %v", e.RetryAfter.Round(time.Millisecond))
 	}
 	if e.Cause != nil {
-		s += ": last failure: " + e.Cause.Error()
+		s += ": last failure: " + errtree.Text(e.Cause)
 	}
 	return s
 }
@@ -112,13 +115,13 @@ func (e *OpenError) RecoveryHint() time.Duration { return e.RetryAfter }
 
 // FullError is a bulkhead without a free slot.
 type FullError struct {
-	Bulkhead string
-	Limit    int
-	Waited   time.Duration
+	What   string // what is full: bulkhead "narrator"
+	Limit  int
+	Waited time.Duration
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("understudy: bulkhead %q is full: %s in flight (waited %v)", e.Bulkhead, plural(e.Limit, "call"), e.Waited)
+	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", e.What, plural(e.Limit, "call"), e.Waited)
 }
 
 // Is makes a FullError match [ErrRejected].
@@ -131,15 +134,15 @@ func (e *FullError) RecoveryClass() Class { return ClassRejected }
 // context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
 // who ask by method.
 type TimeoutError struct {
-	Scope string        // which limit: "attempt", "deadline", "trial", "intervention"
+	Limit string        // which limit: "attempt", "deadline", "trial", "intervention"
 	After time.Duration // how long it was
 	Err   error         // what the agent said when it was stopped; may be nil
 }
 
 func (e *TimeoutError) Error() string {
-	s := fmt.Sprintf("understudy: %s timeout after %v", e.Scope, e.After)
+	s := fmt.Sprintf("understudy: %s timeout after %v", e.Limit, e.After)
 	if e.Err != nil && e.Err != context.DeadlineExceeded {
-		s += ": " + e.Err.Error()
+		s += ": " + errtree.Text(e.Err)
 	}
 	return s
 }
@@ -190,7 +193,6 @@ func (e *InvalidAnswerError) RecoveryClass() Class { return ClassInvalidAnswer }
 type StreamError struct {
 	Agent  string // who was speaking
 	Chunks int    // how many chunks of the call had been delivered
-	Sent   any    // the chunks themselves, the last ones of a long stream; see middleware.Sent
 	Err    error  // what went wrong
 }
 
@@ -268,10 +270,11 @@ func (e *RecoveryError) Error() string {
 // Is makes a RecoveryError match [ErrRecovery].
 func (e *RecoveryError) Is(target error) bool { return target == ErrRecovery }
 
-// Unwrap returns the error of every attempt, then the cause.
+// Unwrap returns the error of every attempt, the latest first, then the cause: so
+// errors.As finds the error that the text shows.
 func (e *RecoveryError) Unwrap() []error {
 	errs := make([]error, 0, len(e.Attempts)+1)
-	for _, a := range e.Attempts {
+	for _, a := range slices.Backward(e.Attempts) {
 		if a.Err != nil {
 			errs = append(errs, a.Err)
 		}

@@ -30,10 +30,10 @@ func TestErrorTexts(t *testing.T) {
 		{"says that an agent can recover", &strategies.AgentError{Agent: "narrator", Recoverable: true, Err: errBoom}, `understudy: agent "narrator": recoverable: boom`},
 		{"says for how long a breaker is open, and why", &strategies.OpenError{Breaker: "b", State: strategies.StateOpen, RetryAfter: 1500*time.Millisecond + 1, Cause: errBoom}, `understudy: circuit breaker "b" is open for another 1.5s: last failure: boom`},
 		{"says only that a breaker is isolated", &strategies.OpenError{Breaker: "b", State: strategies.StateIsolated}, `understudy: circuit breaker "b" is isolated`},
-		{"says how full a bulkhead is", &strategies.FullError{Bulkhead: "b", Limit: 3, Waited: time.Second}, `understudy: bulkhead "b" is full: 3 calls in flight (waited 1s)`},
-		{"names the limit that ran out", &strategies.TimeoutError{Scope: "attempt", After: time.Second}, `understudy: attempt timeout after 1s`},
-		{"adds what the agent said when it was stopped", &strategies.TimeoutError{Scope: "attempt", After: time.Second, Err: errBoom}, `understudy: attempt timeout after 1s: boom`},
-		{"does not say timeout twice", &strategies.TimeoutError{Scope: "attempt", After: time.Second, Err: context.DeadlineExceeded}, `understudy: attempt timeout after 1s`},
+		{"says how full a bulkhead is", &strategies.FullError{What: `bulkhead "b"`, Limit: 3, Waited: time.Second}, `understudy: bulkhead "b" is full: 3 calls in flight (waited 1s)`},
+		{"names the limit that ran out", &strategies.TimeoutError{Limit: "attempt", After: time.Second}, `understudy: attempt timeout after 1s`},
+		{"adds what the agent said when it was stopped", &strategies.TimeoutError{Limit: "attempt", After: time.Second, Err: errBoom}, `understudy: attempt timeout after 1s: boom`},
+		{"does not say timeout twice", &strategies.TimeoutError{Limit: "attempt", After: time.Second, Err: context.DeadlineExceeded}, `understudy: attempt timeout after 1s`},
 		{"says what was thrown", &strategies.PanicError{Value: 42}, `understudy: agent panicked: 42`},
 		{"says what was wrong with the answer", &strategies.InvalidAnswerError{Err: errBoom}, `understudy: invalid answer: boom`},
 		{"says how far a stream came", &strategies.StreamError{Agent: "narrator", Chunks: 1, Err: errBoom}, `understudy: stream of agent "narrator" cut off after 1 chunk: boom`},
@@ -96,9 +96,9 @@ func TestErrorsAreReachable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it keeps the attempts in order, the cause last, and no holes", func(t *testing.T) {
+	t.Run("it gives the latest attempt first, the cause last, and no holes", func(t *testing.T) {
 		got := recovery.Unwrap()
-		want := []error{cause, recovery.Attempts[2].Err, recovery.Attempts[3].Err, context.Canceled}
+		want := []error{recovery.Attempts[3].Err, recovery.Attempts[2].Err, cause, context.Canceled}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}

@@ -44,9 +44,8 @@ func ExampleClassifier() {
 			strategies.ClassBlocked: {Fallback: true, Degrade: true},
 		},
 	}
-	ctx := context.Background()
-	over := classifier.Classify(ctx, fmt.Errorf("turn 7: %w", errCampaignOver))
-	refused := classifier.Classify(ctx, strategies.WithClass(strategies.ClassBlocked, errors.New("no")))
+	over := classifier.Classify(fmt.Errorf("turn 7: %w", errCampaignOver))
+	refused := classifier.Classify(strategies.WithClass(strategies.ClassBlocked, errors.New("no")))
 	fmt.Println(over.Class, over.Retry)
 	fmt.Println(refused.Class, refused.Fallback)
 	// Output:
@@ -81,7 +80,7 @@ func ExampleRetry() {
 		fmt.Println("wait", wait)
 		state.TimeLeft -= wait
 	}
-	fmt.Println("at worst", retry.WorstDelay())
+	fmt.Println("at worst", retry.Worst(false).Plain)
 	// Output:
 	// wait 1s
 	// wait 2s

@@ -193,6 +193,11 @@ func (l *Ladder) Allows(action string) bool {
 // returns a function that ends it.
 func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) { return l.changes.watch(listener) }
 
+// WatchAs is Watch for many on behalf of one; see [Breaker.WatchAs].
+func (l *Ladder) WatchAs(key any, listener func(LevelChange)) (stop func()) {
+	return l.changes.watchAs(key, listener)
+}
+
 const maxReasons = 16
 
 func (l *Ladder) remember(r LevelReason) {

@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,13 @@ type notices[T any] struct {
 	queue      []T
 	listeners  []*func(T)
 	delivering bool
+	keyed      map[any]*keyed[T]
+}
+
+// keyed is a listener on behalf of several.
+type keyed[T any] struct {
+	watching int
+	listener *func(T)
 }
 
 func (n *notices[T]) add(note T) {
@@ -35,8 +43,40 @@ func (n *notices[T]) watch(listener func(T)) (stop func()) {
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.listeners = slices.DeleteFunc(slices.Clone(n.listeners), func(l *func(T)) bool { return l == entry })
+		n.drop(entry)
 	}
+}
+
+// drop takes a listener off; the lock is held.
+func (n *notices[T]) drop(entry *func(T)) {
+	n.listeners = slices.DeleteFunc(slices.Clone(n.listeners), func(l *func(T)) bool { return l == entry })
+}
+
+// watchAs is watch for all who give the same key.
+func (n *notices[T]) watchAs(key any, listener func(T)) (stop func()) {
+	if listener == nil || key == nil || !reflect.ValueOf(key).Comparable() {
+		return n.watch(listener)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	entry := n.keyed[key]
+	if entry == nil {
+		entry = &keyed[T]{listener: &listener}
+		if n.keyed == nil {
+			n.keyed = map[any]*keyed[T]{}
+		}
+		n.keyed[key] = entry
+		n.listeners = append(slices.Clip(n.listeners), entry.listener)
+	}
+	entry.watching++
+	return sync.OnceFunc(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if entry.watching--; entry.watching == 0 {
+			delete(n.keyed, key)
+			n.drop(entry.listener)
+		}
+	})
 }
 
 // deliver empties the queue. If another goroutine is at it, or a listener

@@ -26,8 +26,8 @@ type Retry struct {
 
 	// MaxRetryAfter is the longest hint of a provider that is worth waiting
 	// for; a longer one ends the retries at once, so that a stand-in is asked
-	// instead. 0: 60 s, enough for a per-minute limit; in a chain that is built
-	// with a stand-in 10 s, for that one can answer meanwhile.
+	// instead. 0: 60 s, enough for a per-minute limit; where there is a
+	// stand-in 10 s, for that one can answer meanwhile.
 	MaxRetryAfter time.Duration
 
 	// MinAttempt is the shortest time in which an attempt can succeed. No
@@ -78,7 +78,9 @@ type RetryState struct {
 	Spent    bool          // an earlier call used up the retries; see [Tally]
 	Bounded  bool          // the context has a deadline
 	TimeLeft time.Duration // until that deadline, if Bounded
-	ShutFor  time.Duration // how long the agent's breaker will let nothing through
+	// Substitute: somebody else can answer meanwhile, so a long wait is not worth it.
+	Substitute bool
+	ShutFor    time.Duration // how long the agent's breaker will let nothing through
 }
 
 // Next decides about the retry after a failed attempt: how long to wait, or why
@@ -88,7 +90,7 @@ type RetryState struct {
 func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	step := s.Retries + 1
 	switch {
-	case !s.Verdict.Retry && s.Verdict.Class == ClassRejected:
+	case !s.Verdict.Retry && s.Verdict.Refused:
 		return 0, StopRejected
 	case !s.Verdict.Retry:
 		return 0, StopClass
@@ -106,7 +108,7 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 		return 0, StopExhausted
 	}
 	hint := s.Verdict.RetryAfter
-	if hint > r.maxRetryAfter() {
+	if hint > r.maxRetryAfter(s.Substitute) {
 		return 0, StopRetryAfter
 	}
 	delay := jitterUp(max(r.backoff().Delay(step), hint, 0), r.Jitter)
@@ -140,22 +142,29 @@ func (r *Retry) backoff() Backoff {
 	return r.Backoff
 }
 
-func (r *Retry) maxRetryAfter() time.Duration {
-	if r.MaxRetryAfter == 0 {
+func (r *Retry) maxRetryAfter(substitute bool) time.Duration {
+	switch {
+	case r.MaxRetryAfter != 0:
+		return r.MaxRetryAfter
+	case substitute:
+		return 10 * time.Second
+	default:
 		return time.Minute
 	}
-	return r.MaxRetryAfter
 }
 
-// FirstDelay returns the schedule's first delay, without jitter.
-func (r *Retry) FirstDelay() time.Duration { return r.backoff().Delay(1) }
+// RetryWaits is how long the waits of one call can be.
+type RetryWaits struct {
+	First time.Duration // before the first retry, without jitter
+	Plain time.Duration // all of them, with full jitter, when no provider asks for more
+	Asked time.Duration // the same when providers ask for the longest waits allowed
+}
 
-// WorstDelay returns the longest time one call can spend waiting between
-// attempts when no provider asks for more: the schedule, with full jitter.
-func (r *Retry) WorstDelay() time.Duration { return r.worst(0) }
-
-// WorstAsked returns the same when providers ask for the longest waits allowed.
-func (r *Retry) WorstAsked() time.Duration { return r.worst(r.maxRetryAfter()) }
+// Worst returns the longest waits of one call. substitute says whether somebody
+// else can answer meanwhile; see MaxRetryAfter.
+func (r *Retry) Worst(substitute bool) RetryWaits {
+	return RetryWaits{First: r.backoff().Delay(1), Plain: r.worst(0), Asked: r.worst(r.maxRetryAfter(substitute))}
+}
 
 func (r *Retry) worst(hint time.Duration) time.Duration {
 	total := time.Duration(0)

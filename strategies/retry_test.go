@@ -122,14 +122,8 @@ func TestRetryWorstCase(t *testing.T) {
 			if err := tt.retry.Validate(); err != nil {
 				t.Fatalf("the case itself is wrong: %v", err)
 			}
-			if got := tt.retry.FirstDelay(); got != tt.first {
-				t.Errorf("FirstDelay is %v, want %v", got, tt.first)
-			}
-			if got := tt.retry.WorstDelay(); got != tt.worst {
-				t.Errorf("WorstDelay is %v, want %v", got, tt.worst)
-			}
-			if got := tt.retry.WorstAsked(); got != tt.asked {
-				t.Errorf("WorstAsked is %v, want %v", got, tt.asked)
+			if got, want := tt.retry.Worst(false), (strategies.RetryWaits{First: tt.first, Plain: tt.worst, Asked: tt.asked}); got != want {
+				t.Errorf("Worst is %+v, want %+v", got, want)
 			}
 			if got := tt.retry.PerCallMax(); got != tt.perCall {
 				t.Errorf("PerCallMax is %v, want %v", got, tt.perCall)
@@ -221,7 +215,7 @@ func FuzzRetryNext(f *testing.F) {
 		if most := float64(least) * (1 + jitter); float64(got) > math.Nextafter(most, math.Inf(1))+1 {
 			t.Errorf("%+v %+v: waits %v, want at most %v", retry, state, got, time.Duration(most))
 		}
-		if worst := retry.WorstAsked(); got > worst {
+		if worst := retry.Worst(false).Asked; got > worst {
 			t.Errorf("%+v %+v: waits %v, the worst case is %v", retry, state, got, worst)
 		}
 	})

@@ -28,10 +28,10 @@ func trace(out io.Writer, where string) layer {
 		return middleware.Func(func(ctx context.Context, req string) (string, error) {
 			resp, err := next.Run(ctx, req)
 			if err != nil {
-				fmt.Fprintf(out, "  %s: attempt %d failed: %v\n", where, middleware.Attempt(ctx), err)
+				fmt.Fprintf(out, "  %s: attempt %d failed: %v\n", where, middleware.CallOf(ctx).Attempt(), err)
 				return "", err // the contract: on error the zero value
 			}
-			fmt.Fprintf(out, "  %s: attempt %d answered %q\n", where, middleware.Attempt(ctx), resp)
+			fmt.Fprintf(out, "  %s: attempt %d answered %q\n", where, middleware.CallOf(ctx).Attempt(), resp)
 			return resp, nil
 		})
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, answer)
 
 	fmt.Fprintln(out, "\na chain by hand, first layer outermost:")
-	scope := middleware.Scope{Agent: "archivist"} // the same for all layers of one agent
+	scope := &middleware.Owner{Name: "archivist"} // the same for all layers of one agent
 	chain := middleware.Chain(middleware.Func(newAgent(1)),
 		redact("swordfish"),
 		middleware.Retry[string, string](scope, retry),

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -26,7 +27,7 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 	steward, err := middleware.WrapFunc(newSteward()).
 		Named("steward").
 		Intervene(middleware.Intervention{
-			Ask:      &middleware.Terminal{In: in, Out: out, By: "the captain"},
+			Ask:      &inbox.Terminal{In: in, Out: out, By: "the captain"},
 			Deadline: 30 * time.Second,
 			Default:  strategies.Decision{Action: strategies.ActionAnswer, Value: silence, By: "house rules"},
 		}).

@@ -74,7 +74,7 @@ func says(p piece) bool { return p.text != "" }
 func complete(p piece) bool { return p.finish == "stop" }
 
 // resume asks for the rest of a paragraph, unless all of it is there.
-func resume(p prompt, sent []piece) (prompt, bool) {
+func resume(_ context.Context, p prompt, sent []piece) (prompt, bool) {
 	var said strings.Builder
 	said.WriteString(p.said)
 	for _, each := range sent {

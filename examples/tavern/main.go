@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/endpoint"
-	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/inbox"
 )
 
 const (
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, st stage) error {
 	p := &page{out: st.out, colour: st.screen && st.getenv("NO_COLOR") == "" && st.getenv("TERM") != "dumb"}
 	master := scripted(times.scale(8 * time.Second))
 	if *ask {
-		master = &middleware.Terminal{In: st.in, Out: st.out, By: "you"}
+		master = &inbox.Terminal{In: st.in, Out: st.out, By: "you"}
 	}
 	cast, err := newCast(newClient(from.url, from.key), from.modelOf, times, master, watch(p))
 	if err != nil {

@@ -40,31 +40,31 @@ func errorOf(fault Fault, model string) (status int, e apiError, ok bool) {
 		if fault.Wait > 0 {
 			text += fmt.Sprintf(" Please try again in %v.", fault.Wait)
 		}
-		return 429, apiError{Message: text, Type: "requests", Code: new("rate_limit_exceeded")}, true
+		return 429, apiError{Message: text, Type: "requests", Code: to("rate_limit_exceeded")}, true
 	case kindQuota:
 		return 429, apiError{
 			Message: "You exceeded your current quota, please check your plan and billing details.",
 			Type:    "insufficient_quota",
-			Code:    new("insufficient_quota"),
+			Code:    to("insufficient_quota"),
 		}, true
 	case kindContextOverflow:
 		return 400, apiError{
 			Message: "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. Please reduce the length of the messages.",
 			Type:    invalidRequest,
-			Param:   new("messages"),
-			Code:    new("context_length_exceeded"),
+			Param:   to("messages"),
+			Code:    to("context_length_exceeded"),
 		}, true
 	case kindUnauthorized:
 		return 401, apiError{
 			Message: "Incorrect API key provided.",
 			Type:    invalidRequest,
-			Code:    new("invalid_api_key"),
+			Code:    to("invalid_api_key"),
 		}, true
 	case kindBadRequest:
 		return 400, apiError{
 			Message: "Invalid 'messages': the last message has a role that is not known.",
 			Type:    invalidRequest,
-			Param:   new("messages"),
+			Param:   to("messages"),
 		}, true
 	case kindServerError:
 		return 500, apiError{Message: serverSorry, Type: serverFailed}, true
@@ -72,7 +72,7 @@ func errorOf(fault Fault, model string) (status int, e apiError, ok bool) {
 		return 503, apiError{
 			Message: "The engine is currently overloaded, please try again later.",
 			Type:    "service_unavailable_error",
-			Code:    new("server_is_overloaded"),
+			Code:    to("server_is_overloaded"),
 		}, true
 	}
 	return 0, apiError{}, false

@@ -73,7 +73,11 @@ func Start(plan Plan) (*Server, error) {
 		},
 	}
 	s.http.SetKeepAlivesEnabled(false) // see the package comment: a run must be repeatable
-	s.served.Go(func() { _ = s.http.Serve(listener) })
+	s.served.Add(1)
+	go func() {
+		defer s.served.Done()
+		_ = s.http.Serve(listener)
+	}()
 	return s, nil
 }
 
@@ -151,7 +155,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	writeError(w, http.StatusNotFound, apiError{
 		Message: fmt.Sprintf("Unknown request URL: %s %s.", r.Method, r.URL.Path),
 		Type:    invalidRequest,
-		Code:    new("unknown_url"),
+		Code:    to("unknown_url"),
 	})
 }
 

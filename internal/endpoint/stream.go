@@ -85,7 +85,7 @@ func stream(w http.ResponseWriter, r *http.Request, rep reply, fault Fault) {
 	words := split(rep.content + rep.refusal) // one of the two is empty
 	after, how := endingOf(fault, len(words))
 	if after != noChunk {
-		send(chunkChoice{Delta: delta{Role: "assistant", Content: new("")}})
+		send(chunkChoice{Delta: delta{Role: "assistant", Content: to("")}})
 		for _, word := range words[:after] {
 			text := delta{Content: &word}
 			if rep.refusal != "" {
@@ -108,7 +108,7 @@ func stream(w http.ResponseWriter, r *http.Request, rep reply, fault Fault) {
 		send(chunkChoice{FinishReason: &rep.finish})
 		if rep.usage {
 			last := rep.chunk([]chunkChoice{})
-			last.Usage = new(rep.count())
+			last.Usage = to(rep.count())
 			event(w, mustJSON(last))
 		}
 		event(w, []byte("[DONE]"))

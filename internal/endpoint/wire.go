@@ -135,6 +135,9 @@ func split(text string) []string {
 	return strings.SplitAfter(text, " ")
 }
 
+// to returns a pointer to a value.
+func to[T any](value T) *T { return &value }
+
 // malformed is a document that is complete and still is not JSON.
 func malformed(id string) []byte { return []byte(`{"id":"` + id + `","choices":[oops]}`) }
 

@@ -82,6 +82,9 @@ func (s *Server) Requests(model string) int {
 	return n
 }
 
+// Total is how many requests there were, of any model.
+func (s *Server) Total() int { return len(s.Log()) }
+
 // Log returns what was asked, in order.
 func (s *Server) Log() []Request {
 	s.mu.Lock()

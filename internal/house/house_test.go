@@ -30,7 +30,7 @@ const (
 var engines = map[string]string{
 	"github.com/sony/gobreaker/v2": "strategies/gobreaker.go",
 	"github.com/avast/retry-go/v4": "middleware/retrygo.go",
-	"go.uber.org/zap":              "middleware/zap.go",
+	"go.uber.org/zap":              "middleware/zaplog/zaplog.go",
 }
 
 var testOnly = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
@@ -41,6 +41,10 @@ var above = map[string][]string{
 	"strategies": {"middleware", "roles"},
 	"middleware": {"roles"},
 }
+
+// What stands beside the core of middleware is for those who want it: the core does without. Its
+// tests may use it.
+var beside = []string{"middleware/adapters", "middleware/inbox", "middleware/middlewaretest", "middleware/zaplog"}
 
 // A source is one Go file, named by its slash-separated path from the root.
 type source struct {
@@ -69,6 +73,11 @@ func breaches(s source) []string {
 		for _, upper := range above[top] {
 			if within(imp, module+"/"+upper) {
 				say("imports %s, but %s may not import %s", imp, top, upper)
+			}
+		}
+		for _, part := range beside {
+			if path.Dir(s.name) == "middleware" && !s.test() && within(imp, module+"/"+part) {
+				say("imports %s, which the core of middleware does without", imp)
 			}
 		}
 		if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") || within(imp, module) {
@@ -123,12 +132,15 @@ func TestBreachesAreSeen(t *testing.T) {
 		"a test in strategies imports roles":   {source{name: "strategies/a_test.go", imports: []string{module + "/roles"}}, "strategies may not import roles"},
 		"middleware imports roles":             {source{name: "middleware/a.go", imports: []string{module + "/roles"}}, "middleware may not import roles"},
 		"middleware imports strategies":        {source{name: "middleware/a.go", imports: []string{module + "/strategies"}}, ""},
+		"the core imports the inbox":           {source{name: "middleware/a.go", imports: []string{module + "/middleware/inbox"}}, "the core of middleware does without"},
+		"a test of the core does":              {source{name: "middleware/a_test.go", imports: []string{module + "/middleware/inbox"}}, ""},
+		"the inbox imports the core":           {source{name: "middleware/inbox/a.go", imports: []string{module + "/middleware"}}, ""},
 		"roles import both":                    {source{name: "roles/a.go", imports: []string{module + "/middleware", module + "/strategies"}}, ""},
 		"gobreaker in its file":                {source{name: "strategies/gobreaker.go", imports: []string{"github.com/sony/gobreaker/v2"}}, ""},
 		"gobreaker elsewhere":                  {source{name: "strategies/breaker.go", imports: []string{"github.com/sony/gobreaker/v2"}}, "only strategies/gobreaker.go may"},
 		"gobreaker in a test":                  {source{name: "strategies/breaker_test.go", imports: []string{"github.com/sony/gobreaker/v2"}}, ""},
 		"retry-go elsewhere":                   {source{name: "middleware/retry.go", imports: []string{"github.com/avast/retry-go/v4"}}, "only middleware/retrygo.go may"},
-		"a package of zap elsewhere":           {source{name: "middleware/observe.go", imports: []string{"go.uber.org/zap/zapcore"}}, "only middleware/zap.go may"},
+		"a package of zap elsewhere":           {source{name: "middleware/observe.go", imports: []string{"go.uber.org/zap/zapcore"}}, "only middleware/zaplog/zaplog.go may"},
 		"goleak in a test":                     {source{name: "roles/a_test.go", imports: []string{"go.uber.org/goleak"}}, ""},
 		"goleak outside a test":                {source{name: "middleware/middlewaretest/a.go", imports: []string{"go.uber.org/goleak"}}, "for _test.go files only"},
 		"rapid outside a test":                 {source{name: "internal/x/a.go", imports: []string{"pgregory.net/rapid"}}, "for _test.go files only"},

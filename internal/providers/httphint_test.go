@@ -43,7 +43,7 @@ func hinted(t *testing.T, answer http.HandlerFunc, options ...option.RequestOpti
 		return completion.Choices[0].Message.Content, nil
 	}
 	return middleware.WrapFunc(agent).Named("bard").Observe(events).
-		Use(middleware.StageAgent, httphint.Layer[string, string](httphint.Hidden(events, "bard"))), events, requests
+		Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(events, "bard"))), events, requests
 }
 
 // What the client drops on its way to an error, the hint has kept.

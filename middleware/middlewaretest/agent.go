@@ -92,7 +92,7 @@ func (a *Agent[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err err
 }
 
 func (a *Agent[Req, Resp]) begin(ctx context.Context, req Req) (scripted[Req, Resp], *Call[Req, Resp]) {
-	call := &Call[Req, Resp]{Request: req, Attempt: middleware.Attempt(ctx), Level: middleware.Level(ctx), Began: time.Now()}
+	call := &Call[Req, Resp]{Request: req, Attempt: middleware.CallOf(ctx).Attempt(), Level: middleware.CallOf(ctx).Level(), Began: time.Now()}
 	call.Due, _ = ctx.Deadline()
 	a.mu.Lock()
 	defer a.mu.Unlock()

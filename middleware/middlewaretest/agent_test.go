@@ -86,7 +86,7 @@ func TestAnAgentWritesDownItsCalls(t *testing.T) {
 			middlewaretest.Answer("a"),
 		)
 		g, err := middleware.Wrap(agent).Retry(strategies.Retry{Backoff: strategies.Delays{time.Second}}).Timeout(time.Minute).
-			Classify(&strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.ClassPanic: {Retry: true}}}).Build()
+			Classifier(&strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.ClassPanic: {Retry: true}}}).Build()
 		if err != nil {
 			t.Fatal(err)
 		}

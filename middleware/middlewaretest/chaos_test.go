@@ -194,7 +194,7 @@ func TestChaosStandsInsideOfAllLayers(t *testing.T) {
 			"it fails as a provider that is off": {&chaos{Error: 1}, strategies.ClassTransient},
 		} {
 			g, err := middleware.Wrap(well).Timeout(time.Second).
-				Validate(func(_, answer string) error {
+				Validate(func(_ context.Context, _, answer string) error {
 					if answer == "" {
 						return errEmpty
 					}

@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package middlewaretest
 
 import (
@@ -45,8 +47,9 @@ const (
 // as tight as they get: a leaked slot is seen in a bulkhead of one, not of a
 // hundred. (Concurrent calls then need [AllowRefusals].)
 //
-// Most rules run in a testing/synctest bubble, so waiting costs no time. Run the
-// suite with the race detector on: that is the half of "safe for concurrent use"
+// Most rules run in a testing/synctest bubble, so waiting costs no time; this is
+// why the suite needs Go 1.25, where the rest of the package needs no more than
+// the module does. Run the suite with the race detector on: that is the half of "safe for concurrent use"
 // that cannot be seen from outside.
 func Conform(t *testing.T, layer func() middleware.Middleware[string, string], allowed ...Liberty) {
 	t.Helper()

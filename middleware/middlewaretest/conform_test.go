@@ -30,7 +30,7 @@ func TestOurOwnLayersConform(t *testing.T) {
 	person := func(d strategies.Decision) middleware.Intervention {
 		return middleware.Intervention{Ask: strategies.IntervenorFunc(func(context.Context, strategies.Incident) (strategies.Decision, error) { return d, nil })}
 	}
-	var scope middleware.Scope
+	scope := &middleware.Owner{}
 	const retries, recovery, refusals = middlewaretest.AllowRetries, middlewaretest.AllowRecovery, middlewaretest.AllowRefusals
 	type liberties = []middlewaretest.Liberty
 	for name, tc := range map[string]struct {
@@ -58,13 +58,15 @@ func TestOurOwnLayersConform(t *testing.T) {
 		"Timeout":     {func() textLayer { return middleware.Timeout[string, string](scope, time.Minute) }, nil},
 		"HardTimeout": {func() textLayer { return middleware.HardTimeout[string, string](scope, time.Minute, 1) }, nil},
 		"Deadline":    {func() textLayer { return middleware.Deadline[string, string](scope, time.Minute, time.Second) }, nil},
-		"Validate":    {func() textLayer { return middleware.Validate(func(_, _ string) error { return nil }) }, nil},
-		"Recover":     {func() textLayer { return middleware.Recover[string, string](scope) }, nil},
+		"Validate": {func() textLayer {
+			return middleware.Validate(func(_ context.Context, _, _ string) error { return nil })
+		}, nil},
+		"Recover": {func() textLayer { return middleware.Recover[string, string](scope) }, nil},
 		"Fallback, that fails": {func() textLayer {
-			return middleware.Fallback(scope, middleware.StandIn[string, string]{Name: "stand-in", Runner: failing})
+			return middleware.Fallback(scope, middleware.StandIn[middleware.Runner[string, string]]{Name: "stand-in", Agent: failing})
 		}, nil},
 		"Fallback": {func() textLayer {
-			return middleware.Fallback(scope, middleware.StandIn[string, string]{Name: "stand-in", Runner: canned})
+			return middleware.Fallback(scope, middleware.StandIn[middleware.Runner[string, string]]{Name: "stand-in", Agent: canned})
 		}, liberties{recovery}},
 		"Degrade, that fails": {func() textLayer {
 			return middleware.Degrade(scope, nil, middleware.Rung[string, string]{Level: strategies.LevelReduced, Runner: failing})
@@ -101,7 +103,7 @@ func TestOurOwnLayersConform(t *testing.T) {
 func TestConformWithAsksInTheTypesOfTheLayer(t *testing.T) {
 	type question struct{ words []string }
 	layer := func() middleware.Middleware[question, int] {
-		return middleware.Timeout[question, int](middleware.Scope{}, time.Minute)
+		return middleware.Timeout[question, int](&middleware.Owner{}, time.Minute)
 	}
 	middlewaretest.ConformWith(t, layer, func(n int) (question, int) {
 		return question{words: slices.Repeat([]string{"why"}, n)}, n + 1
@@ -205,7 +207,7 @@ func TestConformIsNotStoppedByWhatIsBrokenBadly(t *testing.T) {
 
 // A liberty is one only for what it is about.
 func TestLibertiesAreNeeded(t *testing.T) {
-	var scope middleware.Scope
+	scope := &middleware.Owner{}
 	canned := middleware.Func(func(context.Context, string) (string, error) { return "canned", nil })
 	for name, tc := range map[string]struct {
 		layer func() textLayer
@@ -217,7 +219,7 @@ func TestLibertiesAreNeeded(t *testing.T) {
 		},
 		"Fallback, by AllowRecovery": {
 			func() textLayer {
-				return middleware.Fallback(scope, middleware.StandIn[string, string]{Name: "stand-in", Runner: canned})
+				return middleware.Fallback(scope, middleware.StandIn[middleware.Runner[string, string]]{Name: "stand-in", Agent: canned})
 			},
 			[]string{"hands on the error", "is safe for concurrent use"},
 		},

@@ -91,7 +91,7 @@ func ExampleChaos() {
 	chaos := &middlewaretest.Chaos[string, string]{Seed: 42, Error: 0.2, Panic: 0.1, BadAnswer: 0.1}
 	narrator := must(middleware.Wrap(agent).
 		Retry(strategies.Retry{Backoff: strategies.Delays{0}}).
-		Validate(func(_, answer string) error {
+		Validate(func(_ context.Context, _, answer string) error {
 			if answer == "" {
 				return errors.New("empty")
 			}
@@ -156,7 +156,7 @@ func ExampleConform() {
 	}
 	_ = func(t *testing.T) { // TestImpatientRetryConforms
 		middlewaretest.Conform(t, func() middleware.Middleware[string, string] {
-			return middleware.Retry[string, string](middleware.Scope{}, strategies.Retry{MaxRetries: 1})
+			return middleware.Retry[string, string](&middleware.Owner{}, strategies.Retry{MaxRetries: 1})
 		}, middlewaretest.AllowRetries)
 	}
 }

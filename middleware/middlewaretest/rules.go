@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package middlewaretest
 
 import (
@@ -225,7 +227,8 @@ func (tr *trial[Req, Resp]) concurrent() {
 				return
 			}
 			tr.failed("one of many failing calls", o)
-			if whose, ok := errors.AsType[nth](o.err); ok && int(whose) != n {
+			var whose nth
+			if errors.As(o.err, &whose) && int(whose) != n {
 				tr.breach("one of many failing calls has another's error: %v", o.err)
 			}
 		}

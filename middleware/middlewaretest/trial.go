@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package middlewaretest
 
 import (
@@ -188,7 +190,11 @@ func (tr *trial[Req, Resp]) refused(o outcome[Resp]) bool {
 func (tr *trial[Req, Resp]) together(f func(n int)) {
 	var all sync.WaitGroup
 	for n := range many {
-		all.Go(func() { f(n) })
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			f(n)
+		}()
 	}
 	all.Wait()
 }

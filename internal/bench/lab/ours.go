@@ -61,7 +61,7 @@ func canned(context.Context, Request) (Answer, error) {
 	return Answer{By: cannedName, Good: true}, nil
 }
 
-func good(_ Request, answer Answer) error {
+func good(_ context.Context, _ Request, answer Answer) error {
 	if !answer.Good {
 		return errBad
 	}
@@ -69,7 +69,7 @@ func good(_ Request, answer Answer) error {
 }
 
 func runner(ask Ask) middleware.Runner[Request, Answer] {
-	return middleware.RunnerFunc[Request, Answer](ask)
+	return middleware.Func(ask)
 }
 
 func watched(b *strategies.Breaker, env Env) *strategies.Breaker {

@@ -1,9 +1,9 @@
 package adk_test
 
 import (
-	"errors"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
@@ -20,145 +20,61 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// scene is one case: the models answer so, these layers stand around the first,
-// and a turn of an agent in its runner must be answered so.
-type scene struct {
-	script   answers
-	down     map[string]wire.Answer
-	layers   func(b *chain, other func(name string) *adk.LLMAgent) *chain
-	want     string
-	how      strategies.Strategy
-	by       string
-	wait     time.Duration // at least, before a retry
-	reduced  bool
-	requests map[string]int
-}
-
-// play plays it whole and streamed.
-func (s scene) play(t *testing.T) {
-	for form, mode := range forms {
-		t.Run(form, func(t *testing.T) {
-			server := wire.StartDown(s.script, s.down)
-			t.Cleanup(server.Close)
-			seen := &recoveries{}
-			other := func(name string) *adk.LLMAgent { return adk.LLM(google(t, server.URL(), name)) }
-			llm := guard(t, google(t, server.URL(), "narrator"), func(b *chain) *chain { return s.layers(b.Observe(seen), other) })
-			got := newStage(t, storyteller(t, llm)).ask(t, mode)
-			if got.err != nil || got.final != s.want {
-				t.Fatalf("got %q, %v; want %q", got.final, got.err, s.want)
-			}
-			if e := seen.last(middleware.EventRecovered); e.Strategy != s.how || e.ServedBy != s.by {
-				t.Errorf("recovered by %s, %v; want %s, %v", e.ServedBy, e.Strategy, s.by, s.how)
-			}
-			if e := seen.last(middleware.EventRetryScheduled); e.Delay < s.wait {
-				t.Errorf("it waited %v where the provider asked for %v", e.Delay, s.wait)
-			}
-			if last := got.events[len(got.events)-1]; adk.Degraded(&last.LLMResponse) != s.reduced {
-				t.Errorf("the answer is marked as reduced: %v", !s.reduced)
-			}
-			for name, n := range s.requests {
-				conformance.Requests(t, name, server.Requests(name), n)
-			}
-		})
-	}
-}
-
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	type other = func(string) *adk.LLMAgent
-	retried := func(b *chain, _ other) *chain { return b.Retry(soon) }
-	relieved := func(b *chain, o other) *chain { return b.Retry(soon).Fallback("archivist", o("archivist")) }
-	conformance.Run(t, map[conformance.Case]func(*testing.T){
-		conformance.TransientThenSuccess: scene{
-			script: answers{"narrator": {wire.Overloaded()}}, layers: retried,
-			want: "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
-		}.play,
-		conformance.RateLimitHonoured: scene{
-			script: answers{"narrator": {wire.RateLimit(30 * time.Millisecond)}}, layers: retried, wait: 30 * time.Millisecond,
-			want: "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
-		}.play,
-		conformance.QuotaGoesOn: scene{
-			script: answers{"narrator": {wire.Quota()}}, layers: relieved,
-			want: "A stranger, says archivist", how: strategies.StrategyFallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
-		}.play,
-		conformance.OverflowToLarger: scene{
-			script: answers{"narrator": {wire.Overflow()}}, layers: relieved,
-			want: "A stranger, says archivist", how: strategies.StrategyFallback, by: "archivist", requests: map[string]int{"narrator": 1, "archivist": 1},
-		}.play,
-		conformance.HangTimesOut: scene{
-			script: answers{"narrator": {wire.Stall()}},
-			layers: func(b *chain, _ other) *chain { return b.Retry(soon).Timeout(500 * time.Millisecond) },
-			want:   "A stranger, says narrator", how: strategies.StrategyRetry, by: "narrator", requests: map[string]int{"narrator": 2},
-		}.play,
-		conformance.StreamCut:          streamCut,
-		conformance.InterruptUntouched: interruptUntouched,
-		conformance.AllDownDegraded: scene{
-			down: map[string]wire.Answer{"narrator": wire.Overloaded(), "archivist": wire.Drop()},
-			layers: func(b *chain, o other) *chain {
-				return b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
-					Fallback("archivist", o("archivist")).Degrade(strategies.LevelReduced, adk.Reply("The innkeeper shrugs."))
-			},
-			want: "The innkeeper shrugs.", how: strategies.StrategyDegradation, by: "reduced answer", reduced: true,
-			requests: map[string]int{"narrator": 3, "archivist": 1},
-		}.play,
-	}, nil)
+	ways := conformance.Ways[wire.Answer]{}
+	for form, mode := range forms {
+		ways[form] = func(t *testing.T, s conformance.Scene[wire.Answer]) conformance.Result { return playScene(t, s, mode) }
+	}
+	// A finish reason is told as the framework tells it, by the response's own code
+	// and not by an error; answer_test.go looks at those.
+	cuts := slices.DeleteFunc(conformance.GeminiCuts(), func(c conformance.Cut[wire.Answer]) bool {
+		return strings.HasSuffix(c.It, "tokens ran out") || strings.HasSuffix(c.It, "filter stopped")
+	})
+	conformance.Run(t, conformance.Adapter[wire.Answer]{
+		Faults: conformance.GeminiFaults(), Ways: ways, Cuts: cuts, Stream: hear, Interrupt: interruptUntouched,
+	})
 }
 
-func streamCut(t *testing.T) {
-	const whole = "A stranger, says narrator"
-	role := `{"candidates":[{"content":{"role":"model","parts":[{"text":""}]}}]}`
-	usage := `{"usageMetadata":{"trafficType":"ON_DEMAND"}}`
-	a, stranger := wire.Candidate("A ", ""), wire.Candidate("stranger, ", "")
-	broken := wire.ErrorBody(503, "UNAVAILABLE", "The model is overloaded.")
-	for it, tt := range map[string]struct {
-		answer   wire.Answer
-		said     string // in pieces
-		requests int
-		class    strategies.Class // of the failure behind; 0: there is none
-	}{
-		"retries one cut before its first chunk":      {wire.Cut(), whole, 2, 0},
-		"retries one cut after chunks without a word": {wire.Cut(role, usage), whole, 2, 0},
-		"retries one that ended after such chunks":    {wire.Events(role, usage), whole, 2, 0},
-		"retries one without any event":               {wire.Events(), whole, 2, 0},
-		"retries an error before the first word":      {wire.Events(role, broken), whole, 2, 0},
-		"retries a broken call of a tool":             {wire.Events(role, wire.Candidate("", "MALFORMED_FUNCTION_CALL")), whole, 2, 0},
-		"ends one cut after its first words":          {wire.Cut(a, stranger), "A stranger, ", 1, strategies.ClassTransient},
-		"ends one that ended before its end":          {wire.Events(a, stranger), "A stranger, ", 1, strategies.ClassInvalidAnswer},
-		"ends one with an error after two words":      {wire.Events(a, stranger, broken), "A stranger, ", 1, strategies.ClassTransient},
-	} {
-		t.Run("it "+it, func(t *testing.T) {
-			server := play(t, answers{"narrator": {tt.answer}})
-			s := newStage(t, storyteller(t, guard(t, google(t, server.URL(), "narrator"), retry)))
-			got := s.ask(t, agent.StreamingModeSSE)
-			if got.partial != tt.said {
-				t.Errorf("got %q, want %q", got.partial, tt.said)
-			}
-			cut, failed := errors.AsType[*strategies.StreamError](got.err)
-			switch {
-			case tt.class == 0:
-				if got.err != nil || got.final != whole || len(s.kept(t)) != 2 {
-					t.Errorf("got %q, %v; the session has %d events", got.final, got.err, len(s.kept(t)))
-				}
-			case !failed:
-				t.Errorf("got %v", got.err)
-			default:
-				class(t, got.err, strategies.ClassCutOff)
-				class(t, cut.Err, tt.class)
-				if got.final != "" || len(s.kept(t)) != 1 {
-					t.Errorf("%q is taken for an answer; the session has %d events", got.final, len(s.kept(t)))
-				}
-				var sent string
-				chunks, _ := middleware.Sent[*model.LLMResponse](got.err)
-				for _, c := range chunks {
-					sent += text(c)
-				}
-				if sent != tt.said {
-					t.Errorf("the error says that %q was sent", sent)
-				}
-			}
-			conformance.Requests(t, "narrator", server.Requests("narrator"), tt.requests)
-		})
+// playScene asks an agent of the framework in its runner, with layers around its
+// model.
+func playScene(t *testing.T, s conformance.Scene[wire.Answer], mode agent.StreamingMode) conformance.Result {
+	server := play(t, s.Script)
+	first := google(t, server.URL(), "narrator")
+	b := conformance.Set(middleware.WrapStream(adk.LLM(first)).Commit(adk.Says), s)
+	if s.StandIn.Name != "" {
+		b.Fallback(s.StandIn.Name, adk.LLM(google(t, server.URL(), s.StandIn.Model)))
 	}
+	if s.Reduced != "" {
+		b.Degrade(strategies.LevelReduced, adk.Reply(s.Reduced))
+	}
+	got := newStage(t, storyteller(t, modelOf(t, first, b))).ask(t, mode)
+	result := conformance.Result{Text: got.final, Err: got.err, Provider: server}
+	if n := len(got.events); n > 0 && adk.Degraded(&got.events[n-1].LLMResponse) {
+		result.Level = strategies.LevelReduced
+	}
+	return result
+}
+
+// hear reads a stream as the framework's runner does, and looks at what the
+// session kept of it.
+func hear(t *testing.T, cut conformance.Cut[wire.Answer]) conformance.Result {
+	server := play(t, answers{"narrator": {cut.Fault}})
+	s := newStage(t, storyteller(t, guard(t, google(t, server.URL(), "narrator"), retry)))
+	got := s.ask(t, agent.StreamingModeSSE)
+	final, kept := cut.Said, 2
+	if cut.Ends() {
+		final, kept = "", 1 // what was cut off is no answer
+	}
+	if n := len(s.kept(t)); got.final != final || n != kept {
+		t.Errorf("%q is taken for the answer; the session has %d events, want %d", got.final, n, kept)
+	}
+	return conformance.Result{Text: got.partial, Err: got.err, Provider: server, Sent: conformance.SentBefore(got.err, func(chunks []*model.LLMResponse) (sent string) {
+		for _, c := range chunks {
+			sent += text(c)
+		}
+		return sent
+	})}
 }
 
 // The framework asks a person before a tool runs. The question passes through

@@ -56,8 +56,8 @@ func DegradePlugin(text string) (*plugin.Plugin, error) {
 	var classifier *strategies.Classifier
 	return plugin.New(plugin.Config{
 		Name: "understudy_degrade",
-		OnModelErrorCallback: func(ctx agent.Context, _ *model.LLMRequest, err error) (*model.LLMResponse, error) {
-			if !classifier.Classify(ctx, err).Degrade {
+		OnModelErrorCallback: func(_ agent.Context, _ *model.LLMRequest, err error) (*model.LLMResponse, error) {
+			if !classifier.Classify(err).Degrade {
 				return nil, nil // the error goes on
 			}
 			return reply.response(), nil

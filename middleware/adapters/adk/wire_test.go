@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
@@ -17,10 +16,10 @@ import (
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	wire "github.com/understudy-go/understudy/internal/gemini"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/adk"
-	"github.com/understudy-go/understudy/strategies"
 )
 
 type (
@@ -28,14 +27,12 @@ type (
 	answers = map[string][]wire.Answer
 )
 
-var soon = strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}
+var soon = conformance.Soon
 
 // play starts a provider whose models answer by script, then with four words.
 func play(t *testing.T, script answers) *wire.Server {
 	t.Helper()
-	server := wire.Start(script)
-	t.Cleanup(server.Close)
-	return server
+	return conformance.Gemini(t, script)
 }
 
 // google returns the framework's Gemini, for a server at url.
@@ -53,11 +50,12 @@ func google(t *testing.T, url, name string) model.LLM {
 // guard puts a chain around a model, and makes it a model again.
 func guard(t *testing.T, first model.LLM, layers func(*chain) *chain) model.LLM {
 	t.Helper()
-	g, err := layers(middleware.WrapStream(adk.LLM(first)).Named("narrator").Commit(adk.Says)).Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	llm, err := adk.NewModel(first, g)
+	return modelOf(t, first, layers(middleware.WrapStream(adk.LLM(first)).Named("narrator").Commit(adk.Says)))
+}
+
+func modelOf(t *testing.T, first model.LLM, b *chain) model.LLM {
+	t.Helper()
+	llm, err := adk.NewModel(first, conformance.Built(t, b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,23 +154,9 @@ func text(r *model.LLMResponse) string {
 	return b.String()
 }
 
-func class(t *testing.T, err error, want strategies.Class) {
-	t.Helper()
-	if got := strategies.Classify(err).Class; got != want {
-		t.Errorf("class %v, want %v, of %T: %v", got, want, err, err)
-	}
-}
+var class = conformance.Class
 
 // recoveries notes what a chain tells of.
 type recoveries struct{ events []middleware.Event }
 
 func (r *recoveries) Observe(_ context.Context, e middleware.Event) { r.events = append(r.events, e) }
-
-func (r *recoveries) last(kind middleware.EventKind) (found middleware.Event) {
-	for _, e := range r.events {
-		if e.Kind == kind {
-			found = e
-		}
-	}
-	return found
-}

@@ -10,8 +10,8 @@ import (
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
-func Model(name sdk.Model) func(sdk.MessageNewParams) (sdk.MessageNewParams, error) {
-	return func(params sdk.MessageNewParams) (sdk.MessageNewParams, error) {
+func Model(name sdk.Model) func(context.Context, sdk.MessageNewParams) (sdk.MessageNewParams, error) {
+	return func(_ context.Context, params sdk.MessageNewParams) (sdk.MessageNewParams, error) {
 		params.Model = name
 		return params, nil
 	}

@@ -13,7 +13,7 @@ import (
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/option"
 
-	"github.com/understudy-go/understudy/strategies"
+	"github.com/understudy-go/understudy/internal/conformance"
 )
 
 // connect returns the real client, for a server at url.
@@ -74,6 +74,9 @@ func start(script script) *provider {
 	p.Start()
 	return p
 }
+
+// Requests is seen, for the kit.
+func (p *provider) Requests(model string) int { return p.seen(model) }
 
 func (p *provider) seen(model string) int {
 	p.mu.Lock()
@@ -171,9 +174,4 @@ func joined(events []sdk.MessageStreamEventUnion) string {
 	return b.String()
 }
 
-func class(t *testing.T, err error, want strategies.Class) {
-	t.Helper()
-	if got := strategies.Classify(err).Class; got != want {
-		t.Errorf("class %v, want %v, of %T: %v", got, want, err, err)
-	}
-}
+var class = conformance.Class

@@ -42,9 +42,9 @@ type Call struct {
 // FallbackVia: another model's name, a lower limit.
 //
 //	FallbackVia("large window", eino.StandIn(chat), eino.With(model.WithModel("gpt-4.1")))
-func With(options ...model.Option) func(Call) (Call, error) {
+func With(options ...model.Option) func(context.Context, Call) (Call, error) {
 	options = slices.Clone(options)
-	return func(c Call) (Call, error) {
+	return func(_ context.Context, c Call) (Call, error) {
 		c.Options = slices.Concat(c.Options, options)
 		return c, nil
 	}

@@ -1,6 +1,7 @@
 package eino_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -198,7 +199,7 @@ func pieces(texts ...string) eino.Agent {
 	return middleware.Chunks[eino.Call](chunks...)
 }
 
-func noHello(_ eino.Call, m *schema.Message) error {
+func noHello(_ context.Context, _ eino.Call, m *schema.Message) error {
 	if m.Content == "Hello" {
 		return errors.New("too friendly")
 	}

@@ -152,7 +152,7 @@ func TestToolCalls(t *testing.T) {
 	}
 }
 
-func refuse(eino.ToolCall, string) error { return errors.New("no") }
+func refuse(context.Context, eino.ToolCall, string) error { return errors.New("no") }
 
 func TestNothingIsRetriedTwice(t *testing.T) {
 	t.Parallel()
@@ -232,11 +232,11 @@ func TestMisconfiguration(t *testing.T) {
 func TestWith(t *testing.T) {
 	t.Parallel()
 	call := eino.Call{Options: slices.Grow([]model.Option{model.WithModel("small")}, 8)}
-	large, err := eino.With(model.WithModel("large"), model.WithTemperature(0.5))(call)
+	large, err := eino.With(model.WithModel("large"), model.WithTemperature(0.5))(t.Context(), call)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := eino.With(model.WithModel("other"))(call); err != nil {
+	if _, err := eino.With(model.WithModel("other"))(t.Context(), call); err != nil {
 		t.Fatal(err)
 	}
 	if o := model.GetCommonOptions(nil, large.Options...); *o.Model != "large" || *o.Temperature != 0.5 || len(call.Options) != 1 {

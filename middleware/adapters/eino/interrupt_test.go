@@ -240,7 +240,7 @@ func TestRule(t *testing.T) {
 	t.Run("it serves a chain around a compiled graph", func(t *testing.T) {
 		pause, runs := compose.Interrupt(t.Context(), "may I?"), 0
 		g, err := middleware.WrapFunc(func(context.Context, string) (string, error) { runs++; return "", pause }).
-			Retry(soon).Classify(&strategies.Classifier{Rules: []strategies.Rule{eino.Rule}}).Build()
+			Retry(soon).Classifier(&strategies.Classifier{Rules: []strategies.Rule{eino.Rule}}).Build()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func Ends(m *schema.Message) bool { return finish(m) != "" }
 
 // NotTruncated is for Validate: it refuses a message that a token limit cut
 // short, which is otherwise taken for what there is.
-func NotTruncated(_ Call, m *schema.Message) error {
+func NotTruncated(_ context.Context, _ Call, m *schema.Message) error {
 	switch f := finish(m); f {
 	case "length", "max_tokens":
 		return &AnswerError{Reason: Truncated, Finish: f}
@@ -83,7 +83,7 @@ func Level(m *schema.Message) strategies.Level {
 // marked returns a message that says its level. A message may be shared, so it
 // is copied.
 func marked(ctx context.Context, m *schema.Message) *schema.Message {
-	level := middleware.Level(ctx)
+	level := middleware.CallOf(ctx).Level()
 	if level == strategies.LevelFull {
 		return m
 	}

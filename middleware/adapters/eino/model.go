@@ -45,7 +45,7 @@ func build[Req, Chunk any](setting string, agent middleware.Streamer[Req, Chunk]
 		return nil, &strategies.ConfigError{Setting: setting, Problem: "has no settings", Fix: "give it a function that says which layers"}
 	}
 	b := middleware.WrapStream(agent).
-		Use(middleware.StageAgent, httphint.Layer[middleware.StreamCall[Req, Chunk], middleware.StreamEnd](nil))
+		Around(middleware.StageAgent, httphint.Layer(nil))
 	settings(b)
 	return b.Build()
 }

@@ -49,8 +49,11 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 		}
 	}
 	err = hinted(ctx, explain(err))
-	verdict := classifier.Classify(ctx, err)
-	if verdict.Class == strategies.ClassInterrupt {
+	verdict := classifier.Classify(err)
+	if ctx.Err() != nil && !verdict.Pass {
+		verdict = classifier.VerdictOf(strategies.ClassCanceled) // nobody waits any more
+	}
+	if verdict.Pass {
 		return nil
 	}
 	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1}

@@ -142,7 +142,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 			}
 		})
 		if _, err := built(t, middleware.Wrap(agent).Retry(soon).Observe(watch).
-			Use(middleware.StageAgent, httphint.Layer[genai.Request, *sdk.GenerateContentResponse](nil))).Run(t.Context(), ask("narrator")); err != nil {
+			Around(middleware.StageAgent, httphint.Layer(nil))).Run(t.Context(), ask("narrator")); err != nil {
 			t.Error(err)
 		}
 		if delay < 30*time.Millisecond {

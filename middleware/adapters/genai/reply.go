@@ -8,8 +8,8 @@ import (
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
-func Model(name string) func(Request) (Request, error) {
-	return func(req Request) (Request, error) {
+func Model(name string) func(context.Context, Request) (Request, error) {
+	return func(_ context.Context, req Request) (Request, error) {
 		req.Model = name
 		return req, nil
 	}

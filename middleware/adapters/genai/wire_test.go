@@ -3,14 +3,13 @@ package genai_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	sdk "google.golang.org/genai"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/internal/gemini"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/genai"
-	"github.com/understudy-go/understudy/strategies"
 )
 
 type (
@@ -20,7 +19,7 @@ type (
 	answers = map[string][]gemini.Answer
 )
 
-var soon = strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}
+var soon = conformance.Soon
 
 // connect returns the real client, for a server at url.
 func connect(t *testing.T, url string, change ...func(*sdk.ClientConfig)) *sdk.Client {
@@ -39,9 +38,7 @@ func connect(t *testing.T, url string, change ...func(*sdk.ClientConfig)) *sdk.C
 // play starts a provider whose models answer by script, then with four words.
 func play(t *testing.T, script answers) *gemini.Server {
 	t.Helper()
-	server := gemini.Start(script)
-	t.Cleanup(server.Close)
-	return server
+	return conformance.Gemini(t, script)
 }
 
 // narrator is a provider with one model that answers so, and the agent asking it.
@@ -56,22 +53,11 @@ func ask(model string) genai.Request {
 	return genai.Request{Model: model, Contents: sdk.Text("Who is at the door?")}
 }
 
-func built(t *testing.T, b *builder) *guarded {
-	t.Helper()
-	g, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
+func built(t *testing.T, b *builder) *guarded { t.Helper(); return conformance.Built(t, b) }
 
 func builtStream(t *testing.T, agent *genai.ModelsAgent) *stream {
 	t.Helper()
-	g, err := middleware.WrapStream(agent).Named("narrator").Commit(genai.Says).Complete(genai.Ends).Retry(soon).Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return conformance.Built(t, middleware.WrapStream(agent).Named("narrator").Commit(genai.Says).Complete(genai.Ends).Retry(soon))
 }
 
 func joined(chunks []*sdk.GenerateContentResponse) string {
@@ -82,9 +68,4 @@ func joined(chunks []*sdk.GenerateContentResponse) string {
 	return b.String()
 }
 
-func class(t *testing.T, err error, want strategies.Class) {
-	t.Helper()
-	if got := strategies.Classify(err).Class; got != want {
-		t.Errorf("class %v, want %v, of %T: %v", got, want, err, err)
-	}
-}
+var class = conformance.Class

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/firebase/genkit/go/ai"
 	"github.com/firebase/genkit/go/core/api"
@@ -15,13 +14,13 @@ import (
 	"github.com/firebase/genkit/go/plugins/compat_oai"
 	"github.com/openai/openai-go/option"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/internal/endpoint"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/genkit"
-	"github.com/understudy-go/understudy/strategies"
 )
 
-var soon = strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}
+var soon = conformance.Soon
 
 // house is the real plugin for compatible servers, its client's retries off.
 // Its client appends a slash to a URL without one at every call, unguarded.
@@ -102,21 +101,13 @@ func streams(objects ...string) http.HandlerFunc {
 // whole is a middleware with a chain for calls that nobody listens to.
 func whole(t *testing.T, b *middleware.Builder[genkit.Call, *ai.ModelResponse]) genkit.Recovery {
 	t.Helper()
-	g, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return genkit.Recovery{Model: g}
+	return genkit.Recovery{Model: conformance.Built(t, b)}
 }
 
 // stream is a middleware with a chain for both.
 func stream(t *testing.T, b *middleware.StreamBuilder[genkit.Call, genkit.Chunk]) genkit.Recovery {
 	t.Helper()
-	g, err := b.Commit(genkit.Says).Complete(genkit.Ends).Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return genkit.Recovery{Stream: g}
+	return genkit.Recovery{Stream: conformance.Built(t, b.Commit(genkit.Says).Complete(genkit.Ends))}
 }
 
 func ask(t *testing.T, g *sdk.Genkit, options ...ai.GenerateOption) (*ai.ModelResponse, error) {
@@ -137,9 +128,4 @@ func served(t *testing.T, resp *ai.ModelResponse, err error, want string, how ge
 	}
 }
 
-func class(t *testing.T, err error, want strategies.Class) {
-	t.Helper()
-	if got := strategies.Classify(err).Class; got != want {
-		t.Errorf("class %v, want %v, of %T: %v", got, want, err, err)
-	}
-}
+var class = conformance.Class

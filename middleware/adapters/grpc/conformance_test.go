@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -31,105 +30,106 @@ func requests(t *testing.T, who string, s *server, want int) {
 	conformance.Requests(t, who, int(s.requests.Load()), want)
 }
 
-// handsOn plays a fault that the same server is not asked again after.
-func handsOn(f fault) func(*testing.T) {
-	return func(t *testing.T) {
-		first, second := serve(t, up, f), serve(t, down)
-		other := dial(t, second, retrying)
-		got, err := check(t, dial(t, first, func(b *grpc.Builder) { retrying(b); b.Fallback("other", grpc.Conn(other)) }))
-		answered(t, got, err, down)
-		requests(t, "health", first, 1)
-		requests(t, "other", second, 1)
+// servers are a scene's models: each a health service that fails by its script.
+// What it says is its status, of which the text is made that the kit expects.
+type servers map[string]*server
+
+func (s servers) Requests(model string) int { return int(s[model].requests.Load()) }
+
+func serveAll(t *testing.T, s conformance.Scene[fault]) servers {
+	t.Helper()
+	all := servers{conformance.Narrator: serve(t, up, s.Script[conformance.Narrator]...)}
+	if other := s.StandIn.Model; other != "" {
+		all[other] = serve(t, down, s.Script[other]...)
 	}
+	return all
+}
+
+func (s servers) result(got *health.HealthCheckResponse, err error, scene conformance.Scene[fault]) conformance.Result {
+	r := conformance.Result{Err: err, Provider: s}
+	switch {
+	case err != nil:
+	case got.Status == up:
+		r.Text = conformance.Says(conformance.Narrator)
+	case got.Status == down:
+		r.Text = conformance.Says(scene.StandIn.Model)
+	case got.Status == none: // the rung's
+		r.Text, r.Level = scene.Reduced, strategies.LevelReduced
+	}
+	return r
+}
+
+// ways are the two forms of a chain: around all calls of a connection, and around a
+// method of a client.
+var ways = conformance.Ways[fault]{
+	"a connection": func(t *testing.T, s conformance.Scene[fault]) conformance.Result {
+		all := serveAll(t, s)
+		cc := dial(t, all[conformance.Narrator], func(b *grpc.Builder) {
+			conformance.Set(b, s)
+			if s.StandIn.Name != "" {
+				b.Fallback(s.StandIn.Name, grpc.Conn(dial(t, all[s.StandIn.Model], func(b *grpc.Builder) { b.Named(s.StandIn.Name) })))
+			}
+			if s.Reduced != "" {
+				b.Degrade(strategies.LevelReduced, grpc.Reply(answer(none)))
+			}
+		})
+		got, err := check(t, cc)
+		return all.result(got, err, s)
+	},
+	"a method": func(t *testing.T, s conformance.Scene[fault]) conformance.Result {
+		all := serveAll(t, s)
+		b := conformance.Set(middleware.Wrap(grpc.Unary(health.NewHealthClient(dial(t, all[conformance.Narrator], nil)).Check)), s)
+		if s.StandIn.Name != "" {
+			b.Fallback(s.StandIn.Name, grpc.Unary(health.NewHealthClient(dial(t, all[s.StandIn.Model], nil)).Check))
+		}
+		if s.Reduced != "" {
+			b.Degrade(strategies.LevelReduced, middleware.Func(func(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+				return answer(none), nil
+			}))
+		}
+		o := conformance.Built(t, b).Outcome(t.Context(), &health.HealthCheckRequest{})
+		r := all.result(o.Value, o.Err, s)
+		r.Level, r.Strategy, r.ServedBy, r.Attempts = o.Level, o.Strategy, o.ServedBy, o.Attempts
+		return r
+	},
 }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, map[conformance.Case]func(*testing.T){
-		conformance.TransientThenSuccess: func(t *testing.T) {
-			s := serve(t, up, fails(codes.Unavailable))
-			got, err := check(t, dial(t, s, retrying))
-			answered(t, got, err, up)
-			requests(t, "health", s, 2)
+	busy := fails(codes.Unavailable)
+	later := busy
+	later.after = 1
+	conformance.Run(t, conformance.Adapter[fault]{
+		Faults: conformance.Faults[fault]{
+			conformance.Unavailable: {busy},
+			conformance.RateLimited: {fails(codes.ResourceExhausted, retryInfo(conformance.Wait))},
+			conformance.Quota: {fails(codes.ResourceExhausted, &errdetails.QuotaFailure{
+				Violations: []*errdetails.QuotaFailure_Violation{{QuotaId: "RequestsPerDayPerProject"}},
+			})},
+			conformance.Overflow:   {fails(codes.InvalidArgument, &errdetails.ErrorInfo{Reason: "context_length_exceeded"})},
+			conformance.Hang:       {{hang: true}},
+			conformance.Overloaded: {busy},
+			conformance.Drop:       {busy},
 		},
-		conformance.RateLimitHonoured: func(t *testing.T) {
-			const wait = 30 * time.Millisecond
-			var delay time.Duration
-			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.EventRetryScheduled && e.Class == strategies.ClassRateLimited {
-					delay = e.Delay
-				}
-			})
-			s := serve(t, up, fails(codes.ResourceExhausted, retryInfo(wait)))
-			got, err := check(t, dial(t, s, func(b *grpc.Builder) { b.Retry(soon).Observe(watch) }))
-			answered(t, got, err, up)
-			if delay < wait {
-				t.Errorf("it waited %v where the server asked for %v", delay, wait)
-			}
-			requests(t, "health", s, 2)
+		Ways: ways,
+		Cuts: []conformance.Cut[fault]{
+			{It: "retries one cut before its first message", Fault: busy, Said: "SERVING SERVING SERVING ", Requests: 2},
+			{It: "ends one cut after its first message", Fault: later, Said: "SERVING ", Requests: 1, Behind: strategies.ClassTransient},
 		},
-		conformance.QuotaGoesOn: handsOn(fails(codes.ResourceExhausted, &errdetails.QuotaFailure{
-			Violations: []*errdetails.QuotaFailure_Violation{{QuotaId: "RequestsPerDayPerProject"}},
-		})),
-		conformance.OverflowToLarger: handsOn(fails(codes.InvalidArgument, &errdetails.ErrorInfo{Reason: "context_length_exceeded"})),
-		conformance.HangTimesOut: func(t *testing.T) {
-			s := serve(t, up, fault{hang: true})
-			got, err := check(t, dial(t, s, func(b *grpc.Builder) { b.Retry(soon).Timeout(500 * time.Millisecond) }))
-			answered(t, got, err, up)
-			requests(t, "health", s, 2)
+		Stream: func(t *testing.T, cut conformance.Cut[fault]) conformance.Result {
+			all := serveAll(t, conformance.Scene[fault]{Script: cut.Script()})
+			agent := grpc.Stream(health.NewHealthClient(dial(t, all[conformance.Narrator], nil)).Watch)
+			return conformance.Heard(t, conformance.Built(t, middleware.WrapStream(agent).Retry(soon)), &health.HealthCheckRequest{}, joined, all)
 		},
-		conformance.StreamCut:          streamCut,
-		conformance.InterruptUntouched: interruptUntouched,
-		conformance.AllDownDegraded: func(t *testing.T) {
-			busy := fails(codes.Unavailable)
-			first, second := serve(t, up, busy, busy, busy), serve(t, up, busy)
-			agent := grpc.Unary(health.NewHealthClient(dial(t, first, nil)).Check)
-			other := grpc.Unary(health.NewHealthClient(dial(t, second, nil)).Check)
-			g, err := middleware.Wrap(agent).Named("health").
-				Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
-				Fallback("other", other).
-				Degrade(strategies.LevelReduced, middleware.Func(func(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
-					return answer(none), nil
-				})).Build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := g.Outcome(t.Context(), &health.HealthCheckRequest{})
-			answered(t, o.Value, o.Err, none)
-			if o.Level != strategies.LevelReduced || o.Strategy != strategies.StrategyDegradation || o.Attempts != 5 {
-				t.Errorf("the answer is marked %v, %v, %d attempts", o.Level, o.Strategy, o.Attempts)
-			}
-			requests(t, "health", first, 3)
-			requests(t, "other", second, 1)
-		},
-	}, nil)
+		Interrupt: interruptUntouched,
+	})
 }
 
-func streamCut(t *testing.T) {
-	for it, tt := range map[string]struct {
-		after, chunks, requests int
-	}{
-		"retries one cut before its first message": {0, 3, 2},
-		"ends one cut after its first message":     {1, 1, 1},
-	} {
-		t.Run("it "+it, func(t *testing.T) {
-			f := fails(codes.Unavailable)
-			f.after = tt.after
-			s := serve(t, up, f)
-			g, err := middleware.WrapStream(grpc.Stream(health.NewHealthClient(dial(t, s, nil)).Watch)).Retry(soon).Build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			chunks, err := middleware.Collect(g.Stream(t.Context(), &health.HealthCheckRequest{}))
-			if len(chunks) != tt.chunks {
-				t.Errorf("%d messages", len(chunks))
-			}
-			if cut := strategies.Classify(err).Class == strategies.ClassCutOff; cut != (tt.after > 0) || !cut && err != nil {
-				t.Errorf("got %v", err)
-			}
-			requests(t, "health", s, tt.requests)
-		})
+func joined(messages []*health.HealthCheckResponse) (text string) {
+	for _, m := range messages {
+		text += m.Status.String() + " "
 	}
+	return text
 }
 
 // gRPC has no pause of its own; a service that has one says so by a status, of
@@ -144,7 +144,7 @@ func interruptUntouched(t *testing.T) {
 	s := serve(t, up, fails(codes.FailedPrecondition))
 	_, err := check(t, dial(t, s, func(b *grpc.Builder) {
 		b.Retry(soon).Degrade(strategies.LevelReduced, grpc.Reply(answer(none))).
-			Classify(&strategies.Classifier{Rules: []strategies.Rule{approval}})
+			Classifier(&strategies.Classifier{Rules: []strategies.Rule{approval}})
 	}))
 	if approval(err) != strategies.ClassInterrupt || errors.Is(err, strategies.ErrRecovery) {
 		t.Errorf("got %v", err)

@@ -63,7 +63,7 @@ func TestTheErrorIsAStatus(t *testing.T) {
 		{"is unavailable behind an open breaker", t.Context(), nil, func(b *grpc.Builder) { b.CircuitBreaker(open) }, codes.Unavailable, strategies.ClassRejected, 0},
 		{"is canceled for a caller who left", gone, nil, retrying, codes.Canceled, strategies.ClassTransient, 0},
 		{"is internal for a panic", t.Context(), nil, func(b *grpc.Builder) {
-			b.Validate(func(grpc.Call, any) error { panic("no") })
+			b.Validate(func(context.Context, grpc.Call, any) error { panic("no") })
 		}, codes.Internal, strategies.ClassPanic, 1},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {

@@ -16,11 +16,11 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/middleware/adapters/grpc"
-	"github.com/understudy-go/understudy/strategies"
 )
 
-var soon = strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}
+var soon = conformance.Soon
 
 const (
 	up   = health.HealthCheckResponse_SERVING

@@ -56,7 +56,7 @@ func Example() {
 	client := &http.Client{Transport: httphint.Transport{}} // any SDK that takes a client
 	narrator, err := middleware.WrapFunc(newAgent(client, provider.URL)).
 		Named("narrator").
-		Use(middleware.StageAgent, httphint.Layer[string, string](httphint.Hidden(log, "narrator"))).
+		Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(log, "narrator"))).
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Observe(log).
 		Build()

@@ -9,7 +9,7 @@
 //	client := &http.Client{Transport: httphint.Transport{}}
 //	agent := newAgent(client)                          // any SDK that takes a client
 //	guarded, err := middleware.Wrap(agent).
-//		Use(middleware.StageAgent, httphint.Layer[Req, Resp](observe)).
+//		Around(middleware.StageAgent, httphint.Layer(observe)).
 //		Retry(strategies.Retry{}).
 //		Build()
 //
@@ -17,11 +17,6 @@
 //
 //	retry ── attempt ── Layer ── agent ── SDK ── Transport ── wire
 //	                      └──────── hint ◄──────────┘
-//
-// For a stream the two types are those of its calls:
-//
-//	middleware.WrapStream(agent).
-//		Use(middleware.StageAgent, httphint.Layer[middleware.StreamCall[Req, Chunk], middleware.StreamEnd](observe))
 //
 // An agent that calls another one, or a tool on the web, through the same client
 // has those requests in its hint too: give tools a client of their own.
@@ -138,27 +133,26 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // Layer gives each attempt a hint of its own and adds what it says to the
-// attempt's error. It belongs at [middleware.StageAgent]. hidden, if not nil, is
+// attempt's error. It belongs at
+// [middleware.StageAgent], of a stream too. hidden, if not nil, is
 // told of an attempt that sent more than one request: somebody below retries
 // too, and every retry of ours is multiplied by theirs. It is called on the
 // goroutine of the attempt; [Hidden] makes one of an observer.
 //
 // An error is added to only if the last response had an error's status, and an
 // interrupt never.
-func Layer[Req, Resp any](hidden func(ctx context.Context, seen Seen)) middleware.Middleware[Req, Resp] {
-	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
-		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (Resp, error) {
-			noted, hint := With(ctx)
-			resp, err := next.Run(noted, req)
-			seen := hint.Seen()
-			if seen.Requests > 1 && hidden != nil {
-				hidden(ctx, seen)
-			}
-			if err != nil && seen.Status >= 400 && strategies.Classify(err).Class != strategies.ClassInterrupt {
-				err = &Error{Seen: seen, Err: err}
-			}
-			return resp, err
-		})
+func Layer(hidden func(ctx context.Context, seen Seen)) func(ctx context.Context, next func(context.Context) error) error {
+	return func(ctx context.Context, next func(context.Context) error) error {
+		noted, hint := With(ctx)
+		err := next(noted)
+		seen := hint.Seen()
+		if seen.Requests > 1 && hidden != nil {
+			hidden(ctx, seen)
+		}
+		if err != nil && seen.Status >= 400 && !strategies.Classify(err).Pass {
+			err = &Error{Seen: seen, Err: err}
+		}
+		return err
 	}
 }
 
@@ -182,10 +176,11 @@ func (e *Error) RecoveryClass() strategies.Class {
 		return c
 	}
 	// Transient is also what nobody recognises; an error that says so itself is believed.
-	if own, ok := errors.AsType[interface {
+	var own interface {
 		error
 		RecoveryClass() strategies.Class
-	}](e.Err); ok && own.RecoveryClass() == strategies.ClassTransient {
+	}
+	if errors.As(e.Err, &own) && own.RecoveryClass() == strategies.ClassTransient {
 		return strategies.ClassTransient
 	}
 	return strategies.Classify(status(e.Seen.Status)).Class
@@ -212,7 +207,8 @@ func Hidden(observer middleware.Observer, agent string) func(context.Context, Se
 	}
 	return func(ctx context.Context, seen Seen) {
 		observer.Observe(ctx, middleware.Event{
-			Kind: middleware.EventHiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent, Attempt: middleware.Attempt(ctx),
+			Kind: middleware.EventHiddenRequests, Time: time.Now(), Agent: agent, ServedBy: agent,
+			Attempt: middleware.CallOf(ctx).Attempt(), Count: seen.Requests,
 			Detail: fmt.Sprintf("%d requests where 1 was asked for: switch off the retries below", seen.Requests),
 		})
 	}

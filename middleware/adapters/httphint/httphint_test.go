@@ -95,7 +95,7 @@ func (p *provider) once(ctx context.Context, url string) (string, error) {
 
 // under puts an agent under a layer alone.
 func under(agent func(context.Context, string) (string, error), hidden func(context.Context, httphint.Seen)) middleware.Runner[string, string] {
-	return middleware.Chain(middleware.Func(agent), httphint.Layer[string, string](hidden))
+	return middleware.Chain(middleware.Func(agent), middleware.Around[string, string](httphint.Layer(hidden)))
 }
 
 func TestClassAndWaitFromTheWire(t *testing.T) {
@@ -207,7 +207,7 @@ func TestRequestsReallySent(t *testing.T) {
 		var events middlewaretest.Recorder
 		guarded, err := middleware.WrapFunc(p.ask(2)).Named("bard").
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
-			Use(middleware.StageAgent, httphint.Layer[string, string](httphint.Hidden(&events, "bard"))).
+			Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(&events, "bard"))).
 			Build()
 		if err != nil {
 			t.Fatal(err)
@@ -337,7 +337,7 @@ func TestAttemptsSideBySide(t *testing.T) {
 		back, release := make(chan httphint.Seen, 1), make(chan struct{})
 		p := start(t, says(503), says(429, "Retry-After", "3600")) // the one left behind comes second
 		agent := func(ctx context.Context, _ string) (string, error) {
-			if middleware.Attempt(ctx) > 1 {
+			if middleware.CallOf(ctx).Attempt() > 1 {
 				defer close(release) // only now does the first one go on
 				return p.once(ctx, p.url)
 			}
@@ -349,7 +349,7 @@ func TestAttemptsSideBySide(t *testing.T) {
 		guarded, err := middleware.WrapFunc(agent).
 			Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{time.Millisecond}}).
 			HardTimeout(50*time.Millisecond, 2).
-			Use(middleware.StageAgent, httphint.Layer[string, string](nil)).
+			Around(middleware.StageAgent, httphint.Layer(nil)).
 			Build()
 		if err != nil {
 			t.Fatal(err)
@@ -365,10 +365,6 @@ func TestAttemptsSideBySide(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	type (
-		call = middleware.StreamCall[string, string]
-		end  = middleware.StreamEnd
-	)
 	tell := func(p *provider) middleware.Streamer[string, string] {
 		return middleware.StreamFunc(func(ctx context.Context, _ string) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
@@ -382,7 +378,7 @@ func TestStreams(t *testing.T) {
 		var events middlewaretest.Recorder
 		guarded, err := middleware.WrapStream(tell(p)).
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Nanosecond}}).
-			Use(middleware.StageAgent, httphint.Layer[call, end](httphint.Hidden(&events, "bard"))).
+			Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(&events, "bard"))).
 			Observe(&events).
 			Build()
 		if err != nil {
@@ -409,7 +405,7 @@ func TestStreams(t *testing.T) {
 		})
 		guarded, err := middleware.WrapStream(scraping).
 			Retry(strategies.Retry{}).
-			Use(middleware.StageAgent, httphint.Layer[call, end](nil)).
+			Around(middleware.StageAgent, httphint.Layer(nil)).
 			Observe(&events).
 			Build()
 		if err != nil {

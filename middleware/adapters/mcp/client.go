@@ -77,7 +77,7 @@ type recovery struct {
 func (r *recovery) build() (*guarded, error) {
 	b := middleware.WrapFunc(r.ask).
 		Use(middleware.StageBreaker, r.once).
-		Use(middleware.StageAgent, httphint.Layer[Call, *sdk.CallToolResult](nil))
+		Around(middleware.StageAgent, httphint.Layer(nil))
 	r.settings(b)
 	return b.Build()
 }

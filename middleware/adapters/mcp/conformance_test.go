@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/understudy-go/understudy/internal/conformance"
-	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/mcp"
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -30,6 +28,11 @@ func requests(t *testing.T, s *server, want int) {
 	conformance.Requests(t, "the inn", int(s.calls.Load()), want)
 }
 
+// inns are a scene's models: each a server with tools that fails by its script.
+type inns map[string]*server
+
+func (i inns) Requests(model string) int { return int(i[model].calls.Load()) }
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, p := range []protocol{sessions, stateless} {
@@ -38,78 +41,51 @@ func TestConformance(t *testing.T) {
 }
 
 func conform(t *testing.T, p protocol) {
-	conformance.Run(t, map[conformance.Case]func(*testing.T){
-		conformance.TransientThenSuccess: func(t *testing.T) {
-			s := p.serve(t, inn("a stranger"), says(503, "busy"))
-			got, err := call(t, connect(t, client(t, nil, retrying), s), "look")
-			answered(t, got, err, "a stranger")
-			requests(t, s, 2)
+	busy := says(503, "busy")
+	conformance.Run(t, conformance.Adapter[fault]{
+		Faults: conformance.Faults[fault]{
+			conformance.Unavailable: {busy},
+			conformance.RateLimited: {says(429, "slow down", "Retry-After-Ms", "30")},
+			conformance.Quota:       {refuses(402, "-32000", "no credit")},
+			conformance.Hang:        {hangs},
+			conformance.Overloaded:  {busy},
+			conformance.Drop:        {busy},
 		},
-		conformance.RateLimitHonoured: func(t *testing.T) {
-			const wait = 30 * time.Millisecond
-			var delay time.Duration
-			watch := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-				if e.Kind == middleware.EventRetryScheduled && e.Class == strategies.ClassRateLimited {
-					delay = e.Delay
+		Ways: conformance.Ways[fault]{"": func(t *testing.T, s conformance.Scene[fault]) conformance.Result {
+			all := inns{conformance.Narrator: p.serve(t, inn(conformance.Says(conformance.Narrator)), s.Script[conformance.Narrator]...)}
+			c := client(t, nil, func(b *mcp.Builder) {
+				conformance.Set(b, s)
+				if other := s.StandIn; other.Name != "" {
+					all[other.Model] = p.serve(t, inn(conformance.Says(other.Model)), s.Script[other.Model]...)
+					b.Fallback(other.Name, mcp.Session(connect(t, client(t, nil, func(b *mcp.Builder) { b.Named(other.Name) }), all[other.Model])))
+				}
+				if s.Reduced != "" {
+					b.Degrade(strategies.LevelReduced, mcp.Reply(s.Reduced))
 				}
 			})
-			s := p.serve(t, inn("a stranger"), says(429, "slow down", "Retry-After-Ms", "30"))
-			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) { b.Retry(soon).Observe(watch) }), s), "look")
-			answered(t, got, err, "a stranger")
-			if delay < wait {
-				t.Errorf("it waited %v where the server asked for %v", delay, wait)
+			got, err := call(t, connect(t, c, all[conformance.Narrator]), "look")
+			result := conformance.Result{Text: text(got), Err: err, Provider: all}
+			if err == nil && got.IsError {
+				result.Text = "an error: " + result.Text
 			}
-			requests(t, s, 2)
-		},
-		conformance.QuotaGoesOn: func(t *testing.T) {
-			s, mirror := p.serve(t, inn("a stranger"), refuses(402, "-32000", "no credit")), p.serve(t, inn("a mirrored stranger"))
-			second := connect(t, client(t, nil, retrying), mirror)
-			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
-				b.Retry(soon).Fallback("mirror", mcp.Session(second))
-			}), s), "look")
-			answered(t, got, err, "a mirrored stranger")
-			requests(t, s, 1)
-			requests(t, mirror, 1)
-		},
-		conformance.HangTimesOut: func(t *testing.T) {
-			s := p.serve(t, inn("a stranger"), hangs)
-			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) { b.Retry(soon).Timeout(500 * time.Millisecond) }), s), "look")
-			answered(t, got, err, "a stranger")
-			requests(t, s, 2)
-		},
-		conformance.StreamCut:          func(t *testing.T) { streamCut(t, p) },
-		conformance.InterruptUntouched: func(t *testing.T) { interruptUntouched(t, p) },
-		conformance.AllDownDegraded: func(t *testing.T) {
-			down := says(503, "busy")
-			s, mirror := p.serve(t, inn(""), down, down, down), p.serve(t, inn(""), down)
-			second := connect(t, client(t, nil, nil), mirror)
-			got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
-				b.Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{time.Millisecond}}).
-					Fallback("mirror", mcp.Session(second)).
-					Degrade(strategies.LevelReduced, mcp.Reply("it is dark"))
-			}), s), "look")
-			answered(t, got, err, "it is dark")
-			if got.Meta[mcp.MetaLevel] != "reduced" || got.Meta[mcp.MetaServedBy] != "reduced answer" {
-				t.Errorf("the answer is marked %v", got.Meta)
+			if err == nil && got.Meta[mcp.MetaLevel] == "reduced" {
+				result.Level = strategies.LevelReduced
+				result.ServedBy, _ = got.Meta[mcp.MetaServedBy].(string)
 			}
-			requests(t, s, 3)
-			requests(t, mirror, 1)
+			return result
+		}},
+		// A tool's answer is one message, also where it comes in a stream of events:
+		// what is cut is cut before it.
+		Cuts: []conformance.Cut[fault]{conformance.Retried("a call whose stream is cut", fault(cuts))},
+		Stream: func(t *testing.T, cut conformance.Cut[fault]) conformance.Result {
+			all := inns{conformance.Narrator: p.serve(t, inn(cut.Said), cut.Fault)}
+			got, err := call(t, connect(t, client(t, nil, retrying), all[conformance.Narrator]), "look")
+			return conformance.Result{Text: text(got), Err: err, Provider: all}
 		},
-	}, map[conformance.Case]string{
-		conformance.OverflowToLarger: "a tool has no context window",
+		Interrupt: func(t *testing.T) { interruptUntouched(t, p) },
+		Without:   map[conformance.Case]string{conformance.OverflowToLarger: "a tool has no context window"},
 	})
-}
-
-// A tool's answer is one message, also where it comes in a stream of events:
-// what is cut is cut before it.
-func streamCut(t *testing.T, p protocol) {
-	t.Run("it retries a call whose stream is cut", func(t *testing.T) {
-		s := p.serve(t, inn("a stranger"), cuts)
-		got, err := call(t, connect(t, client(t, nil, retrying), s), "look")
-		answered(t, got, err, "a stranger")
-		requests(t, s, 2)
-	})
-	t.Run("it does not retry one that may have paid", func(t *testing.T) {
+	t.Run("it does not retry a call that is cut and may have paid", func(t *testing.T) {
 		s := p.serve(t, inn("a stranger"), cuts)
 		_, err := call(t, connect(t, client(t, nil, retrying), s), "pay")
 		if once, ok := errors.AsType[*mcp.OnceError](err); !ok || once.Tool != "pay" {

@@ -82,7 +82,7 @@ func TestWhatIsRepeated(t *testing.T) {
 		second := connect(t, client(t, nil, nil), mirror)
 		rule := &strategies.Classifier{Rules: []strategies.Rule{func(error) strategies.Class { return strategies.ClassTransient }}}
 		got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
-			b.Retry(soon).Classify(rule).Fallback("mirror", mcp.Session(second))
+			b.Retry(soon).Classifier(rule).Fallback("mirror", mcp.Session(second))
 		}), s), "pay")
 		if got != nil || !errors.Is(err, strategies.ErrRecovery) {
 			t.Errorf("got %v, %v", got, err)
@@ -159,7 +159,7 @@ func TestErrorsOfTheToolItself(t *testing.T) {
 		}
 		got, err := call(t, connect(t, client(t, nil, func(b *mcp.Builder) {
 			retrying(b)
-			b.Classify(&strategies.Classifier{Rules: []strategies.Rule{rule}})
+			b.Classifier(&strategies.Classifier{Rules: []strategies.Rule{rule}})
 		}), s), "listen")
 		if err != nil || text(got) != "no such room" {
 			t.Errorf("got %v, %v", got, err)

@@ -11,16 +11,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/middleware/adapters/httphint"
 	"github.com/understudy-go/understudy/middleware/adapters/mcp"
-	"github.com/understudy-go/understudy/strategies"
 )
 
-var soon = strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}
+var soon = conformance.Soon
 
 // fault answers a request for a tool call in the server's place; nil lets it
 // through.

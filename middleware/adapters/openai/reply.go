@@ -10,8 +10,8 @@ import (
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
-func Model(name sdk.ChatModel) func(sdk.ChatCompletionNewParams) (sdk.ChatCompletionNewParams, error) {
-	return func(params sdk.ChatCompletionNewParams) (sdk.ChatCompletionNewParams, error) {
+func Model(name sdk.ChatModel) func(context.Context, sdk.ChatCompletionNewParams) (sdk.ChatCompletionNewParams, error) {
+	return func(_ context.Context, params sdk.ChatCompletionNewParams) (sdk.ChatCompletionNewParams, error) {
 		params.Model = name
 		return params, nil
 	}

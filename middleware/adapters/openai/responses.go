@@ -155,8 +155,8 @@ func ResponsesEnds(event responses.ResponseStreamEventUnion) bool {
 
 // ResponsesModel returns a function that asks another model the same, for
 // FallbackVia.
-func ResponsesModel(name sdk.ResponsesModel) func(responses.ResponseNewParams) (responses.ResponseNewParams, error) {
-	return func(params responses.ResponseNewParams) (responses.ResponseNewParams, error) {
+func ResponsesModel(name sdk.ResponsesModel) func(context.Context, responses.ResponseNewParams) (responses.ResponseNewParams, error) {
+	return func(_ context.Context, params responses.ResponseNewParams) (responses.ResponseNewParams, error) {
 		params.Model = name
 		return params, nil
 	}

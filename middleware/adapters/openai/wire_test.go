@@ -12,8 +12,8 @@ import (
 	sdk "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/internal/endpoint"
-	"github.com/understudy-go/understudy/strategies"
 )
 
 // connect returns the real client, for a server at url.
@@ -47,6 +47,8 @@ type scripted struct {
 	*httptest.Server
 	requests atomic.Int32
 }
+
+func (s *scripted) Requests(string) int { return int(s.requests.Load()) }
 
 func serve(t *testing.T, answers ...http.HandlerFunc) *scripted {
 	t.Helper()
@@ -98,9 +100,4 @@ func joined(chunks []sdk.ChatCompletionChunk) string {
 	return b.String()
 }
 
-func class(t *testing.T, err error, want strategies.Class) {
-	t.Helper()
-	if got := strategies.Classify(err).Class; got != want {
-		t.Errorf("class %v, want %v, of %T: %v", got, want, err, err)
-	}
-}
+var class = conformance.Class

@@ -117,7 +117,7 @@ func TestRequests(t *testing.T) {
 		}
 		return "", errSick
 	}).Named("bard").Retry(strategies.Retry{Backoff: strategies.Delays{0}}).
-		Use(middleware.StageAgent, httphint.Layer[string, string](httphint.Hidden(observer, "bard")))).Run(t.Context(), secret)
+		Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(observer, "bard")))).Run(t.Context(), secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = built(t, otel.Instrument(bard(sick()).Classify(mine), "bard", telemetry)).Run(t.Context(), "")
+		_, _ = built(t, otel.Instrument(bard(sick()).Classifier(mine), "bard", telemetry)).Run(t.Context(), "")
 		for _, span := range s.spans.Ended() {
 			if !strings.Contains(show(span.Attributes()), "error.type=blocked") {
 				t.Errorf("%s:%s", span.Name(), show(span.Attributes()))

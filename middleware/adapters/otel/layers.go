@@ -40,22 +40,23 @@ func callOf(ctx context.Context) *call {
 // Calls is the layer around a whole call, for [middleware.StageObserve]. It
 // writes the span and the duration; what happened in between it learns from the
 // observer, so it needs one: see [Instrument].
-func Calls[Req, Resp any](agent string, t *Telemetry) middleware.Middleware[Req, Resp] {
+func Calls(agent string, t *Telemetry) Around {
 	name, about := "invoke_agent "+agent, trace.WithAttributes(semconv.GenAIOperationNameInvokeAgent, semconv.GenAIAgentName(agent))
 	healthy := labels(answered(strategies.StrategyNone, strategies.LevelFull, semconv.GenAIAgentName(agent))...)
-	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
-		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (resp Resp, err error) {
-			start := time.Now()
-			inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start), about)
-			c := &call{agent: agent, span: span, servedBy: agent}
-			returned := false
-			defer func() { t.called(ctx, inner, c, start, returned, err, healthy) }()
-			resp, err = next.Run(context.WithValue(inner, callKey{}, c), req)
-			returned = true
-			return resp, err
-		})
+	return func(ctx context.Context, next func(context.Context) error) (err error) {
+		start := time.Now()
+		inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start), about)
+		c := &call{agent: agent, span: span, servedBy: agent}
+		returned := false
+		defer func() { t.called(inner, c, start, returned, err, healthy) }()
+		err = next(context.WithValue(inner, callKey{}, c))
+		returned = true
+		return err
 	}
 }
+
+// Around is a layer that sees no value; see [middleware.Builder.Around].
+type Around = func(ctx context.Context, next func(context.Context) error) error
 
 // labels makes a set once, where one would be sorted for each measurement.
 func labels(a ...attribute.KeyValue) metric.MeasurementOption {
@@ -67,7 +68,7 @@ func answered(how strategies.Strategy, level strategies.Level, more ...attribute
 }
 
 // called writes down how a call went.
-func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time, returned bool, err error, healthy metric.MeasurementOption) {
+func (t *Telemetry) called(ctx context.Context, c *call, start time.Time, returned bool, err error, healthy metric.MeasurementOption) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end, set := time.Now(), healthy
@@ -79,7 +80,7 @@ func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time,
 			c.span.SetAttributes(answered(c.strategy, c.level, servedByKey.String(c.servedBy), attemptsKey.Int(max(c.attempts, c.asked)))...)
 		}
 	} else {
-		set = labels(semconv.GenAIAgentName(c.agent), t.ended(outer, c.span, returned, err))
+		set = labels(semconv.GenAIAgentName(c.agent), t.ended(ctx, c.span, returned, err))
 		if failure, ok := errors.AsType[*strategies.RecoveryError](err); ok && failure.Agent == c.agent {
 			c.span.SetAttributes(requiredKey.String(failure.Strategy.String()), attemptsKey.Int(len(failure.Attempts)))
 		}
@@ -93,7 +94,7 @@ func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time,
 func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, err error) attribute.KeyValue {
 	class := strategies.ClassInterrupt // a panic of the reader's, or a Goexit, on its way out
 	if returned {
-		class = t.classifier.Classify(ctx, err).Class
+		class = t.class(ctx, err)
 	}
 	label := semconv.ErrorTypeKey.String(class.String())
 	switch class {
@@ -110,36 +111,50 @@ func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, e
 // Attempts is the layer around each attempt, for [middleware.StageTimeout]: it
 // sees timeouts, refused answers and panics as the layers outside do, and is
 // not passed when the breaker or the bulkhead refuses.
-func Attempts[Req, Resp any](agent string, t *Telemetry) middleware.Middleware[Req, Resp] {
+func Attempts(agent string, t *Telemetry) Around {
 	about := semconv.GenAIAgentName(agent)
 	name, healthy := "attempt "+agent, labels(about)
-	return func(next middleware.Runner[Req, Resp]) middleware.Runner[Req, Resp] {
-		return middleware.RunnerFunc[Req, Resp](func(ctx context.Context, req Req) (resp Resp, err error) {
-			level, start := middleware.Level(ctx), time.Now()
-			inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start),
-				trace.WithAttributes(about, attemptKey.Int(number(ctx, agent, level)), levelKey.String(level.String())))
-			inner, hint := httphint.With(inner)
-			returned := false
-			defer func() {
-				end, set := time.Now(), healthy
-				if err != nil || !returned {
-					set = labels(about, t.ended(ctx, span, returned, err))
+	return func(ctx context.Context, next func(context.Context) error) (err error) {
+		level, start := middleware.CallOf(ctx).Level(), time.Now()
+		inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start),
+			trace.WithAttributes(about, attemptKey.Int(number(ctx, agent, level)), levelKey.String(level.String())))
+		inner, hint := httphint.With(inner)
+		returned := false
+		defer func() {
+			end, set := time.Now(), healthy
+			if err != nil || !returned {
+				set = labels(about, t.ended(ctx, span, returned, err))
+			}
+			if seen := hint.Seen(); seen.Requests > 0 {
+				t.requests.Add(inner, int64(seen.Requests), healthy)
+				span.SetAttributes(requestsKey.Int(seen.Requests))
+				if seen.Status != 0 {
+					span.SetAttributes(semconv.HTTPResponseStatusCode(seen.Status))
 				}
-				if seen := hint.Seen(); seen.Requests > 0 {
-					t.requests.Add(inner, int64(seen.Requests), healthy)
-					span.SetAttributes(requestsKey.Int(seen.Requests))
-					if seen.Status != 0 {
-						span.SetAttributes(semconv.HTTPResponseStatusCode(seen.Status))
-					}
-				}
-				t.attempts.Record(inner, end.Sub(start).Seconds(), set)
-				span.End(trace.WithTimestamp(end))
-			}()
-			resp, err = next.Run(inner, req)
-			returned = true
-			return resp, err
-		})
+			}
+			t.attempts.Record(inner, end.Sub(start).Seconds(), set)
+			span.End(trace.WithTimestamp(end))
+		}()
+		err = next(inner)
+		returned = true
+		return err
 	}
+}
+
+// class is that of an error: the layers have said it already of a failed call,
+// and the end of its context outranks what an attempt says.
+func (t *Telemetry) class(ctx context.Context, err error) strategies.Class {
+	if failure, ok := errors.AsType[*strategies.RecoveryError](err); ok {
+		return failure.Class
+	}
+	v := t.classifier.Classify(err)
+	if ctx.Err() == nil || v.Pass || v.Final {
+		return v.Class
+	}
+	if _, limit := errors.AsType[*strategies.TimeoutError](context.Cause(ctx)); limit {
+		return strategies.ClassTimeout
+	}
+	return strategies.ClassCanceled
 }
 
 // number is which attempt of the agent this is in its call. An agent that is
@@ -147,7 +162,7 @@ func Attempts[Req, Resp any](agent string, t *Telemetry) middleware.Middleware[R
 func number(ctx context.Context, agent string, level strategies.Level) int {
 	c := callOf(ctx)
 	if c == nil {
-		return middleware.Attempt(ctx)
+		return middleware.CallOf(ctx).Attempt()
 	}
 	if c.agent != agent { // it stands in
 		return 1

@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -58,10 +57,8 @@ func (t *Telemetry) count(ctx context.Context, agent string, e middleware.Event)
 		t.recoveries.Add(ctx, 1, metric.WithAttributes(name, strategyKey.String(e.Strategy.String()),
 			levelKey.String(e.Level.String()), servedByKey.String(served(e))))
 	case middleware.EventBreakerChanged:
-		if _, to, ok := strings.Cut(e.Detail, " → "); ok {
-			if state, known := states[to]; known {
-				t.breaker(agent, state)
-			}
+		if state, known := states[e.To]; known {
+			t.breaker(agent, state)
 		}
 	case middleware.EventLevelChanged:
 		t.ladder(agent, e.Level)

@@ -1,6 +1,8 @@
 package otel
 
 import (
+	"context"
+
 	api "go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -42,27 +44,27 @@ func New(o Options) (*Telemetry, error) {
 	return t, nil
 }
 
-// Chain is a [middleware.Builder] or a [middleware.StreamBuilder]; both types
-// are inferred from it.
-type Chain[B, Req, Resp any] interface {
+// Chain is a [middleware.Builder], a [middleware.StreamBuilder] or
+// [middleware.Settings].
+type Chain[B any] interface {
 	Observe(o middleware.Observer) B
-	Use(stage middleware.Stage, m middleware.Middleware[Req, Resp]) B
+	Around(stage middleware.Stage, do func(ctx context.Context, next func(context.Context) error) error) B
 }
 
 // Instrument adds all there is to a builder: the observer, a span and a duration
 // a call and an attempt. agent is the name that the builder has. Without a
 // Telemetry the builder's Build says so.
-func Instrument[B Chain[B, Req, Resp], Req, Resp any](b B, agent string, t *Telemetry) B {
+func Instrument[B Chain[B]](b B, agent string, t *Telemetry) B {
 	if t == nil {
 		return b.Observe(nil)
 	}
 	b.Observe(t.Observer(agent))
-	b.Use(middleware.StageObserve, Calls[Req, Resp](agent, t))
-	return b.Use(middleware.StageTimeout, Attempts[Req, Resp](agent, t))
+	b.Around(middleware.StageObserve, Calls(agent, t))
+	return b.Around(middleware.StageTimeout, Attempts(agent, t))
 }
 
 // Traced puts an attempt's span around an agent that stands in without layers of
 // its own: Fallback("archivist", otel.Traced(archivist, "archivist", t)).
 func Traced[Req, Resp any](r middleware.Runner[Req, Resp], agent string, t *Telemetry) middleware.Runner[Req, Resp] {
-	return middleware.Chain(r, Attempts[Req, Resp](agent, t))
+	return middleware.Chain(r, middleware.Around[Req, Resp](Attempts(agent, t)))
 }

@@ -1,0 +1,118 @@
+package house_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// code returns the lines of the non-test files of a folder, as "file:line: text".
+func code(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]string{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(name)] = strings.Split(string(text), "\n")
+	}
+	if len(files) == 0 {
+		t.Fatalf("no code in %s", dir)
+	}
+	return files
+}
+
+// found counts the lines that match, and shows each.
+func found(t *testing.T, dir, pattern string) (n int) {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for name, lines := range code(t, dir) {
+		for i, line := range lines {
+			if at := strings.Index(line, "//"); at >= 0 {
+				line = line[:at]
+			}
+			if re.MatchString(line) {
+				n++
+				t.Logf("%s/%s:%d: %s", dir, name, i+1, strings.TrimSpace(line))
+			}
+		}
+	}
+	return n
+}
+
+// The class table alone decides: a layer that names a class has a reason that no
+// row can say.
+func TestLayersNameFewClasses(t *testing.T) {
+	if n := found(t, "middleware", `strategies\.Class[A-Z]`); n == 0 || n > 8 {
+		t.Errorf("%d lines of middleware name a class, want at most 8: let a field of strategies.Verdict say it", n)
+	}
+}
+
+// What a call carries hangs in one context of ours, under one key.
+func TestOneContextKey(t *testing.T) {
+	if n := found(t, "middleware", `context\.WithValue`); n > 1 {
+		t.Errorf("%d places put a value into a context, want one: see call.go", n)
+	}
+	if n := found(t, "middleware", `^type \w*[kK]ey struct`); n != 1 {
+		t.Errorf("%d context keys, want one", n)
+	}
+}
+
+// Every setting can be found on the type that a user holds.
+func TestBuildersListEverySetting(t *testing.T) {
+	methods := map[string]map[string]bool{}
+	files := token.NewFileSet()
+	names, _ := filepath.Glob(filepath.Join(root, "middleware", "*.go"))
+	for _, name := range names {
+		f, err := parser.ParseFile(files, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil && fn.Name.IsExported() {
+				on := receiver(fn.Recv.List[0].Type)
+				if methods[on] == nil {
+					methods[on] = map[string]bool{}
+				}
+				methods[on][fn.Name.Name] = true
+			}
+		}
+	}
+	for _, builder := range []string{"Builder", "StreamBuilder"} {
+		for setting := range methods["Settings"] {
+			if !methods[builder][setting] {
+				t.Errorf("%s has no %s: run go generate ./middleware", builder, setting)
+			}
+		}
+		if n := len(methods[builder]); n < 22 {
+			t.Errorf("go doc lists %d methods of %s, want at least 22", n, builder)
+		}
+	}
+}
+
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}

@@ -1,0 +1,212 @@
+package middleware
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Call is what an agent, a stand-in, a rung or a middleware can learn about the
+// call it works for; see [CallOf].
+type Call struct{ c *call }
+
+// CallOf returns the guarded call that ctx belongs to. Outside of every guarded
+// call it returns the zero Call, which has sensible answers too. It costs one
+// look-up in the context.
+func CallOf(ctx context.Context) Call { return Call{callOf(ctx)} }
+
+// Attempt returns which attempt of its agent this is: 1 is the first, also of a
+// stand-in, of a rung, and of an agent that is called by another one.
+func (c Call) Attempt() int {
+	if c.c == nil {
+		return 1
+	}
+	return max(c.c.attempt, 1)
+}
+
+// Level returns how much of an answer is asked for: [strategies.LevelFull]
+// unless the agent's ladder stands lower, or the call is one to a rung. What is
+// called from there inherits it.
+func (c Call) Level() strategies.Level {
+	if c.c == nil {
+		return strategies.LevelFull
+	}
+	return c.c.level
+}
+
+type callKey struct{}
+
+// call is one guarded call of one agent, as far as those below must know of it.
+// It is the one type of context and the one key of this package. A call that goes
+// well at once has none, unless somebody wants its provenance, it streams, or it
+// is caused by another call: then it is made at the door. Otherwise the first
+// layer that asks again, or asks somebody else, makes it. It is not written to
+// once it is in use.
+type call struct {
+	context.Context
+
+	owner   *Owner
+	up      *call  // the call that caused this one; nil: the program itself
+	id      uint64 // 0: none yet
+	attempt int    // 0: the first
+	level   strategies.Level
+	tree    *tree // of the recovery it is part of; nil: of none
+	// helping: a recovery asks this agent, instead of the one above.
+	// recovering: this agent is being recovered, and those below help.
+	helping, recovering bool
+	out                 *provenance // nil: nobody asks
+	stream              *streamSide // nil: the call does not stream
+}
+
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.(*call); ok {
+		return c
+	}
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// inside is the context of a whole new call of an agent. One that nobody above
+// has a call for needs none.
+func inside(ctx context.Context, o *Owner) context.Context {
+	up := callOf(ctx)
+	if up == nil {
+		return ctx
+	}
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level}
+}
+
+// own returns the agent's own call in ctx, or nil: an agent that is called by
+// another one finds the other's there.
+func (o *Owner) own(ctx context.Context) *call {
+	if c := callOf(ctx); c != nil && c.owner == o {
+		return c
+	}
+	return nil
+}
+
+// with returns the agent's call in ctx for one more step of it, which the caller
+// may still change.
+func (o *Owner) with(ctx context.Context, id uint64) *call {
+	next := &call{}
+	o.fill(next, ctx, id)
+	return next
+}
+
+func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
+	up := callOf(ctx)
+	*next = call{Context: ctx, owner: o, up: up, id: id}
+	if up == nil {
+		return
+	}
+	next.tree, next.level = up.tree, up.level
+	if up.owner == o { // another step of the same call
+		next.up, next.out, next.helping = up.up, up.out, up.helping
+		if up.stream != nil {
+			next.stream = &streamSide{reader: up.stream.reader}
+		}
+		if id == 0 {
+			next.id = up.id
+		}
+	}
+}
+
+// asked says whether an agent helps, or is being recovered, in this call or in
+// one that it belongs to.
+func (c *call) asked(o *Owner) bool {
+	for ; c != nil; c = c.up {
+		if c.owner == o && (c.helping || c.recovering) {
+			return true
+		}
+	}
+	return false
+}
+
+// tree is all that the recovery of one call causes: stand-ins, rungs, and the
+// agents that they call. In a tree each agent is recovered at most once, or
+// agents that name each other would multiply without end, and a reduced answer
+// would be passed off as a stand-in's own.
+type tree struct {
+	mu        sync.Mutex
+	recovered []*Owner
+	first     [2]*Owner // room for them
+}
+
+// claim says whether an agent may be recovered in this tree: the first may.
+func (t *tree) claim(o *Owner) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.recovered {
+		if r == o {
+			return false
+		}
+	}
+	if t.recovered == nil {
+		t.recovered = t.first[:0]
+	}
+	t.recovered = append(t.recovered, o)
+	return true
+}
+
+func (t *tree) has(o *Owner) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.recovered {
+		if r == o {
+			return true
+		}
+	}
+	return false
+}
+
+// wasRecovered says whether the agent has been recovered, or is being, in the tree
+// that ctx belongs to. It may answer, but is not recovered a second time.
+func (o *Owner) wasRecovered(ctx context.Context) bool {
+	c := callOf(ctx)
+	return c != nil && c.tree.has(o)
+}
+
+// provenance is what [Guarded.Outcome] learns from the layers.
+type provenance struct {
+	mu       sync.Mutex // an attempt that was left behind may still write
+	strategy strategies.Strategy
+	servedBy string
+	level    strategies.Level
+	attempts int
+	late     bool
+	round    bool // of an intervention, whose layer tells of its end
+}
+
+// newID returns an id for a call; they differ between processes too.
+func newID() uint64 { return rand.Uint64() | 1 }
+
+func idText(id uint64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatUint(id, 36)
+}
+
+// boundary is where the call of a chain that was put together by hand begins: a
+// call that is not anybody's yet, so that its layers do not take the call of
+// whoever called it for their own.
+func boundary(ctx context.Context) context.Context {
+	up := callOf(ctx)
+	if up == nil {
+		return ctx
+	}
+	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, attempt: up.attempt}
+}

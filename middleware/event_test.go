@@ -1,0 +1,59 @@
+package middleware_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+func TestEventSeverity(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		event middleware.Event
+		want  middleware.Severity
+	}{
+		{"it is an error when nobody could answer", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassTransient}, middleware.SeverityError},
+		{"it is no failure when the caller left", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassCanceled}, middleware.SeverityInfo},
+		{"it is a warning when an attempt failed", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassTransient}, middleware.SeverityWarn},
+		{"it is an error when a key was refused, recovered or not", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassUnauthorized}, middleware.SeverityError},
+		{"it is an error when a stand-in cannot recover", middleware.Event{Kind: middleware.EventStandInFailed, Class: strategies.ClassUnrecoverable}, middleware.SeverityError},
+		{"it is no failure when the caller left during a rung", middleware.Event{Kind: middleware.EventRungFailed, Class: strategies.ClassCanceled}, middleware.SeverityInfo},
+		{"it is info when all was made well", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyRetry}, middleware.SeverityInfo},
+		{"it is a warning when the answer is a reduced one", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyDegradation}, middleware.SeverityWarn},
+		{"it is a warning when a breaker opened", middleware.Event{Kind: middleware.EventBreakerChanged, Delay: time.Second}, middleware.SeverityWarn},
+		{"it is info when a breaker closed", middleware.Event{Kind: middleware.EventBreakerChanged}, middleware.SeverityInfo},
+		{"it is info of a kind that is none", middleware.Event{Kind: 200}, middleware.SeverityInfo},
+	} {
+		t.Run(tc.name, func(t *testing.T) { expect(t, "severity", tc.event.Severity(), tc.want) })
+	}
+	t.Run("it has a name", func(t *testing.T) {
+		expect(t, "names", fmt.Sprint(middleware.SeverityInfo, middleware.SeverityWarn, middleware.SeverityError, middleware.Severity(9)), "info warn error unknown")
+	})
+}
+
+func TestEventAttributes(t *testing.T) {
+	list := func(e middleware.Event) string {
+		var all []string
+		e.Attributes(func(key string, value any) { all = append(all, fmt.Sprintf("%s=%v(%T)", key, value, value)) })
+		return strings.Join(all, " ")
+	}
+	t.Run("it names what is set, in a fixed order", func(t *testing.T) {
+		expect(t, "attributes", list(middleware.Event{
+			Kind: middleware.EventRecovered, Time: time.Now(), Agent: "bard", ServedBy: "sage", Attempt: 2, Class: strategies.ClassTimeout,
+			Strategy: strategies.StrategyFallback, Level: strategies.LevelReduced, Delay: time.Second, Stop: strategies.StopExhausted,
+			Detail: "more", Err: errors.New("not an attribute"),
+		}), "agent=bard(string) served_by=sage(string) attempt=2(int) class=timeout(string) strategy=fallback(string) "+
+			"degradation_level=reduced(string) delay=1s(string) stop=retries used up(string) detail=more(string)")
+	})
+	t.Run("it leaves out what is zero, or said already", func(t *testing.T) {
+		expect(t, "attributes", list(middleware.Event{Kind: middleware.EventFailed, Agent: "bard", ServedBy: "bard"}), "agent=bard(string)")
+	})
+	t.Run("it names the level of a ladder that moved back to full", func(t *testing.T) {
+		expect(t, "attributes", list(middleware.Event{Kind: middleware.EventLevelChanged, Agent: "bard"}), "agent=bard(string) degradation_level=full(string)")
+	})
+}

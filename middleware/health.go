@@ -1,0 +1,43 @@
+package middleware
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// Health is a snapshot of one agent. Taking it changes nothing.
+type Health struct {
+	Agent      string
+	Breaker    strategies.State // closed if there is none
+	RetryAfter time.Duration    // until the breaker lets a call through
+	Failures   int              // failed calls since the last recovery
+	Spent      bool             // retries used up, until the agent succeeds
+	Level      strategies.Level
+	LastClass  strategies.Class // of the last failed attempt; unclassified: none yet
+	InFlight   int              // attempts in the bulkhead, if there is one
+	LeftBehind int              // attempts a hard timeout left running
+}
+
+// MarshalJSON writes the wait as text.
+func (h Health) MarshalJSON() ([]byte, error) {
+	type plain Health
+	return json.Marshal(struct {
+		plain
+		RetryAfter string
+	}{plain(h), h.RetryAfter.String()})
+}
+
+// Health returns a snapshot of the agent: what each of its layers knows.
+func (o *Owner) Health() Health {
+	o.ready()
+	h := Health{
+		Agent: o.name(), Failures: o.count.Failures(), Spent: o.count.Spent(),
+		LastClass: strategies.Class(o.lastClass.Load()),
+	}
+	for _, p := range o.chain() {
+		p.health(&h)
+	}
+	return h
+}
