@@ -18,17 +18,18 @@
 // this one, outermost first:
 //
 //	observe                             events; costs nothing while all goes well
-//	  intervene                         a person decides: retry, answer, use another agent, abort
-//	    degrade                         rungs reduced → minimal → emergency, marked as such
-//	      deadline                      total time for all agents together
-//	        fallback                    the agent, then each stand-in
-//	          retry                     backoff, Retry-After, budget
-//	            breaker                 sees every attempt
-//	              bulkhead              attempts in flight; its rejections never feed the breaker
-//	                timeout             one attempt
-//	                  validate          a bad answer becomes an error
-//	                    recover         a panic becomes an error
-//	                      agent
+//	  coalesce                          identical calls at the same time share one
+//	    intervene                       a person decides: retry, answer, use another agent, abort
+//	      degrade                       rungs reduced → minimal → emergency, marked as such
+//	        deadline                    total time for all agents together
+//	          fallback                  the agent, then each stand-in
+//	            retry                   backoff, Retry-After, budget
+//	              breaker               sees every attempt
+//	                bulkhead            attempts in flight; its rejections never feed the breaker
+//	                  timeout           one attempt
+//	                    validate        a bad answer becomes an error
+//	                      recover       a panic becomes an error
+//	                        agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
 // in the middle of a retry loop; the timeout is inside the breaker so that

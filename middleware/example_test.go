@@ -93,17 +93,18 @@ func Example_order() {
 	_, _ = guarded.Run(context.Background(), "hello")
 	// Output:
 	// observe
-	//   intervene
-	//     degrade
-	//       deadline
-	//         fallback
-	//           retry
-	//             breaker
-	//               bulkhead
-	//                 timeout
-	//                   validate
-	//                     recover
-	//                       agent
+	//   coalesce
+	//     intervene
+	//       degrade
+	//         deadline
+	//           fallback
+	//             retry
+	//               breaker
+	//                 bulkhead
+	//                   timeout
+	//                     validate
+	//                       recover
+	//                         agent
 }
 
 func ExampleWrap() {

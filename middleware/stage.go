@@ -14,6 +14,7 @@ type Stage uint8
 // of the layer of a stage, or where it would stand.
 const (
 	StageObserve Stage = iota
+	StageCoalesce
 	StageIntervene
 	StageDegrade
 	StageDeadline
@@ -30,7 +31,7 @@ const (
 )
 
 var stageNames = [stages]string{
-	"observe", "intervene", "degrade", "deadline", "fallback", "retry",
+	"observe", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
 	"breaker", "bulkhead", "timeout", "validate", "recover", "agent",
 }
 
