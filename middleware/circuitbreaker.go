@@ -127,7 +127,7 @@ func (q *quotaHold) next() time.Duration {
 }
 
 func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategies.Permit, err error) {
-	v := l.scope.classifier.Classify(ctx, err)
+	v := judged(l.scope.classifier, ctx, err)
 	if v.Trips {
 		permit.Failure(err)
 	} else {

@@ -139,7 +139,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 			l.scope.recovered(ctx, rungName(rung.Level), strategies.StrategyDegradation, rung.Level, len(failure.Attempts)+1)
 			return answer, rung.Level, nil
 		}
-		class := l.scope.classifier.Classify(ctx, err).Class
+		class := judged(l.scope.classifier, ctx, err).Class
 		if class == strategies.ClassInterrupt {
 			return resp, strategies.LevelFull, err
 		}
@@ -151,7 +151,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		}
 	}
 	if ctx.Err() != nil {
-		v = l.scope.classifier.Classify(ctx, failure)
+		v = judged(l.scope.classifier, ctx, failure)
 	}
 	l.scope.conclude(ctx, failure, v)
 	return resp, strategies.LevelFull, failure

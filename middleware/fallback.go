@@ -138,7 +138,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 			l.scope.recovered(ctx, c.Name, strategies.StrategyFallback, strategies.LevelFull, len(failure.Attempts)+1)
 			return resp, nil
 		}
-		cv := l.scope.classifier.Classify(ctx, err)
+		cv := judged(l.scope.classifier, ctx, err)
 		if cv.Class == strategies.ClassInterrupt {
 			return none, err
 		}
@@ -150,7 +150,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		}
 	}
 	if ctx.Err() != nil {
-		v = l.scope.classifier.Classify(ctx, err)
+		v = judged(l.scope.classifier, ctx, err)
 	}
 	l.scope.conclude(ctx, failure, v)
 	return none, failure

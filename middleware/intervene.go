@@ -165,7 +165,7 @@ func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.Reco
 		failure.Class, failure.Stop = again.Class, again.Stop
 		return
 	}
-	v := l.scope.classifier.Classify(context.WithoutCancel(ctx), err)
+	v := judged(l.scope.classifier, context.WithoutCancel(ctx), err)
 	failure.Attempts = append(failure.Attempts, strategies.Attempt{Agent: by, Class: v.Class, Err: err})
 	if v.Class == strategies.ClassCutOff {
 		failure.Class = v.Class

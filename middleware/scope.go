@@ -68,7 +68,7 @@ func (s *scope) judge(ctx context.Context, err error) strategies.Verdict {
 	if re := s.own(err); re != nil && ctx.Err() == nil {
 		return s.classifier.VerdictOf(re.Class)
 	}
-	return s.classifier.Classify(ctx, err)
+	return judged(s.classifier, ctx, err)
 }
 
 // own returns err if it is this agent's failure as put together by an inner
@@ -143,4 +143,24 @@ func final(c strategies.Class) bool {
 func protect(f func() error) (err error) {
 	defer catch(&err)
 	return f()
+}
+
+// judged lets the end of ctx outrank what err says: nobody waits for another
+// attempt then, unless the limit that ran out was ours.
+func judged(c *strategies.Classifier, ctx context.Context, err error) strategies.Verdict {
+	v := c.Classify(err)
+	if cut, ok := errors.AsType[*strategies.StreamError](err); ok && v.Final {
+		v.Trips = judged(c, ctx, cut.Err).Trips // a caller who hung up is nobody's failure
+		return v
+	}
+	if err == nil || v.Pass || v.Final || ctx == nil || ctx.Err() == nil {
+		return v
+	}
+	if _, ours := errors.AsType[*strategies.TimeoutError](context.Cause(ctx)); ours {
+		hint := v.RetryAfter
+		v = c.VerdictOf(strategies.ClassTimeout)
+		v.RetryAfter = hint
+		return v
+	}
+	return c.VerdictOf(strategies.ClassCanceled)
 }

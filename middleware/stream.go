@@ -122,8 +122,7 @@ func Sent[Chunk any](err error) ([]Chunk, bool) {
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			// The latest attempt has the longest account.
-			for _, branch := range slices.Backward(e.Unwrap()) {
+			for _, branch := range e.Unwrap() {
 				if sent, ok := Sent[Chunk](branch); ok {
 					return sent, true
 				}

@@ -57,7 +57,7 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call StreamCall[Req, C
 		if problem != nil {
 			return StreamEnd{}, l.both(err, problem)
 		}
-		if !ok || !l.budget.Take(l.scope.classifier.Classify(ctx, cut.Err).Class) {
+		if !ok || !l.budget.Take(judged(l.scope.classifier, ctx, cut.Err).Class) {
 			break
 		}
 		s.continued++
@@ -94,7 +94,7 @@ func attemptsOf(err error) int {
 // both joins the failure that cut the stream off with that of its continuation,
 // which may not have said a word: it is a cut-off stream all the same.
 func (l *continuer[Req, Chunk]) both(before, after error) error {
-	if v := l.scope.classifier.Classify(context.Background(), after); v.Class == strategies.ClassInterrupt {
+	if v := judged(l.scope.classifier, context.Background(), after); v.Class == strategies.ClassInterrupt {
 		return after
 	}
 	joined := &strategies.RecoveryError{Agent: l.scope.name, Class: strategies.ClassCutOff}
@@ -104,7 +104,7 @@ func (l *continuer[Req, Chunk]) both(before, after error) error {
 			joined.Stop, joined.Cause = re.Stop, errors.Join(joined.Cause, re.Cause)
 			continue
 		}
-		class := l.scope.classifier.Classify(context.Background(), err).Class
+		class := judged(l.scope.classifier, context.Background(), err).Class
 		joined.Attempts = append(joined.Attempts, strategies.Attempt{Agent: l.scope.name, Class: class, Err: err})
 	}
 	return joined

@@ -340,7 +340,7 @@ func (s *sink[Req, Chunk]) panicked(ctx context.Context, agent string, err error
 }
 
 func (s *sink[Req, Chunk]) class(err error) strategies.Class {
-	return s.rules.scope.classifier.Classify(context.Background(), err).Class
+	return judged(s.rules.scope.classifier, context.Background(), err).Class
 }
 
 // unheard is the failure of a stream that an agent listened to in its turn, and

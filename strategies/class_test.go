@@ -16,23 +16,24 @@ var classTable = []struct {
 	name                                       string
 	retry, fallback, degrade, intervene, trips bool
 	maxRetries                                 int
+	is                                         string // pass, final, counted, refused, holds, loud: by their first letters
 }{
-	{strategies.ClassTransient, "transient", true, true, true, true, true, 0},
-	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0},
-	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0},
-	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0},
-	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0},
-	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0},
-	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0},
-	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2},
-	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0},
-	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0},
-	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0},
-	{strategies.ClassPanic, "panic", false, true, true, true, true, 0},
-	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0},
-	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0},
-	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0},
-	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0},
+	{strategies.ClassTransient, "transient", true, true, true, true, true, 0, "c"},
+	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0, "c"},
+	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0, "ch"},
+	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0, "c"},
+	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0, "ch"},
+	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0, "c"},
+	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0, "c"},
+	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2, "c"},
+	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "cl"},
+	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0, ""},
+	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "cl"},
+	{strategies.ClassPanic, "panic", false, true, true, true, true, 0, "c"},
+	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0, "cr"},
+	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0, "p"},
+	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "fc"},
+	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0, ""},
 }
 
 func TestVerdictOf(t *testing.T) {
@@ -41,6 +42,8 @@ func TestVerdictOf(t *testing.T) {
 			want := strategies.Verdict{
 				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
 				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
+				Pass: strings.Contains(row.is, "p"), Final: strings.Contains(row.is, "f"), Counted: strings.Contains(row.is, "c"),
+				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"),
 			}
 			if got := strategies.VerdictOf(row.class); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

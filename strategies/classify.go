@@ -1,16 +1,10 @@
 package strategies
 
-import (
-	"cmp"
-	"context"
-	"errors"
-	"reflect"
-	"time"
-)
+import "time"
 
 // Rule looks at one error (with all it wraps) and says its class, or
-// [ClassUnclassified] to leave it to the next rule. It must not panic and may be
-// called concurrently.
+// [ClassUnclassified] to leave it to the next rule. It may be called
+// concurrently. A rule that panics has no opinion.
 type Rule func(err error) Class
 
 // Classifier turns an error into a [Verdict]. The zero value and nil both mean
@@ -20,61 +14,88 @@ type Classifier struct {
 	// Rules are asked first, in order; the first opinion wins.
 	Rules []Rule
 
-	// Verdicts replaces whole rows of the class table. The Class and
-	// RetryAfter of a row given here are ignored.
+	// Verdicts replaces rows of the class table: which layers may act
+	// (Retry, Fallback, Degrade, Intervene), Trips and MaxRetries. What a class
+	// is cannot be replaced: Class, RetryAfter, Pass, Final and Refused of a row
+	// given here are ignored, and Counted, Holds and Loud can be added to a row,
+	// but not taken away. So a row that leaves these fields out breaks no promise.
 	Verdicts map[Class]Verdict
 }
 
-// Classify is the default [Classifier] asked about an error whose caller still
-// waits. A nil error has the zero Verdict.
-func Classify(err error) Verdict {
-	return (*Classifier)(nil).Classify(context.Background(), err)
-}
+// Classify is the default [Classifier] asked about err. A nil error has the zero
+// Verdict.
+func Classify(err error) Verdict { return (*Classifier)(nil).Classify(err) }
 
-// Classify says what err means to a layer whose context is ctx. The end of ctx
-// outranks whatever the error says, for nobody waits for another attempt then:
-// [ClassCanceled] if the caller's context ended, [ClassTimeout] if it was a deadline of
-// our own (see [TimeoutError]). Interrupts and streams already cut off outrank even
-// that.
+// Classify says what err means. A nil error has the zero Verdict.
 //
-// Next come the rules; then, walking the error tree from the outside in, what
+// The rules come first; then, walking the error tree from the outside in, what
 // our own errors and [WithClass] say, what a provider's error says by its shape,
 // and last the standard library's timeouts. What is left is [ClassTransient].
 //
-// It costs nothing until there is an error: about 100 ns for a plain one, a
-// few microseconds when an SDK's error must be read by reflection.
-func (c *Classifier) Classify(ctx context.Context, err error) Verdict {
+// It knows no context. Whether the caller still waits, and whose limit ran out,
+// is known to the layers, which ask their own contexts before they ask for a
+// verdict. So an error that says "canceled" is transient here: some other call
+// was canceled, and that is no reason to give up ours.
+//
+// Errors of other packages are read with care. A rule, or a method of an error,
+// that panics is taken to have said nothing; an error that wraps itself is read
+// until a bound is reached. Classify itself does not panic.
+//
+// It costs nothing until there is an error: some nanoseconds for our own errors
+// and plain ones, a few microseconds when an SDK's error must be read by
+// reflection.
+func (c *Classifier) Classify(err error) Verdict {
 	if err == nil {
 		return Verdict{}
 	}
-	class, hint := c.class(ctx, err)
-	v := c.VerdictOf(class)
-	v.RetryAfter = max(hint, 0)
-	if class == ClassCutOff {
-		if cut, ok := errors.AsType[*StreamError](err); ok {
-			v.Trips = c.Classify(ctx, cut.Err).Trips
+	if c == nil || len(c.Rules) == 0 { // our own frequent errors, at once
+		switch e := err.(type) { //nolint:errorlint // the tree is walked below
+		case *OpenError:
+			if e != nil && e.State != StateHeld {
+				return c.verdict(ClassRejected, e.RetryAfter)
+			}
+		case *FullError:
+			return c.verdict(ClassRejected, 0)
 		}
+	}
+	class, hint := c.judge(err)
+	if class == ClassCutOff {
+		v := c.VerdictOf(class)
+		v.Trips = v.Trips || c.cutTrips(err)
+		return v
+	}
+	return c.verdict(class, hint)
+}
+
+func (c *Classifier) verdict(class Class, hint time.Duration) (v Verdict) {
+	v = c.VerdictOf(class)
+	if hint > 0 && !v.Pass && !v.Final {
+		v.RetryAfter = hint
 	}
 	return v
 }
 
 // VerdictOf returns this classifier's verdict of a class: its row of the table.
 func (c *Classifier) VerdictOf(class Class) Verdict {
-	v := VerdictOf(class)
-	if c != nil {
-		if row, ok := c.Verdicts[v.Class]; ok {
-			row.Class, row.RetryAfter = v.Class, 0
-			return row
-		}
+	if c == nil || c.Verdicts == nil {
+		return VerdictOf(class)
 	}
-	return v
+	is := VerdictOf(class)
+	row, ok := c.Verdicts[is.Class]
+	if !ok {
+		return is
+	}
+	row.Class, row.RetryAfter = is.Class, 0
+	row.Pass, row.Final, row.Refused = is.Pass, is.Final, is.Refused
+	row.Counted, row.Holds, row.Loud = row.Counted || is.Counted, row.Holds || is.Holds, row.Loud || is.Loud
+	return row
 }
 
-func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration) {
-	class, hint := ClassUnclassified, time.Duration(0)
+func (c *Classifier) judge(err error) (Class, time.Duration) {
+	class := ClassUnclassified
 	if c != nil {
 		for _, rule := range c.Rules {
-			if class = rule(err); class != ClassUnclassified {
+			if class = opinion(rule, err); class != ClassUnclassified {
 				break
 			}
 		}
@@ -84,16 +105,6 @@ func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration
 	if class == ClassUnclassified {
 		class = found
 	}
-	if class == ClassInterrupt || class == ClassCutOff {
-		return class, 0
-	}
-	if ctx != nil && ctx.Err() != nil {
-		// Our own deadline ends a context too; its cause tells the two apart.
-		if _, ours := errors.AsType[*TimeoutError](context.Cause(ctx)); ours {
-			return ClassTimeout, hint
-		}
-		return ClassCanceled, 0
-	}
 	if class == ClassUnclassified || class == ClassCanceled {
 		// A Canceled of another call is no reason: our caller still waits.
 		class = ClassTransient
@@ -101,81 +112,26 @@ func (c *Classifier) class(ctx context.Context, err error) (Class, time.Duration
 	return class, hint
 }
 
-// classed and hinted are how an error says its own class, and when to come back:
-// our error types do, and any foreign one may.
-type (
-	classed interface{ RecoveryClass() Class }
-	hinted  interface{ RecoveryHint() time.Duration }
-)
-
-// walk goes through the tree of err, outermost first, and returns the first
-// class and the first retry hint it meets.
-func walk(err error) (Class, time.Duration) {
-	left := maxErrors
-	return walkTree(err, &left)
+func opinion(rule Rule, err error) (class Class) {
+	defer func() { _ = recover() }()
+	return rule(err)
 }
 
-func walkTree(err error, left *int) (Class, time.Duration) {
-	class, hint := ClassUnclassified, time.Duration(0)
-	for err != nil && *left > 0 {
-		*left--
-		if reflect.TypeOf(err) == plainError { // has no method to ask, and wraps nothing
-			c, _ := recognise(err)
-			return cmp.Or(class, c), hint
+// cutTrips says whether the failure behind a stream that was cut off counts
+// against the breaker. A stream in a stream is looked through.
+func (c *Classifier) cutTrips(err error) bool {
+	for range maxErrors {
+		cut := findCut(err)
+		if cut == nil || cut.Err == nil {
+			return false
 		}
-		var c Class
-		var h time.Duration
-		if own, ok := err.(classed); ok {
-			c = own.RecoveryClass()
-		}
-		if own, ok := err.(hinted); ok {
-			h = own.RecoveryHint()
-		}
-		if c == ClassUnclassified || h == 0 {
-			shape, after := recognise(err)
-			if c == ClassUnclassified {
-				c = shape
-			}
-			if is, ok := err.(interface{ Is(error) bool }); ok && c == ClassUnclassified && is.Is(context.DeadlineExceeded) {
-				// Somebody's deadline, and not our caller's: the agent was too slow.
-				c = ClassTimeout
-			}
-			if h == 0 {
-				h = after
-			}
-		}
-		if class == ClassUnclassified {
-			class = c
-		}
-		if hint == 0 {
-			hint = h
-		}
-		if class != ClassUnclassified && hint != 0 {
-			return class, hint
-		}
-		switch w := err.(type) {
-		case interface{ Unwrap() error }:
-			err = w.Unwrap()
-		case interface{ Unwrap() []error }:
-			for _, branch := range w.Unwrap() {
-				c, h := walkTree(branch, left)
-				if class == ClassUnclassified {
-					class = c
-				}
-				if hint == 0 {
-					hint = h
-				}
-			}
-			return class, hint
-		default:
-			return class, hint
+		err = cut.Err
+		if class, _ := c.judge(err); class != ClassCutOff {
+			return c.VerdictOf(class).Trips
 		}
 	}
-	return class, hint
+	return false
 }
-
-// maxErrors ends the walk through an error that wraps itself, once or many times.
-const maxErrors = 1000
 
 // WithClass marks err as of a class, whatever its shape says: the simplest way
 // for an agent to tell the layers what happened. A nil err stays nil.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -130,60 +129,6 @@ func TestClassifyHints(t *testing.T) {
 	}
 }
 
-func TestClassifyAgainstTheContext(t *testing.T) {
-	rate := strategies.WithRetryAfter(time.Second, strategies.WithClass(strategies.ClassRateLimited, errBoom))
-	interrupt := strategies.WithClass(strategies.ClassInterrupt, errBoom)
-	cutOff := &strategies.StreamError{Agent: "a", Err: errBoom}
-
-	canceled := func(parent context.Context) context.Context {
-		ctx, cancel := context.WithCancel(parent)
-		cancel()
-		return ctx
-	}
-	expired := func(parent context.Context) context.Context {
-		ctx, cancel := context.WithTimeout(parent, time.Second)
-		defer cancel()
-		<-ctx.Done()
-		return ctx
-	}
-	ours := func(parent context.Context) context.Context {
-		ctx, cancel := context.WithTimeoutCause(parent, time.Second, &strategies.TimeoutError{Scope: "deadline", After: time.Second})
-		defer cancel()
-		<-ctx.Done()
-		return ctx
-	}
-	wrapped := func(parent context.Context) context.Context {
-		ctx, cancel := context.WithCancelCause(parent)
-		cancel(fmt.Errorf("too slow: %w", &strategies.TimeoutError{Scope: "attempt"}))
-		return ctx
-	}
-	for _, tt := range []struct {
-		it    string
-		ctx   func(context.Context) context.Context
-		err   error
-		class strategies.Class
-		hint  time.Duration
-	}{
-		{"returns at once when the caller has left", canceled, rate, strategies.ClassCanceled, 0},
-		{"returns at once when the caller's deadline has passed", expired, rate, strategies.ClassCanceled, 0},
-		{"sees a timeout when the deadline was ours", ours, rate, strategies.ClassTimeout, time.Second},
-		{"sees a timeout when the cause wraps ours", wrapped, errBoom, strategies.ClassTimeout, 0},
-		{"lets an interrupt through even then", canceled, interrupt, strategies.ClassInterrupt, 0},
-		{"keeps a stream that was cut off cut off even then", ours, cutOff, strategies.ClassCutOff, 0},
-		{"believes the error while the context lives", func(c context.Context) context.Context { return c }, rate, strategies.ClassRateLimited, time.Second},
-		{"needs no context", func(context.Context) context.Context { return nil }, rate, strategies.ClassRateLimited, time.Second},
-	} {
-		t.Run("it "+tt.it, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				got := (&strategies.Classifier{}).Classify(tt.ctx(t.Context()), tt.err)
-				if got.Class != tt.class || got.RetryAfter != tt.hint {
-					t.Errorf("got %v after %v, want %v after %v", got.Class, got.RetryAfter, tt.class, tt.hint)
-				}
-			})
-		})
-	}
-}
-
 func TestClassifyAStreamCutOff(t *testing.T) {
 	for _, tt := range []struct {
 		it    string
@@ -197,7 +142,7 @@ func TestClassifyAStreamCutOff(t *testing.T) {
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			got := strategies.Classify(&strategies.StreamError{Agent: "a", Chunks: 3, Err: tt.cause})
-			if want := (strategies.Verdict{Class: strategies.ClassCutOff, Trips: tt.trips}); got != want {
+			if want := (strategies.Verdict{Class: strategies.ClassCutOff, Trips: tt.trips, Final: true, Counted: true}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -232,13 +177,13 @@ func TestClassifier(t *testing.T) {
 	}{
 		{"asks the rules in order, and the first opinion wins", errOther, strategies.VerdictOf(strategies.ClassUnauthorized)},
 		{"lets a rule outrank what the error says", strategies.WithClass(strategies.ClassPanic, errOther), strategies.VerdictOf(strategies.ClassUnauthorized)},
-		{"keeps the hint when a rule has spoken", strategies.WithRetryAfter(time.Second, errBoom), strategies.Verdict{Class: strategies.ClassQuotaExhausted, Retry: true, MaxRetries: 7, RetryAfter: time.Second}},
-		{"replaces a whole row, but neither its class nor the hint", strategies.WithClass(strategies.ClassBlocked, errors.New("x")), strategies.Verdict{Class: strategies.ClassBlocked, Fallback: true}},
+		{"keeps the hint when a rule has spoken", strategies.WithRetryAfter(time.Second, errBoom), strategies.Verdict{Class: strategies.ClassQuotaExhausted, Retry: true, MaxRetries: 7, RetryAfter: time.Second, Counted: true, Holds: true}},
+		{"replaces a whole row, but neither its class nor the hint", strategies.WithClass(strategies.ClassBlocked, errors.New("x")), strategies.Verdict{Class: strategies.ClassBlocked, Fallback: true, Counted: true}},
 		{"leaves the other rows alone", strategies.WithClass(strategies.ClassPanic, errors.New("x")), strategies.VerdictOf(strategies.ClassPanic)},
 		{"leaves to the default what no rule knows", errors.New("x"), strategies.VerdictOf(strategies.ClassTransient)},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
-			if got := c.Classify(t.Context(), tt.err); got != tt.want {
+			if got := c.Classify(tt.err); got != tt.want {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
 			}
 		})
@@ -250,22 +195,21 @@ func TestClassifier(t *testing.T) {
 				t.Errorf("%v differs", class)
 			}
 		}
-		if got := none.Classify(t.Context(), errBoom).Class; got != strategies.ClassTransient {
+		if got := none.Classify(errBoom).Class; got != strategies.ClassTransient {
 			t.Errorf("got %v", got)
 		}
 	})
 	t.Run("it replaces the row of what is unknown through Transient", func(t *testing.T) {
 		c := &strategies.Classifier{Verdicts: map[strategies.Class]strategies.Verdict{strategies.ClassTransient: {Intervene: true}}}
-		if got, want := c.VerdictOf(99), (strategies.Verdict{Class: strategies.ClassTransient, Intervene: true}); got != want {
+		if got, want := c.VerdictOf(99), (strategies.Verdict{Class: strategies.ClassTransient, Intervene: true, Counted: true}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
-	t.Run("it lets a rule declare an interrupt, which no context outranks", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
+	t.Run("it lets a rule declare an interrupt, which has no hint", func(t *testing.T) {
 		c := &strategies.Classifier{Rules: []strategies.Rule{is(errBoom, strategies.ClassInterrupt)}}
-		if got := c.Classify(ctx, errBoom).Class; got != strategies.ClassInterrupt {
-			t.Errorf("got %v", got)
+		want := strategies.Verdict{Class: strategies.ClassInterrupt, Pass: true}
+		if got := c.Classify(strategies.WithRetryAfter(time.Second, errBoom)); got != want {
+			t.Errorf("got %+v", got)
 		}
 	})
 }

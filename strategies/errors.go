@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,12 +100,8 @@ func (e *OpenError) Is(target error) bool { return target == ErrRejected }
 // the provider named a time (see [Breaker.Hold]) rejects with that failure's
 // class instead, so that a rate limit is waited for and a quota is not.
 func (e *OpenError) RecoveryClass() Class {
-	if e.State == StateHeld {
-		if c, _ := walk(e.Cause); c == ClassRateLimited || c == ClassQuotaExhausted {
-			return c
-		}
-	}
-	return ClassRejected
+	class, _ := walk(e)
+	return class
 }
 
 // RecoveryHint is the time until the next try makes sense.
@@ -268,10 +265,11 @@ func (e *RecoveryError) Error() string {
 // Is makes a RecoveryError match [ErrRecovery].
 func (e *RecoveryError) Is(target error) bool { return target == ErrRecovery }
 
-// Unwrap returns the error of every attempt, then the cause.
+// Unwrap returns the error of every attempt, the latest first, then the cause.
+// So errors.As finds what the last attempt said before what an earlier one did.
 func (e *RecoveryError) Unwrap() []error {
 	errs := make([]error, 0, len(e.Attempts)+1)
-	for _, a := range e.Attempts {
+	for _, a := range slices.Backward(e.Attempts) {
 		if a.Err != nil {
 			errs = append(errs, a.Err)
 		}

@@ -96,11 +96,20 @@ func TestErrorsAreReachable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it keeps the attempts in order, the cause last, and no holes", func(t *testing.T) {
+	t.Run("it gives the latest attempt first, the cause last, and no holes", func(t *testing.T) {
 		got := recovery.Unwrap()
-		want := []error{cause, recovery.Attempts[2].Err, recovery.Attempts[3].Err, context.Canceled}
+		want := []error{recovery.Attempts[3].Err, recovery.Attempts[2].Err, cause, context.Canceled}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
+		}
+	})
+	t.Run("it shows errors.As the latest attempt first", func(t *testing.T) {
+		err := &strategies.RecoveryError{Attempts: []strategies.Attempt{
+			{Err: &strategies.TimeoutError{After: 1}}, {Err: errBoom}, {Err: &strategies.TimeoutError{After: 2}}, {Err: errBoom},
+		}, Cause: &strategies.TimeoutError{After: 3}}
+		var late *strategies.TimeoutError
+		if !errors.As(err, &late) || late.After != 2 {
+			t.Errorf("found %v", late)
 		}
 	})
 	t.Run("it is a timeout to those who ask by method", func(t *testing.T) {

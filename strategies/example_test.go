@@ -44,9 +44,8 @@ func ExampleClassifier() {
 			strategies.ClassBlocked: {Fallback: true, Degrade: true},
 		},
 	}
-	ctx := context.Background()
-	over := classifier.Classify(ctx, fmt.Errorf("turn 7: %w", errCampaignOver))
-	refused := classifier.Classify(ctx, strategies.WithClass(strategies.ClassBlocked, errors.New("no")))
+	over := classifier.Classify(fmt.Errorf("turn 7: %w", errCampaignOver))
+	refused := classifier.Classify(strategies.WithClass(strategies.ClassBlocked, errors.New("no")))
 	fmt.Println(over.Class, over.Retry)
 	fmt.Println(refused.Class, refused.Fallback)
 	// Output:

@@ -84,11 +84,11 @@ func TestGRPCDetails(t *testing.T) {
 		err := status.Error(codes.Canceled, "context canceled")
 		ctx, cancel := context.WithCancel(t.Context())
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.ClassTransient {
+		if got := c.Classify(err); got.Class != strategies.ClassTransient {
 			t.Errorf("got %v while the caller waits", got.Class)
 		}
 		cancel()
-		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
+		if got := c.Classify(err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v after the caller left", got.Class)
 		}
 	})

@@ -78,7 +78,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
+		if got := c.Classify(err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v with the caller's context, for %T: %v", got.Class, err, err)
 		}
 	})
@@ -95,7 +95,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %T: %v", err, err)
 		}
 		var c strategies.Classifier
-		if got := c.Classify(ctx, err); got.Class != strategies.ClassCanceled {
+		if got := c.Classify(err); got.Class != strategies.ClassCanceled {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 	})

@@ -57,7 +57,7 @@ func DegradePlugin(text string) (*plugin.Plugin, error) {
 	return plugin.New(plugin.Config{
 		Name: "understudy_degrade",
 		OnModelErrorCallback: func(ctx agent.Context, _ *model.LLMRequest, err error) (*model.LLMResponse, error) {
-			if !classifier.Classify(ctx, err).Degrade {
+			if !classifier.Classify(err).Degrade {
 				return nil, nil // the error goes on
 			}
 			return reply.response(), nil

@@ -49,7 +49,7 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 		}
 	}
 	err = hinted(ctx, explain(err))
-	verdict := classifier.Classify(ctx, err)
+	verdict := classifier.Classify(err)
 	if verdict.Class == strategies.ClassInterrupt {
 		return nil
 	}

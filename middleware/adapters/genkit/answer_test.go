@@ -98,7 +98,7 @@ func TestStatus(t *testing.T) {
 		"a nil error of genkit's in a variable": {(*status.Error)(nil), strategies.ClassTransient},
 	} {
 		t.Run("it knows "+it, func(t *testing.T) {
-			if got := (&strategies.Classifier{Rules: []strategies.Rule{genkit.Status}}).Classify(t.Context(), tt.err).Class; got != tt.want {
+			if got := (&strategies.Classifier{Rules: []strategies.Rule{genkit.Status}}).Classify(tt.err).Class; got != tt.want {
 				t.Errorf("class %v, want %v", got, tt.want)
 			}
 			_, err := genkit.Flow(func(context.Context, int) (int, error) { return 0, tt.err }).Run(t.Context(), 0)

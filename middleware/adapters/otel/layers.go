@@ -93,7 +93,7 @@ func (t *Telemetry) called(outer, ctx context.Context, c *call, start time.Time,
 func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, err error) attribute.KeyValue {
 	class := strategies.ClassInterrupt // a panic of the reader's, or a Goexit, on its way out
 	if returned {
-		class = t.classifier.Classify(ctx, err).Class
+		class = t.classifier.Classify(err).Class
 	}
 	label := semconv.ErrorTypeKey.String(class.String())
 	switch class {
