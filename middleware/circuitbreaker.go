@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -39,7 +38,6 @@ type circuitBreaker[Req, Resp any] struct {
 	scope   *scope
 	breaker *strategies.Breaker
 	next    Runner[Req, Resp]
-	quota   quotaHold
 }
 
 func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
@@ -96,52 +94,6 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit ti
 	return l.next.Run(limited, req)
 }
 
-// quotaHold is how long an exhausted quota is remembered when the provider does
-// not say when it is reset: a minute, and twice as long each time it is found
-// still exhausted, for it may be a matter of hours.
-type quotaHold struct {
-	mu    sync.Mutex
-	last  time.Duration
-	until time.Time
-}
-
-const (
-	firstQuotaHold = time.Minute
-	mostQuotaHold  = 5 * time.Minute
-)
-
-func (q *quotaHold) next() time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := time.Now()
-	switch over := now.Sub(q.until); {
-	case q.last == 0 || over > q.last: // it was well for longer than it was held
-		q.last = firstQuotaHold
-	case over < 0: // calls that were under way when the hold began
-		return q.until.Sub(now)
-	default:
-		q.last = min(2*q.last, mostQuotaHold)
-	}
-	q.until = now.Add(q.last)
-	return q.last
-}
-
 func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit *strategies.Permit, err error) {
-	v := judged(l.scope.classifier, ctx, err)
-	if v.Trips {
-		permit.Failure(err)
-	} else {
-		permit.Neutral()
-	}
-	hold := v.RetryAfter
-	switch v.Class {
-	case strategies.ClassQuotaExhausted:
-		if hold <= 0 {
-			hold = l.quota.next()
-		}
-	case strategies.ClassRateLimited:
-	default:
-		return
-	}
-	l.breaker.Hold(hold, strategies.WithClass(v.Class, err))
+	permit.Settle(judged(l.scope.classifier, ctx, err), err)
 }

@@ -75,19 +75,3 @@ func (b *Breaker) trialTimeout() time.Duration {
 	return time.Duration(orDefault(int64(b.TrialTimeout), int64(time.Minute)))
 }
 func (b *Breaker) trialCount() int { return orDefault(b.Trials, 1) }
-
-// onProbation says whether the breaker has been closed for less long than it
-// had been open before.
-func (b *Breaker) onProbation() bool { return b.now()-b.closedAt.Load() < b.wasOpenFor.Load() }
-
-// nextOpenFor is the open time of the breaker that opens now.
-func (b *Breaker) nextOpenFor() time.Duration {
-	d, most := b.openFor(), b.maxOpenFor()
-	for n := b.streak.Load(); n > 0 && d < most; n-- {
-		d = min(scale(d, 2), most)
-	}
-	if b.NoJitter {
-		return d
-	}
-	return jitterUp(d, orDefault(b.Jitter, 0.1))
-}
