@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -32,8 +33,8 @@ type bulkhead[Req, Resp any] struct {
 func (l *bulkhead[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err := l.slots.Acquire(ctx); err != nil {
 		var none Resp
-		if full, ok := errors.AsType[*strategies.FullError](err); ok && full.Bulkhead == "" {
-			full.Bulkhead = l.scope.name
+		if full, ok := errors.AsType[*strategies.FullError](err); ok && full.What == "" {
+			full.What = fmt.Sprintf("bulkhead %q", l.scope.name)
 		}
 		return none, err
 	}

@@ -38,7 +38,7 @@ func TestBulkhead(t *testing.T) {
 			if !ok {
 				t.Fatalf("error = %v, want a FullError", err)
 			}
-			expect(t, "rejection", *full, strategies.FullError{Bulkhead: "bard", Limit: 1})
+			expect(t, "rejection", *full, strategies.FullError{What: `bulkhead "bard"`, Limit: 1})
 			expect(t, "class", recoveryOf(t, err).Class, strategies.ClassRejected)
 			expect(t, "calls", agent.called(), 1)
 			close(open)
@@ -57,7 +57,7 @@ func TestBulkhead(t *testing.T) {
 			synctest.Wait()
 			start := time.Now()
 			full, _ := errors.AsType[*strategies.FullError](failingRaw(t, r))
-			expect(t, "rejection", *full, strategies.FullError{Bulkhead: "gpu", Limit: 1, Waited: 3 * time.Second})
+			expect(t, "rejection", *full, strategies.FullError{What: `bulkhead "gpu"`, Limit: 1, Waited: 3 * time.Second})
 			expect(t, "elapsed", time.Since(start), 3*time.Second)
 			time.AfterFunc(time.Second, func() { close(open) })
 			asked(t, r, "hi")

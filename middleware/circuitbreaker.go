@@ -81,7 +81,7 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit ti
 	}
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(limit, func() { cancel(&strategies.TimeoutError{Scope: "trial", After: limit}) })
+	timer := time.AfterFunc(limit, func() { cancel(&strategies.TimeoutError{Limit: "trial", After: limit}) })
 	defer timer.Stop()
 	_, total := ctx.Deadline()
 	stream.whenCommitted(func(bounded bool) {

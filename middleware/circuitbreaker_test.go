@@ -225,7 +225,7 @@ func TestCircuitBreakerBoundsATrial(t *testing.T) {
 		time.Sleep(time.Second + 1)
 		start := time.Now()
 		late, ok := errors.AsType[*strategies.TimeoutError](failingRaw(t, r))
-		if !ok || late.Scope != "trial" || late.After != 3*time.Second {
+		if !ok || late.Limit != "trial" || late.After != 3*time.Second {
 			t.Errorf("error = %v, want the trial's timeout", late)
 		}
 		expect(t, "elapsed", time.Since(start), 3*time.Second)

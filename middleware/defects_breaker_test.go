@@ -60,7 +60,7 @@ func TestD14AHalfOpenBreakerIsBounded(t *testing.T) {
 			g, agent, breaker := opened(t, nil)
 			agent.next(stepFunc(hangs))
 			start := time.Now()
-			expect(t, "limit", timeoutOf(t, failing(t, g)).Scope, "trial")
+			expect(t, "limit", timeoutOf(t, failing(t, g)).Limit, "trial")
 			expect(t, "time", time.Since(start), breaker.TrialTimeout)
 		})
 	})

@@ -176,8 +176,8 @@ func ExampleBulkhead() {
 	}).Bulkhead(&strategies.Bulkhead{Name: "gpu", MaxConcurrent: 1}).Build()
 	_, err := guarded.Run(context.Background(), "outer")
 	full, ok := errors.AsType[*strategies.FullError](err)
-	fmt.Println(ok, full.Bulkhead, full.Limit)
-	// Output: true gpu 1
+	fmt.Println(ok, full.What, full.Limit)
+	// Output: true bulkhead "gpu" 1
 }
 
 func ExampleTimeout() {

@@ -74,7 +74,7 @@ func (g *Guarded[Req, Resp]) Explain() Explanation {
 	}
 	if s.retry != nil {
 		e.Calls += s.retry.PerCallMax()
-		worst.retries, worst.delays, worst.asked = s.retry.PerCallMax(), s.retry.WorstDelay(), s.retry.WorstAsked()
+		worst.retries, worst.delays, worst.asked = s.retry.PerCallMax(), s.retry.Worst(false).Plain, s.retry.Worst(false).Asked
 		row(StageRetry, "%s", s.retry)
 	}
 	if s.breaker != nil {

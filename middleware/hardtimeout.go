@@ -38,7 +38,7 @@ type hardTimeout[Req, Resp any] struct {
 }
 
 func newHardTimeout[Req, Resp any](s *scope, d time.Duration, most int, left *atomic.Int64, next Runner[Req, Resp]) *hardTimeout[Req, Resp] {
-	cause := &strategies.TimeoutError{Scope: "attempt", After: d}
+	cause := &strategies.TimeoutError{Limit: "attempt", After: d}
 	return &hardTimeout[Req, Resp]{scope: s, after: d, most: most, left: left, cause: cause, next: next}
 }
 
@@ -52,7 +52,7 @@ type answer[Resp any] struct {
 func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	var none Resp
 	if n := l.left.Load(); n >= int64(l.most) {
-		return none, &strategies.FullError{Bulkhead: fmt.Sprintf("%s: attempts left behind by a hard timeout", l.scope.name), Limit: l.most}
+		return none, &strategies.FullError{What: fmt.Sprintf("hard timeout of agent %q (attempts left behind)", l.scope.name), Limit: l.most}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, l.after, l.cause)
 	defer cancel()
@@ -87,13 +87,13 @@ func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error)
 	if cause := context.Cause(limited); cause != error(l.cause) {
 		return none, cause // the caller's end, not ours
 	}
-	return none, &strategies.TimeoutError{Scope: "attempt", After: l.after}
+	return none, &strategies.TimeoutError{Limit: "attempt", After: l.after}
 }
 
 func (l *hardTimeout[Req, Resp]) result(ctx, limited context.Context, got answer[Resp]) (Resp, error) {
 	if got.err != nil && limited.Err() != nil && context.Cause(limited) == error(l.cause) && l.scope.judge(ctx, got.err).Class != strategies.ClassInterrupt {
 		var none Resp
-		return none, &strategies.TimeoutError{Scope: "attempt", After: l.after, Err: got.err}
+		return none, &strategies.TimeoutError{Limit: "attempt", After: l.after, Err: got.err}
 	}
 	return got.resp, got.err
 }

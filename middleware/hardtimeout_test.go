@@ -26,7 +26,7 @@ func TestHardTimeout(t *testing.T) {
 			told, start := &diary{}, time.Now()
 			g := built(t, middleware.Wrap(plays(deaf(5*time.Second, "late"))).HardTimeout(time.Second, 2).Observe(told))
 			late := timeoutOf(t, failing(t, g))
-			expect(t, "limit", late, strategies.TimeoutError{Scope: "attempt", After: time.Second})
+			expect(t, "limit", late, strategies.TimeoutError{Limit: "attempt", After: time.Second})
 			expect(t, "elapsed", time.Since(start), time.Second)
 			expect(t, "left behind", g.Health().LeftBehind, 1)
 			expect(t, "events", told.read(), "work_abandoned attempt_failed failed")

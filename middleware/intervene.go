@@ -175,7 +175,7 @@ func (l *intervene[Req, Resp]) add(ctx context.Context, failure *strategies.Reco
 // decide asks the person, with a deadline; an error or silence is the default.
 func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, failure *strategies.RecoveryError, round int) (decision strategies.Decision, err error) {
 	limit := l.how.deadline()
-	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Scope: "intervention", After: limit})
+	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Limit: "intervention", After: limit})
 	defer cancel()
 	deadline, _ := asking.Deadline()
 	// The person sees the failure as it stands; it is added to only afterwards.

@@ -184,7 +184,7 @@ func TestInterveneDeadline(t *testing.T) {
 				expect(t, "the event says why", strings.Contains(e.Err.Error(), "no decision in time"), true)
 				if tc.want == "" {
 					expectIs(t, o.Err, errSick, context.DeadlineExceeded)
-					expect(t, "limit", timeoutOf(t, o.Err).Scope, "intervention")
+					expect(t, "limit", timeoutOf(t, o.Err).Limit, "intervention")
 				}
 			})
 		})

@@ -201,7 +201,7 @@ func (s *settings) check(rungs int) error {
 			add("Timeout", fmt.Sprintf("(%v) is above Deadline (%v)", s.timeout, s.deadline), "an attempt must fit into the deadline for all of them")
 		}
 		if s.retry != nil && s.retry.Validate() == nil {
-			if first := s.retry.FirstDelay(); first >= s.deadline {
+			if first := s.retry.Worst(false).First; first >= s.deadline {
 				add("Retry.Backoff", fmt.Sprintf("(first delay %v) does not fit into Deadline (%v)", first, s.deadline), "no retry could ever be made: shorten one or leave out Retry")
 			}
 		}

@@ -93,7 +93,7 @@ func (e Event) attributes(add func(key string, value any)) {
 		add("delay", e.Delay.String())
 	}
 	if e.Stop != "" {
-		add("stop", string(e.Stop))
+		add("stop", e.Stop.String())
 	}
 	if e.Detail != "" {
 		add("detail", e.Detail)

@@ -112,11 +112,11 @@ func shorten[Req, Chunk any](s Streamer[Req, Chunk]) (short Streamer[Req, Chunk]
 func Sent[Chunk any](err error) ([]Chunk, bool) {
 	for err != nil {
 		switch e := err.(type) {
-		case *strategies.StreamError:
-			if sent, ok := e.Sent.([]Chunk); ok {
+		case *cutOff:
+			if sent, ok := e.sent.([]Chunk); ok {
 				return sent, true
 			}
-			err = e.Err
+			err = e.StreamError
 		case *unheard:
 			return nil, false
 		case interface{ Unwrap() error }:
@@ -171,3 +171,11 @@ func (c StreamCall[Req, Chunk]) deliver(agent string, value any) (any, error, bo
 	end, err := c.sink.play(context.Background(), agent, c, Chunks[Req](chunks...), c.sink.rules.loose())
 	return end, err, true
 }
+
+// cutOff carries what had been delivered beside the error.
+type cutOff struct {
+	*strategies.StreamError
+	sent any
+}
+
+func (e *cutOff) Unwrap() error { return e.StreamError }

@@ -70,7 +70,7 @@ func TestStreamClocks(t *testing.T) {
 					expectIs(t, err, nil)
 					return
 				}
-				expect(t, "the clock", late.Scope, tc.scope)
+				expect(t, "the clock", late.Limit, tc.scope)
 				expect(t, "said once", strings.Count(err.Error(), tc.scope+" timeout"), 1)
 			})
 		})

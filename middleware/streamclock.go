@@ -19,10 +19,10 @@ type streamClock[Req, Chunk any] struct {
 func newStreamClock[Req, Chunk any](first, idle time.Duration, next Runner[StreamCall[Req, Chunk], StreamEnd]) *streamClock[Req, Chunk] {
 	l := &streamClock[Req, Chunk]{next: next}
 	if first > 0 {
-		l.first = &strategies.TimeoutError{Scope: "first chunk", After: first}
+		l.first = &strategies.TimeoutError{Limit: "first chunk", After: first}
 	}
 	if idle > 0 {
-		l.idle = &strategies.TimeoutError{Scope: "idle", After: idle}
+		l.idle = &strategies.TimeoutError{Limit: "idle", After: idle}
 	}
 	return l
 }

@@ -38,7 +38,7 @@ func (l *continuer[Req, Chunk]) Run(ctx context.Context, call StreamCall[Req, Ch
 	}
 	if l.total > 0 {
 		// The deadline layer begins anew with each continuation; the total does not.
-		limited, cancel := context.WithDeadlineCause(ctx, start.Add(l.total), &strategies.TimeoutError{Scope: "deadline", After: l.total})
+		limited, cancel := context.WithDeadlineCause(ctx, start.Add(l.total), &strategies.TimeoutError{Limit: "deadline", After: l.total})
 		defer cancel()
 		ctx = limited
 	}

@@ -301,7 +301,7 @@ func (s *sink[Req, Chunk]) ended(ctx context.Context) error {
 		return s.err
 	}
 	if ours, ok := errors.AsType[*strategies.TimeoutError](cause); ok {
-		return &strategies.TimeoutError{Scope: ours.Scope, After: ours.After, Err: s.err}
+		return &strategies.TimeoutError{Limit: ours.Limit, After: ours.After, Err: s.err}
 	}
 	if s.err == nil || errors.Is(s.err, cause) {
 		return cause
@@ -312,7 +312,7 @@ func (s *sink[Req, Chunk]) ended(ctx context.Context) error {
 // tail makes an error that came after the commit final for every layer.
 func (s *sink[Req, Chunk]) tail(agent string, err error) error {
 	if s.committed {
-		return &strategies.StreamError{Agent: agent, Chunks: s.delivered + s.count, Sent: s.sent.all(), Err: err}
+		return &cutOff{&strategies.StreamError{Agent: agent, Chunks: s.delivered + s.count, Err: err}, s.sent.all()}
 	}
 	class := s.class(err)
 	for inner := err; class == strategies.ClassCutOff; {

@@ -48,7 +48,7 @@ type limit[Req, Resp any] struct {
 }
 
 func newLimit[Req, Resp any](s *scope, name string, d, reserve time.Duration, next Runner[Req, Resp]) *limit[Req, Resp] {
-	cause := &strategies.TimeoutError{Scope: name, After: d}
+	cause := &strategies.TimeoutError{Limit: name, After: d}
 	return &limit[Req, Resp]{scope: s, name: name, after: d, reserve: reserve, cause: cause, next: next}
 }
 
@@ -58,7 +58,7 @@ func (l *limit[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		if deadline, ok := ctx.Deadline(); ok {
 			if left := time.Until(deadline) - l.reserve; left < after {
 				after = left
-				cause = &strategies.TimeoutError{Scope: l.name, After: max(left, 0)}
+				cause = &strategies.TimeoutError{Limit: l.name, After: max(left, 0)}
 			}
 		}
 	}
@@ -87,5 +87,5 @@ func (l *limit[Req, Resp]) overdue(ctx, limited context.Context, cause error, re
 	if l.scope.own(err) != nil {
 		return resp, err // inner layers have seen the end and said so
 	}
-	return resp, &strategies.TimeoutError{Scope: l.name, After: cause.(*strategies.TimeoutError).After, Err: err}
+	return resp, &strategies.TimeoutError{Limit: l.name, After: cause.(*strategies.TimeoutError).After, Err: err}
 }

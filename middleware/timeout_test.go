@@ -67,7 +67,7 @@ func TestTimeout(t *testing.T) {
 					re := recoveryOf(t, o.Err)
 					expect(t, "class", re.Class, strategies.ClassTimeout)
 					late := timeoutOf(t, o.Err)
-					expect(t, "limit", late.Scope, "attempt")
+					expect(t, "limit", late.Limit, "attempt")
 					expect(t, "after", late.After, time.Second)
 				}
 			})
@@ -152,7 +152,7 @@ func TestDeadline(t *testing.T) {
 	t.Run("it says which limit it was, also without a layer inside", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			late := timeoutOf(t, failing(t, built(t, middleware.Wrap(plays(stepFunc(hangs))).Deadline(time.Second))))
-			expect(t, "limit", late.Scope, "deadline")
+			expect(t, "limit", late.Limit, "deadline")
 			expect(t, "after", late.After, time.Second)
 		})
 	})

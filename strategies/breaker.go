@@ -53,8 +53,7 @@ type Breaker struct {
 	// Name appears in errors and events. "": the agent's name.
 	Name string
 
-	// Failures in a row that open the breaker. 0: 5. With Window: the least
-	// number of calls in the window before the ratio counts. 0: 10.
+	// Failures in a row that open the breaker. 0: 5. Not with Window.
 	Failures int
 
 	// Window switches from consecutive failures to a ratio of failures over
@@ -64,6 +63,10 @@ type Breaker struct {
 
 	// Ratio of failed calls within Window that opens the breaker. 0: 0.5.
 	Ratio float64
+
+	// MinCalls is the least number of calls within Window before the ratio
+	// counts. 0: 10. Only with Window.
+	MinCalls int
 
 	// OpenFor is how long the breaker stays open. 0: 30 s.
 	OpenFor time.Duration

@@ -31,7 +31,7 @@ func TestBulkhead(t *testing.T) {
 		begin := time.Now()
 		err := b.Acquire(t.Context())
 		full, ok := errors.AsType[*strategies.FullError](err)
-		if !ok || *full != (strategies.FullError{Bulkhead: "model", Limit: 2}) || time.Since(begin) != 0 {
+		if !ok || *full != (strategies.FullError{What: `bulkhead "model"`, Limit: 2}) || time.Since(begin) != 0 {
 			t.Errorf("got %v after %v", err, time.Since(begin))
 		}
 		if b.InFlight() != 2 {
@@ -63,7 +63,7 @@ func TestBulkhead(t *testing.T) {
 		begin := time.Now()
 		err := b.Acquire(t.Context())
 		full, ok := errors.AsType[*strategies.FullError](err)
-		if !ok || *full != (strategies.FullError{Bulkhead: "model", Limit: 1, Waited: time.Minute}) || time.Since(begin) != time.Minute {
+		if !ok || *full != (strategies.FullError{What: `bulkhead "model"`, Limit: 1, Waited: time.Minute}) || time.Since(begin) != time.Minute {
 			t.Errorf("got %v after %v", err, time.Since(begin))
 		}
 	})

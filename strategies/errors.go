@@ -107,15 +107,20 @@ func (e *OpenError) RecoveryClass() Class {
 // RecoveryHint is the time until the next try makes sense.
 func (e *OpenError) RecoveryHint() time.Duration { return e.RetryAfter }
 
-// FullError is a bulkhead without a free slot.
+// FullError is a bulkhead, or another limit on calls in flight, without a free
+// slot.
 type FullError struct {
-	Bulkhead string
-	Limit    int
-	Waited   time.Duration
+	What   string // what is full, in a few words: `bulkhead "gpu"`
+	Limit  int    // how many it holds
+	Waited time.Duration
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("understudy: bulkhead %q is full: %s in flight (waited %v)", e.Bulkhead, plural(e.Limit, "call"), e.Waited)
+	what := e.What
+	if what == "" {
+		what = "bulkhead"
+	}
+	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", what, plural(e.Limit, "call"), e.Waited)
 }
 
 // Is makes a FullError match [ErrRejected].
@@ -128,13 +133,13 @@ func (e *FullError) RecoveryClass() Class { return ClassRejected }
 // context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
 // who ask by method.
 type TimeoutError struct {
-	Scope string        // which limit: "attempt", "deadline", "trial", "intervention"
+	Limit string        // which one: "attempt", "deadline", "trial", "intervention"
 	After time.Duration // how long it was
 	Err   error         // what the agent said when it was stopped; may be nil
 }
 
 func (e *TimeoutError) Error() string {
-	s := fmt.Sprintf("understudy: %s timeout after %v", e.Scope, e.After)
+	s := fmt.Sprintf("understudy: %s timeout after %v", e.Limit, e.After)
 	if e.Err != nil && e.Err != context.DeadlineExceeded {
 		s += ": " + e.Err.Error()
 	}
@@ -187,7 +192,6 @@ func (e *InvalidAnswerError) RecoveryClass() Class { return ClassInvalidAnswer }
 type StreamError struct {
 	Agent  string // who was speaking
 	Chunks int    // how many chunks of the call had been delivered
-	Sent   any    // the chunks themselves, the last ones of a long stream; see middleware.Sent
 	Err    error  // what went wrong
 }
 

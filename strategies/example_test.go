@@ -80,7 +80,7 @@ func ExampleRetry() {
 		fmt.Println("wait", wait)
 		state.TimeLeft -= wait
 	}
-	fmt.Println("at worst", retry.WorstDelay())
+	fmt.Println("at worst", retry.Worst(false).Plain)
 	// Output:
 	// wait 1s
 	// wait 2s

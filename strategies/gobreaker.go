@@ -42,16 +42,16 @@ func newEngine(b *Breaker) *engine {
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { e.changed(from, to) },
 	}
-	failures := uint32(b.failures())
 	if b.Window > 0 {
 		settings.Interval = b.Window
 		settings.BucketPeriod = b.Window / windowBuckets
-		ratio := b.ratio()
+		ratio, least := b.ratio(), uint32(b.minCalls())
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			seen := c.TotalSuccesses + c.TotalFailures
-			return seen >= failures && float64(c.TotalFailures) >= ratio*float64(seen)
+			return seen >= least && float64(c.TotalFailures) >= ratio*float64(seen)
 		}
 	} else {
+		failures := uint32(b.failures())
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			// On probation every success is recorded, so there is a ratio to go by.
 			return c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&

@@ -119,7 +119,7 @@ func reason(err error) string {
 		return fmt.Sprintf("cut off after %d chunks, %s", cut.Chunks, reason(cut.Err))
 	}
 	if late, ok := errors.AsType[*strategies.TimeoutError](err); ok {
-		return fmt.Sprintf("silent for %v (%s)", late.After, late.Scope)
+		return fmt.Sprintf("silent for %v (%s)", late.After, late.Limit)
 	}
 	if api, ok := errors.AsType[*openai.Error](err); ok {
 		return fmt.Sprintf("%d %s", api.StatusCode, cmp.Or(api.Code, strings.ToLower(http.StatusText(api.StatusCode))))

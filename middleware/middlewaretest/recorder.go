@@ -87,7 +87,7 @@ func line(e middleware.Event) string {
 	add("strategy", e.Strategy != strategies.StrategyNone, e.Strategy)
 	add("level", e.Level != strategies.LevelFull, e.Level)
 	add("delay", e.Delay != 0, e.Delay)
-	add("stop", e.Stop != "", quoted(string(e.Stop)))
+	add("stop", e.Stop != "", quoted(e.Stop.String()))
 	add("detail", e.Detail != "", quoted(e.Detail))
 	if e.Err != nil {
 		add("err", true, fmt.Sprintf("%q", e.Err.Error()))
