@@ -48,7 +48,7 @@ func TestEventAttributes(t *testing.T) {
 			Strategy: strategies.StrategyFallback, Level: strategies.LevelReduced, Delay: time.Second, Stop: strategies.StopExhausted,
 			Detail: "more", Err: errors.New("not an attribute"),
 		}), "agent=bard(string) served_by=sage(string) attempt=2(int) class=timeout(string) strategy=fallback(string) "+
-			"degradation_level=reduced(string) delay=1s(string) stop=retries used up(string) detail=more(string)")
+			"degradation_level=reduced(string) delay=1s(string) stop=retries_exhausted(string) detail=more(string)")
 	})
 	t.Run("it leaves out what is zero, or said already", func(t *testing.T) {
 		expect(t, "attributes", list(middleware.Event{Kind: middleware.EventFailed, Agent: "bard", ServedBy: "bard"}), "agent=bard(string)")

@@ -185,7 +185,7 @@ func TestLogLines(t *testing.T) {
 		expect(t, "lines", out.String(), `level=WARN msg=attempt_failed agent=bard attempt=1 class=transient error="the agent is sick"
 level=INFO msg=retry_scheduled agent=bard attempt=2 class=transient delay=1s error="the agent is sick"
 level=WARN msg=attempt_failed agent=bard attempt=2 class=transient error="the agent is sick"
-level=WARN msg=retries_ended agent=bard attempt=2 class=transient stop="retries used up" error="the agent is sick"
+level=WARN msg=retries_ended agent=bard attempt=2 class=transient stop=retries_exhausted error="the agent is sick"
 level=INFO msg=stand_in_called agent=bard served_by=sage class=transient
 level=WARN msg=stand_in_failed agent=bard served_by=sage class=transient error="the stand-in is gone"
 level=WARN msg=recovered agent=bard served_by="minimal answer" attempt=4 strategy=degradation degradation_level=minimal

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -30,15 +29,16 @@ func (d Delays) Delay(n int) time.Duration {
 	return max(d[min(max(n, 1), len(d))-1], 0)
 }
 
-// Validate refuses an empty list and a negative entry.
+// Validate refuses an empty list and every negative entry.
 func (d Delays) Validate() error {
+	var p problems
 	if len(d) == 0 {
-		return &ConfigError{Setting: "Delays", Problem: "is empty", Fix: "give at least one delay; 0 retries at once"}
+		p.add("Delays", "is empty", "give at least one delay; 0 retries at once")
 	}
-	if i := slices.IndexFunc(d, func(x time.Duration) bool { return x < 0 }); i >= 0 {
-		return &ConfigError{Setting: fmt.Sprintf("Delays[%d]", i), Problem: fmt.Sprintf("is negative (%v)", d[i]), Fix: "0 retries at once"}
+	for i, delay := range d {
+		negative(&p, fmt.Sprintf("Delays[%d]", i), delay, "0 retries at once")
 	}
-	return nil
+	return p.err()
 }
 
 func (d Delays) String() string {
@@ -86,18 +86,16 @@ func (e Exponential) Delay(n int) time.Duration {
 // Validate refuses negative durations and a factor that is not a finite number
 // of at least 1.
 func (e Exponential) Validate() error {
-	d := e.defaults()
-	switch {
-	case e.Base < 0:
-		return negative("Exponential.Base", e.Base, "leave it 0 for 1s")
-	case e.Cap < 0:
-		return negative("Exponential.Cap", e.Cap, "leave it 0 for 1m")
-	case e.Factor != 0 && !(e.Factor >= 1) || math.IsInf(e.Factor, 0):
-		return &ConfigError{Setting: "Exponential.Factor", Problem: fmt.Sprintf("is %v", e.Factor), Fix: "use a number of at least 1, or 0 for 2"}
-	case d.Base > d.Cap:
-		return &ConfigError{Setting: "Exponential.Base", Problem: fmt.Sprintf("(%v) is above Exponential.Cap (%v)", d.Base, d.Cap), Fix: "raise the cap"}
+	var p problems
+	negative(&p, "Exponential.Base", e.Base, "leave it 0 for 1s")
+	negative(&p, "Exponential.Cap", e.Cap, "leave it 0 for 1m")
+	if e.Factor != 0 && !(e.Factor >= 1) || math.IsInf(e.Factor, 0) {
+		p.add("Exponential.Factor", fmt.Sprintf("is %v", e.Factor), "use a number of at least 1, or 0 for 2")
 	}
-	return nil
+	if d := e.defaults(); d.Base > d.Cap && e.Cap >= 0 {
+		p.add("Exponential.Base", fmt.Sprintf("(%v) is above Exponential.Cap (%v)", d.Base, d.Cap), "raise the cap")
+	}
+	return p.err()
 }
 
 func (e Exponential) String() string {
@@ -120,16 +118,4 @@ func scale(d time.Duration, by float64) time.Duration {
 		return max(time.Duration(x), d)
 	}
 	return math.MaxInt64
-}
-
-func negative(setting string, value any, fix string) error {
-	return &ConfigError{Setting: setting, Problem: fmt.Sprintf("is negative (%v)", value), Fix: fix}
-}
-
-// fractional refuses what is no fraction from 0 to most.
-func fractional(setting string, value, most float64, fix string) error {
-	if value >= 0 && value <= most { // NaN fails both
-		return nil
-	}
-	return &ConfigError{Setting: setting, Problem: fmt.Sprintf("is %v", value), Fix: fmt.Sprintf("use a number from 0 to %v; %s", most, fix)}
 }

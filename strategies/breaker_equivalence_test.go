@@ -58,7 +58,7 @@ func newTwin(settings *strategies.Breaker) *twin {
 		same.Interval, same.BucketPeriod = settings.Window, settings.Window/10
 		same.ReadyToTrip = func(c gobreaker.Counts) bool {
 			n := int(c.TotalSuccesses + c.TotalFailures)
-			return n >= settings.Failures && float64(c.TotalFailures) >= settings.Ratio*float64(n)
+			return n >= settings.MinCalls && float64(c.TotalFailures) >= settings.Ratio*float64(n)
 		}
 	}
 	w.plain = gobreaker.NewTwoStepCircuitBreaker[struct{}](same)
@@ -193,10 +193,11 @@ func TestBreakerIsAPlainGobreaker(t *testing.T) {
 					}
 					if tt.window {
 						settings.Window, settings.Ratio = time.Minute, 0.1+0.9*rnd.Float64()
+						settings.MinCalls, settings.Failures = settings.Failures, 0
 					}
 					w := newTwin(settings)
 					if err := w.history(rnd, tt.overlap); err != nil {
-						t.Fatalf("seed %d, %d failures, %d trials, ratio %.2f: %v\nafter %q", seed, settings.Failures, settings.Trials, settings.Ratio, err, w.trace)
+						t.Fatalf("seed %d, %d failures, %d calls, %d trials, ratio %.2f: %v\nafter %q", seed, settings.Failures, settings.MinCalls, settings.Trials, settings.Ratio, err, w.trace)
 					}
 					opens, shuts, rejects = opens+w.opens, shuts+w.shuts, rejects+w.rejects
 				}

@@ -321,7 +321,7 @@ func TestBreakerWindowLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, calls = 4, 250
 		for _, extra := range []int{0, 1} {
-			b := &strategies.Breaker{Window: time.Minute, Ratio: 0.001, Failures: workers*calls + extra}
+			b := &strategies.Breaker{Window: time.Minute, Ratio: 0.001, MinCalls: workers*calls + extra}
 			var all sync.WaitGroup
 			for w := range workers {
 				all.Go(func() {
@@ -340,12 +340,12 @@ func TestBreakerWindowLosesNothing(t *testing.T) {
 			}
 			all.Wait()
 			if b.State() != strategies.StateClosed {
-				t.Fatalf("%d calls opened it, want %d", workers*calls, b.Failures)
+				t.Fatalf("%d calls opened it, want %d", workers*calls, b.MinCalls)
 			}
 			p, _ := b.Allow()
 			p.Failure(errBoom)
 			if b.State() != strategies.StateOpen {
-				t.Errorf("%d calls did not open it at %d", workers*calls+1, b.Failures)
+				t.Errorf("%d calls did not open it at %d", workers*calls+1, b.MinCalls)
 			}
 		}
 	})
@@ -356,7 +356,10 @@ func TestBreakerIsNeverStuck(t *testing.T) {
 	for _, window := range []time.Duration{0, time.Minute} {
 		t.Run(fmt.Sprintf("it closes again after a storm, window %v", window), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &strategies.Breaker{Failures: 3, Window: window, Trials: 2, MaxOpenFor: 2 * time.Minute}
+				b := &strategies.Breaker{Failures: 3, Trials: 2, MaxOpenFor: 2 * time.Minute}
+				if window > 0 {
+					b.Failures, b.MinCalls, b.Window = 0, 3, window
+				}
 				var all sync.WaitGroup
 				for w := range 6 {
 					rnd := rand.New(rand.NewPCG(uint64(w), 17))

@@ -152,7 +152,7 @@ func TestBreakerOpens(t *testing.T) {
 		b.fail(1) // 5 of 10
 		b.state(strategies.StateOpen)
 	})
-	inBench(t, "counts every success of a healthy window", &strategies.Breaker{Window: time.Minute, Failures: 1}, func(b *bench) {
+	inBench(t, "counts every success of a healthy window", &strategies.Breaker{Window: time.Minute, MinCalls: 1}, func(b *bench) {
 		for range 100 {
 			b.succeed()
 		}
@@ -161,7 +161,7 @@ func TestBreakerOpens(t *testing.T) {
 		b.fail(1) // 100 of 200
 		b.state(strategies.StateOpen)
 	})
-	inBench(t, "counts the calls of a window after it has been reset too", &strategies.Breaker{Window: time.Minute, Failures: 4, Ratio: 0.75}, func(b *bench) {
+	inBench(t, "counts the calls of a window after it has been reset too", &strategies.Breaker{Window: time.Minute, MinCalls: 4, Ratio: 0.75}, func(b *bench) {
 		b.fail(3)
 		b.Reset()
 		b.succeed()
@@ -170,7 +170,7 @@ func TestBreakerOpens(t *testing.T) {
 		b.fail(1) // 3 of 4
 		b.state(strategies.StateOpen)
 	})
-	inBench(t, "forgets what is older than its window", &strategies.Breaker{Window: time.Minute, Failures: 2}, func(b *bench) {
+	inBench(t, "forgets what is older than its window", &strategies.Breaker{Window: time.Minute, MinCalls: 2}, func(b *bench) {
 		b.fail(1)
 		time.Sleep(2 * time.Minute)
 		b.fail(1)
@@ -178,7 +178,7 @@ func TestBreakerOpens(t *testing.T) {
 		b.fail(1)
 		b.state(strategies.StateOpen)
 	})
-	inBench(t, "counts an attempt in the window in which it ends", &strategies.Breaker{Window: time.Minute, Failures: 2}, func(b *bench) {
+	inBench(t, "counts an attempt in the window in which it ends", &strategies.Breaker{Window: time.Minute, MinCalls: 2}, func(b *bench) {
 		p, q := b.allow(), b.allow()
 		time.Sleep(time.Hour) // gobreaker books by begin, so it would count neither
 		p.Failure(errBoom)
@@ -358,10 +358,13 @@ func TestBreakerValidate(t *testing.T) {
 		setting string
 	}{
 		{"accepts the zero value", &strategies.Breaker{}, ""},
-		{"accepts a window", &strategies.Breaker{Window: time.Minute, Ratio: 1, Failures: 3}, ""},
+		{"accepts a window", &strategies.Breaker{Window: time.Minute, Ratio: 1, MinCalls: 3}, ""},
 		{"accepts growth", &strategies.Breaker{OpenFor: sec, MaxOpenFor: sec}, ""},
 		{"refuses negative failures", &strategies.Breaker{Failures: -1}, "Breaker.Failures"},
 		{"refuses failures that are never reached", &strategies.Breaker{Failures: math.MaxInt}, "Breaker.Failures"},
+		{"refuses failures in a row with a window", &strategies.Breaker{Window: time.Minute, Failures: 5}, "Breaker.Failures"},
+		{"refuses a least number of calls without a window", &strategies.Breaker{MinCalls: 5}, "Breaker.MinCalls"},
+		{"refuses a negative number of calls", &strategies.Breaker{Window: time.Minute, MinCalls: -1}, "Breaker.MinCalls"},
 		{"refuses a negative window", &strategies.Breaker{Window: -1}, "Breaker.Window"},
 		{"refuses a window too short to divide", &strategies.Breaker{Window: 9}, "Breaker.Window"},
 		{"refuses a ratio without a window", &strategies.Breaker{Ratio: 0.5}, "Breaker.Ratio"},

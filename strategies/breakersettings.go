@@ -6,43 +6,47 @@ import (
 	"time"
 )
 
-// Validate says what is wrong with the settings, each by its name.
+// Validate says all that is wrong with the settings, each by its name.
 func (b *Breaker) Validate() error {
-	switch {
-	case b.Failures < 0:
-		return negative("Breaker.Failures", b.Failures, "leave it 0 for 5")
-	case b.Failures > math.MaxInt32:
-		return &ConfigError{Setting: "Breaker.Failures", Problem: fmt.Sprintf("is %d", b.Failures), Fix: "use a number that can be reached"}
-	case b.Window < 0:
-		return negative("Breaker.Window", b.Window, "leave it 0 for consecutive failures")
-	case b.Window > 0 && b.Window < windowBuckets:
-		return &ConfigError{Setting: "Breaker.Window", Problem: fmt.Sprintf("is %v", b.Window), Fix: "use at least some seconds"}
-	case b.Ratio != 0 && b.Window == 0:
-		return &ConfigError{Setting: "Breaker.Ratio", Problem: "is set without Breaker.Window", Fix: "set the window the ratio is taken over"}
-	case b.OpenFor < 0:
-		return negative("Breaker.OpenFor", b.OpenFor, "leave it 0 for 30s")
-	case b.MaxOpenFor < 0:
-		return negative("Breaker.MaxOpenFor", b.MaxOpenFor, "leave it 0 for four times Breaker.OpenFor")
-	case b.MaxOpenFor > 0 && b.MaxOpenFor < b.openFor():
-		return &ConfigError{Setting: "Breaker.MaxOpenFor", Problem: fmt.Sprintf("(%v) is below Breaker.OpenFor (%v)", b.MaxOpenFor, b.openFor()), Fix: "raise it; as long as it means no growth"}
-	case b.Trials < 0:
-		return negative("Breaker.Trials", b.Trials, "leave it 0 for 1")
-	case b.Trials > math.MaxInt32:
-		return &ConfigError{Setting: "Breaker.Trials", Problem: fmt.Sprintf("is %d", b.Trials), Fix: "use a few"}
-	case b.TrialTimeout < 0:
-		return negative("Breaker.TrialTimeout", b.TrialTimeout, "leave it 0 for 60s")
+	var p problems
+	number := func(setting string, value int, fix, most string) {
+		negative(&p, setting, value, fix)
+		if value > math.MaxInt32 {
+			p.add(setting, fmt.Sprintf("is %d", value), most)
+		}
 	}
-	if err := fractional("Breaker.Ratio", b.Ratio, 1, "0 means 0.5"); err != nil {
-		return err
+	number("Breaker.Failures", b.Failures, "leave it 0 for 5", "use a number that can be reached")
+	number("Breaker.MinCalls", b.MinCalls, "leave it 0 for 10", "use a number that can be reached")
+	number("Breaker.Trials", b.Trials, "leave it 0 for 1", "use a few")
+	negative(&p, "Breaker.Window", b.Window, "leave it 0 for failures in a row")
+	if b.Window > 0 && b.Window < windowBuckets {
+		p.add("Breaker.Window", fmt.Sprintf("is %v", b.Window), "use at least some seconds")
 	}
-	return fractional("Breaker.Jitter", b.Jitter, 10, "0 means 0.1; NoJitter turns it off")
+	if b.Window != 0 && b.Failures != 0 {
+		p.add("Breaker.Failures", "is set with Breaker.Window, which counts a ratio and no failures in a row", "set Breaker.MinCalls for the least number of calls, or leave out the window")
+	}
+	if b.Window == 0 && b.MinCalls != 0 {
+		p.add("Breaker.MinCalls", "is set without Breaker.Window", "set the window the calls are counted in, or Breaker.Failures for failures in a row")
+	}
+	if b.Window == 0 && b.Ratio != 0 {
+		p.add("Breaker.Ratio", "is set without Breaker.Window", "set the window the ratio is taken over")
+	}
+	negative(&p, "Breaker.OpenFor", b.OpenFor, "leave it 0 for 30s")
+	negative(&p, "Breaker.MaxOpenFor", b.MaxOpenFor, "leave it 0 for four times Breaker.OpenFor")
+	if b.MaxOpenFor > 0 && b.MaxOpenFor < b.openFor() {
+		p.add("Breaker.MaxOpenFor", fmt.Sprintf("(%v) is below Breaker.OpenFor (%v)", b.MaxOpenFor, b.openFor()), "raise it; as long as it means no growth")
+	}
+	negative(&p, "Breaker.TrialTimeout", b.TrialTimeout, "leave it 0 for 60s")
+	p.fractional("Breaker.Ratio", b.Ratio, 1, "0 means 0.5")
+	p.fractional("Breaker.Jitter", b.Jitter, 10, "0 means 0.1; NoJitter turns it off")
+	return p.err()
 }
 
 // String describes the settings in a line.
 func (b *Breaker) String() string {
 	s := fmt.Sprintf("opens after %d failures in a row", b.failures())
 	if b.Window > 0 {
-		s = fmt.Sprintf("opens at %.0f%% failures of at least %d calls in %v", b.ratio()*100, b.failures(), b.Window)
+		s = fmt.Sprintf("opens at %.0f%% failures of at least %d calls in %v", b.ratio()*100, b.minCalls(), b.Window)
 	}
 	s += fmt.Sprintf(", for %v", b.openFor())
 	if most := b.maxOpenFor(); most > b.openFor() {
@@ -51,17 +55,12 @@ func (b *Breaker) String() string {
 	return s
 }
 
-func (b *Breaker) failures() int {
-	if b.Window > 0 {
-		return orDefault(b.Failures, 10)
-	}
-	return orDefault(b.Failures, 5)
-}
-
+func (b *Breaker) failures() int  { return orDefault(b.Failures, 5) }
+func (b *Breaker) minCalls() int  { return orDefault(b.MinCalls, 10) }
 func (b *Breaker) ratio() float64 { return orDefault(b.Ratio, 0.5) }
 
 func (b *Breaker) openFor() time.Duration {
-	return time.Duration(orDefault(int64(b.OpenFor), int64(30*time.Second)))
+	return orDefault(b.OpenFor, 30*time.Second)
 }
 
 func (b *Breaker) maxOpenFor() time.Duration {
@@ -72,22 +71,6 @@ func (b *Breaker) maxOpenFor() time.Duration {
 }
 
 func (b *Breaker) trialTimeout() time.Duration {
-	return time.Duration(orDefault(int64(b.TrialTimeout), int64(time.Minute)))
+	return orDefault(b.TrialTimeout, time.Minute)
 }
 func (b *Breaker) trialCount() int { return orDefault(b.Trials, 1) }
-
-// onProbation says whether the breaker has been closed for less long than it
-// had been open before.
-func (b *Breaker) onProbation() bool { return b.now()-b.closedAt.Load() < b.wasOpenFor.Load() }
-
-// nextOpenFor is the open time of the breaker that opens now.
-func (b *Breaker) nextOpenFor() time.Duration {
-	d, most := b.openFor(), b.maxOpenFor()
-	for n := b.streak.Load(); n > 0 && d < most; n-- {
-		d = min(scale(d, 2), most)
-	}
-	if b.NoJitter {
-		return d
-	}
-	return jitterUp(d, orDefault(b.Jitter, 0.1))
-}

@@ -64,24 +64,13 @@ func (b *Budget) Left() int { return int(b.capacity() - b.spent.Load()) }
 
 // Validate refuses negative numbers and a bucket too small for one retry.
 func (b *Budget) Validate() error {
-	switch {
-	case b.Capacity < 0:
-		return negative("Budget.Capacity", b.Capacity, "leave it 0 for 500")
-	case b.RetryCost < 0:
-		return negative("Budget.RetryCost", b.RetryCost, "leave it 0 for 5")
-	case b.TimeoutCost < 0:
-		return negative("Budget.TimeoutCost", b.TimeoutCost, "leave it 0 for 10")
-	case b.Refund < 0:
-		return negative("Budget.Refund", b.Refund, "leave it 0 for 1")
-	case b.capacity() < int64(orDefault(b.RetryCost, 5)):
-		return &ConfigError{Setting: "Budget.Capacity", Problem: "is less than one retry costs", Fix: "raise it, or lower Budget.RetryCost"}
+	var p problems
+	negative(&p, "Budget.Capacity", b.Capacity, "leave it 0 for 500")
+	negative(&p, "Budget.RetryCost", b.RetryCost, "leave it 0 for 5")
+	negative(&p, "Budget.TimeoutCost", b.TimeoutCost, "leave it 0 for 10")
+	negative(&p, "Budget.Refund", b.Refund, "leave it 0 for 1")
+	if b.Capacity >= 0 && b.capacity() < int64(orDefault(b.RetryCost, 5)) {
+		p.add("Budget.Capacity", "is less than one retry costs", "raise it, or lower Budget.RetryCost")
 	}
-	return nil
-}
-
-func orDefault[T int | float64 | int64](v, fallback T) T {
-	if v == 0 {
-		return fallback
-	}
-	return v
+	return p.err()
 }

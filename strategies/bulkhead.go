@@ -39,7 +39,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	default:
 	}
 	if b.MaxWait <= 0 {
-		return &FullError{What: b.label(), Limit: b.MaxConcurrent}
+		return &FullError{What: b.what(), Limit: b.MaxConcurrent}
 	}
 	timer := time.NewTimer(b.MaxWait)
 	defer timer.Stop()
@@ -47,14 +47,14 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	case b.slots <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return &FullError{What: b.label(), Limit: b.MaxConcurrent, Waited: b.MaxWait}
+		return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: b.MaxWait}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// label is what an error calls a bulkhead that has a name.
-func (b *Bulkhead) label() string {
+// what describes the bulkhead in an error; "" if it has no name of its own.
+func (b *Bulkhead) what() string {
 	if b.Name == "" {
 		return ""
 	}
@@ -89,17 +89,17 @@ func (b *Bulkhead) init() error {
 	return nil
 }
 
-// Validate says what is wrong with the settings, each by its name.
+// Validate says all that is wrong with the settings, each by its name.
 func (b *Bulkhead) Validate() error {
-	switch {
-	case b.MaxConcurrent <= 0:
-		return &ConfigError{Setting: "Bulkhead.MaxConcurrent", Problem: fmt.Sprintf("is %d", b.MaxConcurrent), Fix: "say how many calls may be in flight"}
-	case b.MaxConcurrent > math.MaxInt32:
-		return &ConfigError{Setting: "Bulkhead.MaxConcurrent", Problem: fmt.Sprintf("is %d", b.MaxConcurrent), Fix: "leave the bulkhead out for no limit"}
-	case b.MaxWait < 0:
-		return negative("Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
+	var p problems
+	if b.MaxConcurrent <= 0 {
+		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "say how many calls may be in flight")
 	}
-	return nil
+	if b.MaxConcurrent > math.MaxInt32 {
+		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "leave the bulkhead out for no limit")
+	}
+	negative(&p, "Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
+	return p.err()
 }
 
 // String describes the settings in a line.

@@ -76,7 +76,9 @@ func Classes() []Class {
 	return all
 }
 
-// Verdict is what the classifier says of one error: which layers may act on it.
+// Verdict is what the classifier says of one error: which layers may act on it,
+// and what a layer must know of it besides. A layer reads these fields and names
+// no class.
 type Verdict struct {
 	Class     Class
 	Retry     bool // the same agent may be asked again
@@ -85,14 +87,25 @@ type Verdict struct {
 	Intervene bool // a person may be asked
 	Trips     bool // it counts against the circuit breaker
 
-	// The following say how layers treat the failure, so that none of them has
-	// to name a class.
-	Pass    bool // it is no failure: handed through every layer untouched
-	Final   bool // nobody may act on it, or wrap it, any more
-	Counted bool // it counts in the agent's [Tally]
-	Refused bool // nobody was called: an earlier failure decides what comes next
-	Holds   bool // its wait holds the breaker, for everybody who shares that
-	Loud    bool // somebody must look at it, whatever became of the call
+	// The fields below say what a class is, not what is to be done about it.
+
+	// Pass: it is no failure. Every layer hands the error through untouched.
+	Pass bool
+	// Final: no layer may act on it or wrap it any more. Something has already
+	// reached the caller and cannot be taken back.
+	Final bool
+	// Counted: it is a failure of the agent's own, so its [Tally] counts it. A
+	// caller who left and a request nobody can serve are not the agent's fault.
+	Counted bool
+	// Refused: nobody was called, for a layer of ours said no. The verdict of an
+	// earlier failure of the same call, if there is one, decides what comes next.
+	Refused bool
+	// Holds: the wait that the provider named is for everybody who shares the
+	// upstream. The breaker is held for that long; see [Permit.Settle].
+	Holds bool
+	// Loud: somebody must look at it, whatever became of the call. It does not
+	// heal by itself.
+	Loud bool
 
 	// MaxRetries caps the retries for this class below the retry layer's own
 	// number. 0: no cap of its own.
@@ -104,22 +117,22 @@ type Verdict struct {
 
 // verdicts is the class table of the design, row by row. It is only ever read.
 var verdicts = [classes]Verdict{
-	ClassTransient:       {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
-	ClassTimeout:         {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
-	ClassRateLimited:     {Retry: true, Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
-	ClassOverloaded:      {Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
-	ClassQuotaExhausted:  {Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
-	ClassContextOverflow: {Fallback: true, Degrade: true, Intervene: true, Counted: true},
-	ClassBlocked:         {Degrade: true, Intervene: true, Counted: true},
-	ClassInvalidAnswer:   {Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2, Counted: true},
-	ClassUnauthorized:    {Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
-	ClassBadRequest:      {},
-	ClassUnrecoverable:   {Intervene: true, Counted: true, Loud: true},
-	ClassPanic:           {Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
-	ClassRejected:        {Fallback: true, Degrade: true, Intervene: true, Counted: true, Refused: true},
-	ClassInterrupt:       {Pass: true},
-	ClassCutOff:          {Final: true, Counted: true}, // Trips as the failure behind it does
-	ClassCanceled:        {},
+	ClassTransient:       {Class: ClassTransient, Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassTimeout:         {Class: ClassTimeout, Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassRateLimited:     {Class: ClassRateLimited, Retry: true, Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
+	ClassOverloaded:      {Class: ClassOverloaded, Retry: true, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassQuotaExhausted:  {Class: ClassQuotaExhausted, Fallback: true, Degrade: true, Intervene: true, Counted: true, Holds: true},
+	ClassContextOverflow: {Class: ClassContextOverflow, Fallback: true, Degrade: true, Intervene: true, Counted: true},
+	ClassBlocked:         {Class: ClassBlocked, Degrade: true, Intervene: true, Counted: true},
+	ClassInvalidAnswer:   {Class: ClassInvalidAnswer, Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2, Counted: true},
+	ClassUnauthorized:    {Class: ClassUnauthorized, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
+	ClassBadRequest:      {Class: ClassBadRequest},
+	ClassUnrecoverable:   {Class: ClassUnrecoverable, Intervene: true, Counted: true, Loud: true},
+	ClassPanic:           {Class: ClassPanic, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
+	ClassRejected:        {Class: ClassRejected, Fallback: true, Degrade: true, Intervene: true, Counted: true, Refused: true},
+	ClassInterrupt:       {Class: ClassInterrupt, Pass: true},
+	ClassCutOff:          {Class: ClassCutOff, Final: true, Counted: true}, // Trips as the failure behind it does
+	ClassCanceled:        {Class: ClassCanceled},
 }
 
 // VerdictOf returns the default verdict of a class: its row of the table.
@@ -127,7 +140,5 @@ func VerdictOf(c Class) Verdict {
 	if c == ClassUnclassified || c >= classes {
 		c = ClassTransient
 	}
-	v := verdicts[c]
-	v.Class = c
-	return v
+	return verdicts[c]
 }

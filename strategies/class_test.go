@@ -16,23 +16,23 @@ var classTable = []struct {
 	name                                       string
 	retry, fallback, degrade, intervene, trips bool
 	maxRetries                                 int
-	nature                                     string // of Pass, Final, Counted, Refused, Holds, Loud
+	is                                         string // pass, final, counted, refused, holds, loud: by their first letters
 }{
-	{strategies.ClassTransient, "transient", true, true, true, true, true, 0, "C"},
-	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0, "C"},
-	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0, "CH"},
-	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0, "C"},
-	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0, "CH"},
-	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0, "C"},
-	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0, "C"},
-	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2, "C"},
-	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "CL"},
+	{strategies.ClassTransient, "transient", true, true, true, true, true, 0, "c"},
+	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0, "c"},
+	{strategies.ClassRateLimited, "rate_limited", true, true, true, true, false, 0, "ch"},
+	{strategies.ClassOverloaded, "overloaded", true, true, true, true, true, 0, "c"},
+	{strategies.ClassQuotaExhausted, "quota_exhausted", false, true, true, true, false, 0, "ch"},
+	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0, "c"},
+	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0, "c"},
+	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2, "c"},
+	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "cl"},
 	{strategies.ClassBadRequest, "bad_request", false, false, false, false, false, 0, ""},
-	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "CL"},
-	{strategies.ClassPanic, "panic", false, true, true, true, true, 0, "C"},
-	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0, "CR"},
-	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0, "P"},
-	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "FC"},
+	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "cl"},
+	{strategies.ClassPanic, "panic", false, true, true, true, true, 0, "c"},
+	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0, "cr"},
+	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0, "p"},
+	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "fc"},
 	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0, ""},
 }
 
@@ -42,8 +42,8 @@ func TestVerdictOf(t *testing.T) {
 			want := strategies.Verdict{
 				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
 				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
-				Pass: strings.Contains(row.nature, "P"), Final: strings.Contains(row.nature, "F"), Counted: strings.Contains(row.nature, "C"),
-				Refused: strings.Contains(row.nature, "R"), Holds: strings.Contains(row.nature, "H"), Loud: strings.Contains(row.nature, "L"),
+				Pass: strings.Contains(row.is, "p"), Final: strings.Contains(row.is, "f"), Counted: strings.Contains(row.is, "c"),
+				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"),
 			}
 			if got := strategies.VerdictOf(row.class); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

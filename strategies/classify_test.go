@@ -142,8 +142,7 @@ func TestClassifyAStreamCutOff(t *testing.T) {
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			got := strategies.Classify(&strategies.StreamError{Agent: "a", Chunks: 3, Err: tt.cause})
-			want := strategies.VerdictOf(strategies.ClassCutOff)
-			if want.Trips = tt.trips; got != want {
+			if want := (strategies.Verdict{Class: strategies.ClassCutOff, Trips: tt.trips, Final: true, Counted: true}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -206,10 +205,11 @@ func TestClassifier(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
-	t.Run("it lets a rule declare an interrupt", func(t *testing.T) {
+	t.Run("it lets a rule declare an interrupt, which has no hint", func(t *testing.T) {
 		c := &strategies.Classifier{Rules: []strategies.Rule{is(errBoom, strategies.ClassInterrupt)}}
-		if got := c.Classify(errBoom).Class; got != strategies.ClassInterrupt {
-			t.Errorf("got %v", got)
+		want := strategies.Verdict{Class: strategies.ClassInterrupt, Pass: true}
+		if got := c.Classify(strategies.WithRetryAfter(time.Second, errBoom)); got != want {
+			t.Errorf("got %+v", got)
 		}
 	})
 }

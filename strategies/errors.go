@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // Sentinels to test with errors.Is. Each has a type to inspect with errors.As.
@@ -87,7 +85,7 @@ func (e *OpenError) Error() string {
 		s += fmt.Sprintf(" for another %v", e.RetryAfter.Round(time.Millisecond))
 	}
 	if e.Cause != nil {
-		s += ": last failure: " + errtree.Text(e.Cause)
+		s += ": last failure: " + e.Cause.Error()
 	}
 	return s
 }
@@ -102,26 +100,27 @@ func (e *OpenError) Is(target error) bool { return target == ErrRejected }
 // the provider named a time (see [Breaker.Hold]) rejects with that failure's
 // class instead, so that a rate limit is waited for and a quota is not.
 func (e *OpenError) RecoveryClass() Class {
-	if e.State == StateHeld {
-		if c, _ := walk(e.Cause); c == ClassRateLimited || c == ClassQuotaExhausted {
-			return c
-		}
-	}
-	return ClassRejected
+	class, _ := walk(e)
+	return class
 }
 
 // RecoveryHint is the time until the next try makes sense.
 func (e *OpenError) RecoveryHint() time.Duration { return e.RetryAfter }
 
-// FullError is a bulkhead without a free slot.
+// FullError is a bulkhead, or another limit on calls in flight, without a free
+// slot.
 type FullError struct {
-	What   string // what is full: bulkhead "narrator"
-	Limit  int
+	What   string // what is full, in a few words: `bulkhead "gpu"`
+	Limit  int    // how many it holds
 	Waited time.Duration
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", e.What, plural(e.Limit, "call"), e.Waited)
+	what := e.What
+	if what == "" {
+		what = "bulkhead"
+	}
+	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", what, plural(e.Limit, "call"), e.Waited)
 }
 
 // Is makes a FullError match [ErrRejected].
@@ -134,7 +133,7 @@ func (e *FullError) RecoveryClass() Class { return ClassRejected }
 // context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
 // who ask by method.
 type TimeoutError struct {
-	Limit string        // which limit: "attempt", "deadline", "trial", "intervention"
+	Limit string        // which one: "attempt", "deadline", "trial", "intervention"
 	After time.Duration // how long it was
 	Err   error         // what the agent said when it was stopped; may be nil
 }
@@ -142,7 +141,7 @@ type TimeoutError struct {
 func (e *TimeoutError) Error() string {
 	s := fmt.Sprintf("understudy: %s timeout after %v", e.Limit, e.After)
 	if e.Err != nil && e.Err != context.DeadlineExceeded {
-		s += ": " + errtree.Text(e.Err)
+		s += ": " + e.Err.Error()
 	}
 	return s
 }
@@ -270,8 +269,8 @@ func (e *RecoveryError) Error() string {
 // Is makes a RecoveryError match [ErrRecovery].
 func (e *RecoveryError) Is(target error) bool { return target == ErrRecovery }
 
-// Unwrap returns the error of every attempt, the latest first, then the cause: so
-// errors.As finds the error that the text shows.
+// Unwrap returns the error of every attempt, the latest first, then the cause.
+// So errors.As finds what the last attempt said before what an earlier one did.
 func (e *RecoveryError) Unwrap() []error {
 	errs := make([]error, 0, len(e.Attempts)+1)
 	for _, a := range slices.Backward(e.Attempts) {

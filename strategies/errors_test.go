@@ -103,6 +103,15 @@ func TestErrorsAreReachable(t *testing.T) {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}
 	})
+	t.Run("it shows errors.As the latest attempt first", func(t *testing.T) {
+		err := &strategies.RecoveryError{Attempts: []strategies.Attempt{
+			{Err: &strategies.TimeoutError{After: 1}}, {Err: errBoom}, {Err: &strategies.TimeoutError{After: 2}}, {Err: errBoom},
+		}, Cause: &strategies.TimeoutError{After: 3}}
+		var late *strategies.TimeoutError
+		if !errors.As(err, &late) || late.After != 2 {
+			t.Errorf("found %v", late)
+		}
+	})
 	t.Run("it is a timeout to those who ask by method", func(t *testing.T) {
 		var err error = &strategies.TimeoutError{}
 		if late, ok := err.(interface{ Timeout() bool }); !ok || !late.Timeout() {

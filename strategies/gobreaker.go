@@ -2,7 +2,6 @@ package strategies
 
 import (
 	"errors"
-	"time"
 
 	"github.com/sony/gobreaker/v2"
 )
@@ -43,16 +42,16 @@ func newEngine(b *Breaker) *engine {
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { e.changed(from, to) },
 	}
-	failures := uint32(b.failures())
 	if b.Window > 0 {
 		settings.Interval = b.Window
 		settings.BucketPeriod = b.Window / windowBuckets
-		ratio := b.ratio()
+		ratio, least := b.ratio(), uint32(b.minCalls())
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			seen := c.TotalSuccesses + c.TotalFailures
-			return seen >= failures && float64(c.TotalFailures) >= ratio*float64(seen)
+			return seen >= least && float64(c.TotalFailures) >= ratio*float64(seen)
 		}
 	} else {
+		failures := uint32(b.failures())
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			// On probation every success is recorded, so there is a ratio to go by.
 			return c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&
@@ -63,29 +62,12 @@ func newEngine(b *Breaker) *engine {
 	return e
 }
 
-// init makes the engine on first need; a healthy call never needs one, unless
-// it must be recorded.
-func (b *Breaker) init() error {
-	b.once.Do(func() {
-		if b.Validate() == nil {
-			b.started = time.Now()
-			b.engine.Store(newEngine(b))
-			b.engine.Load().renew()
-			b.word.Or(readyBit)
-		}
-	})
-	if b.engine.Load() == nil {
-		return b.Validate()
-	}
-	return nil
-}
-
 // record books an outcome of a call of generation gen. The generation is looked
 // at again once the engine has let the record in, so that even a change of
 // state in that very moment leaves a late outcome uncounted.
 func (e *engine) record(gen uint64, err error) (counted bool) {
 	_, _ = e.cb.Execute(func() (struct{}, error) {
-		if e.breaker.word.Load()>>generationAt != gen {
+		if generation(e.breaker.word.Load()) != gen {
 			return struct{}{}, errNeutral
 		}
 		// Not told from what comes back: not every error can be compared.
@@ -108,9 +90,9 @@ func (s *success) record() { _, _ = s.cb.Execute(s.run) }
 // renew makes the record for the present generation.
 func (e *engine) renew() {
 	b := e.breaker
-	gen := b.word.Load() >> generationAt
+	gen := generation(b.word.Load())
 	b.good.Store(&success{gen, e.cb, func() (struct{}, error) {
-		if b.word.Load()>>generationAt != gen {
+		if generation(b.word.Load()) != gen {
 			return struct{}{}, errNeutral
 		}
 		return struct{}{}, nil
@@ -134,7 +116,9 @@ func (e *engine) changed(from, to gobreaker.State) {
 			b.streak.Store(0)
 		}
 		note.OpenFor = b.nextOpenFor()
-		note.Cause = b.LastFailure()
+		if last := b.lastCause.Load(); last != nil {
+			note.Cause = *last
+		}
 		b.cause.Store(b.lastCause.Load())
 		b.openUntil.Store(after(b.now(), note.OpenFor))
 		b.wasOpenFor.Store(int64(note.OpenFor))
@@ -145,7 +129,7 @@ func (e *engine) changed(from, to gobreaker.State) {
 	if to == gobreaker.StateClosed && b.Window == 0 && b.maxOpenFor() > b.openFor() {
 		add |= probationBit
 	}
-	b.change(note, func(w uint64) uint64 { return (w>>generationAt+1)<<generationAt | w&keep | add })
+	b.change(note, func(w uint64) uint64 { return (generation(w)+1)<<generationAt | w&keep | add })
 	e.renew()
 }
 
@@ -162,18 +146,3 @@ func stateOf(s gobreaker.State) State {
 
 // tryHalfOpen moves an open engine whose time has passed to half-open.
 func (e *engine) tryHalfOpen() { e.cb.State() }
-
-// change moves the word and queues a note for delivery outside of every lock;
-// b.changing is held, so notes come in the order of the changes. What nobody can
-// see, an open time that begins behind a hold, makes no note.
-func (b *Breaker) change(note BreakerChange, next func(w uint64) uint64) {
-	w := b.word.Load()
-	for !b.word.CompareAndSwap(w, next(w)) {
-		w = b.word.Load()
-	}
-	note.From, note.To = visible(w), visible(next(w))
-	if note.From != note.To {
-		note.Breaker, note.At = b.Name, time.Now()
-		b.changes.add(note)
-	}
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // Incident is what a person is told when everything else has failed.
@@ -92,7 +90,7 @@ type InterventionError struct {
 func (e *InterventionError) Error() string {
 	s := fmt.Sprintf("understudy: intervention %s: %s", e.Incident, e.Problem)
 	if e.Err != nil {
-		s += ": " + errtree.Text(e.Err)
+		s += ": " + e.Err.Error()
 	}
 	return s
 }

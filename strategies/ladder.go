@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -219,28 +220,23 @@ func (l *Ladder) move(from, to Level, pinned bool, reason string) {
 }
 
 func (l *Ladder) minimumStay() time.Duration {
-	if l.MinimumStay == 0 {
-		return 30 * time.Second
-	}
-	return l.MinimumStay
+	return orDefault(l.MinimumStay, 30*time.Second)
 }
 
-// Validate says what is wrong with the settings, each by its name.
+// Validate says all that is wrong with the settings, each by its name.
 func (l *Ladder) Validate() error {
-	switch {
-	case l.ClimbAfter < 0:
-		return negative("Ladder.ClimbAfter", l.ClimbAfter, "leave it 0 for 5")
-	case l.ClimbAfter > math.MaxInt32:
-		return &ConfigError{Setting: "Ladder.ClimbAfter", Problem: fmt.Sprintf("is %d", l.ClimbAfter), Fix: "use a number that can be reached"}
-	case l.MinimumStay < 0:
-		return negative("Ladder.MinimumStay", l.MinimumStay, "leave it 0 for 30s")
+	var p problems
+	negative(&p, "Ladder.ClimbAfter", l.ClimbAfter, "leave it 0 for 5")
+	if l.ClimbAfter > math.MaxInt32 {
+		p.add("Ladder.ClimbAfter", fmt.Sprintf("is %d", l.ClimbAfter), "use a number that can be reached")
 	}
-	for level := range l.Actions {
+	negative(&p, "Ladder.MinimumStay", l.MinimumStay, "leave it 0 for 30s")
+	for _, level := range slices.Sorted(maps.Keys(l.Actions)) {
 		if level > LevelEmergency {
-			return &ConfigError{Setting: "Ladder.Actions", Problem: fmt.Sprintf("names level %d", level), Fix: "use Full, Reduced, Minimal or Emergency"}
+			p.add("Ladder.Actions", fmt.Sprintf("names level %d", level), "use LevelFull, LevelReduced, LevelMinimal or LevelEmergency")
 		}
 	}
-	return nil
+	return p.err()
 }
 
 // String describes the settings in a line.

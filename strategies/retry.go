@@ -3,6 +3,7 @@ package strategies
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -26,8 +27,8 @@ type Retry struct {
 
 	// MaxRetryAfter is the longest hint of a provider that is worth waiting
 	// for; a longer one ends the retries at once, so that a stand-in is asked
-	// instead. 0: 60 s, enough for a per-minute limit; where there is a
-	// stand-in 10 s, for that one can answer meanwhile.
+	// instead. 0: 60 s, enough for a per-minute limit; 10 s where somebody else
+	// can answer meanwhile (see RetryState.Substitute).
 	MaxRetryAfter time.Duration
 
 	// MinAttempt is the shortest time in which an attempt can succeed. No
@@ -38,7 +39,7 @@ type Retry struct {
 	// numbers for this agent alone.
 	Budget *Budget
 
-	// Allowance says what MaxRetries counts. The zero value is PerCall.
+	// Allowance says what MaxRetries counts. The zero value is AllowancePerCall.
 	Allowance Allowance
 }
 
@@ -55,21 +56,6 @@ const (
 	AllowancePerAgent
 )
 
-// Stop is a reason not to retry. "" is no reason.
-type Stop string
-
-// The reasons, as they read in an error and in a log line.
-const (
-	StopClass      Stop = "this kind of failure does not pass by waiting"
-	StopExhausted  Stop = "retries used up"
-	StopSpent      Stop = "retries spent by earlier calls, until the agent succeeds"
-	StopBudget     Stop = "retry budget empty"
-	StopDeadline   Stop = "the next attempt would miss the deadline"
-	StopRejected   Stop = "nobody was called"
-	StopOpen       Stop = "the circuit breaker is open"
-	StopRetryAfter Stop = "the provider asks for a longer wait than allowed"
-)
-
 // RetryState is what a retry layer knows when it asks [Retry.Next].
 type RetryState struct {
 	Verdict  Verdict
@@ -78,9 +64,11 @@ type RetryState struct {
 	Spent    bool          // an earlier call used up the retries; see [Tally]
 	Bounded  bool          // the context has a deadline
 	TimeLeft time.Duration // until that deadline, if Bounded
-	// Substitute: somebody else can answer meanwhile, so a long wait is not worth it.
+	ShutFor  time.Duration // how long the agent's breaker will let nothing through
+
+	// Substitute: somebody else can answer meanwhile, so a long wait is not
+	// worth it. The default of MaxRetryAfter is 10 s then instead of 60 s.
 	Substitute bool
-	ShutFor    time.Duration // how long the agent's breaker will let nothing through
 }
 
 // Next decides about the retry after a failed attempt: how long to wait, or why
@@ -92,7 +80,7 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	switch {
 	case !s.Verdict.Retry && s.Verdict.Refused:
 		return 0, StopRejected
-	case !s.Verdict.Retry:
+	case !s.Verdict.Retry, s.Verdict.Pass, s.Verdict.Final:
 		return 0, StopClass
 	case r.Allowance == AllowancePerAgent:
 		// The delay grows with the count of the agent, not of the call.
@@ -143,32 +131,38 @@ func (r *Retry) backoff() Backoff {
 }
 
 func (r *Retry) maxRetryAfter(substitute bool) time.Duration {
-	switch {
-	case r.MaxRetryAfter != 0:
-		return r.MaxRetryAfter
-	case substitute:
-		return 10 * time.Second
-	default:
-		return time.Minute
+	if substitute {
+		return orDefault(r.MaxRetryAfter, 10*time.Second)
 	}
+	return orDefault(r.MaxRetryAfter, time.Minute)
 }
 
-// RetryWaits is how long the waits of one call can be.
+// RetryWaits is the time that one call can spend waiting between attempts.
 type RetryWaits struct {
-	First time.Duration // before the first retry, without jitter
+	First time.Duration // the schedule's first delay, without jitter
 	Plain time.Duration // all of them, with full jitter, when no provider asks for more
 	Asked time.Duration // the same when providers ask for the longest waits allowed
 }
 
-// Worst returns the longest waits of one call. substitute says whether somebody
-// else can answer meanwhile; see MaxRetryAfter.
+// Worst returns how long one call can wait at most. substitute says that
+// somebody else can answer meanwhile; see RetryState.Substitute.
 func (r *Retry) Worst(substitute bool) RetryWaits {
 	return RetryWaits{First: r.backoff().Delay(1), Plain: r.worst(0), Asked: r.worst(r.maxRetryAfter(substitute))}
 }
 
+// Copy returns a copy that shares nothing with r but the Budget: a list of
+// delays that its owner changes later does not change the copy. Whoever keeps a
+// policy that was given to it keeps a copy.
+func (r Retry) Copy() Retry {
+	if d, ok := r.Backoff.(Delays); ok {
+		r.Backoff = slices.Clone(d)
+	}
+	return r
+}
+
 func (r *Retry) worst(hint time.Duration) time.Duration {
 	total := time.Duration(0)
-	for n := 1; n <= r.Max(); n++ {
+	for n := 1; n <= min(r.Max(), maxMaxRetries); n++ {
 		d := scale(max(r.backoff().Delay(n), hint), 1+max(r.Jitter, 0))
 		if r.Allowance == AllowancePerAgent {
 			total = max(total, d) // the longest of the agent's delays, once
@@ -185,32 +179,26 @@ func (r *Retry) worst(hint time.Duration) time.Duration {
 // maxMaxRetries keeps worst cases and schedules computable.
 const maxMaxRetries = 1000
 
-// Validate says what is wrong with the settings, each by its name.
+// Validate says all that is wrong with the settings, each by its name.
 func (r *Retry) Validate() error {
-	switch {
-	case r.MaxRetries < 0:
-		return negative("Retry.MaxRetries", r.MaxRetries, "leave it 0 for 3; a chain without retries leaves out Retry")
-	case r.MaxRetries > maxMaxRetries:
-		return &ConfigError{Setting: "Retry.MaxRetries", Problem: fmt.Sprintf("is %d", r.MaxRetries), Fix: fmt.Sprintf("use at most %d", maxMaxRetries)}
-	case r.MaxRetryAfter < 0:
-		return negative("Retry.MaxRetryAfter", r.MaxRetryAfter, "leave it 0 for 1m")
-	case r.MinAttempt < 0:
-		return negative("Retry.MinAttempt", r.MinAttempt, "leave it 0 for any time")
-	case r.Allowance > AllowancePerAgent:
-		return &ConfigError{Setting: "Retry.Allowance", Problem: fmt.Sprintf("is %d", r.Allowance), Fix: "use PerCall or PerAgent"}
+	var p problems
+	negative(&p, "Retry.MaxRetries", r.MaxRetries, "leave it 0 for 3; a chain without retries leaves out Retry")
+	if r.MaxRetries > maxMaxRetries {
+		p.add("Retry.MaxRetries", fmt.Sprintf("is %d", r.MaxRetries), fmt.Sprintf("use at most %d", maxMaxRetries))
 	}
-	if err := fractional("Retry.Jitter", r.Jitter, 10, "0 adds none"); err != nil {
-		return err
+	negative(&p, "Retry.MaxRetryAfter", r.MaxRetryAfter, "leave it 0 for 1m")
+	negative(&p, "Retry.MinAttempt", r.MinAttempt, "leave it 0 for any time")
+	if r.Allowance > AllowancePerAgent {
+		p.add("Retry.Allowance", fmt.Sprintf("is %d", r.Allowance), "use AllowancePerCall or AllowancePerAgent")
 	}
+	p.fractional("Retry.Jitter", r.Jitter, 10, "0 adds none")
 	if r.Backoff != nil {
-		if err := r.Backoff.Validate(); err != nil {
-			return err
-		}
+		p.also(r.Backoff.Validate())
 	}
 	if r.Budget != nil {
-		return r.Budget.Validate()
+		p.also(r.Budget.Validate())
 	}
-	return nil
+	return p.err()
 }
 
 // String describes the settings in a line, for explanations and logs.

@@ -46,6 +46,13 @@ func TestRetryNext(t *testing.T) {
 		{"waits for a minute if told to", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute)}, time.Minute, ""},
 		{"waits for no longer", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute+1)}, 0, strategies.StopRetryAfter},
 		{"waits for longer if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.ClassRateLimited, time.Hour)}, time.Hour, ""},
+		{"waits for ten seconds where somebody else can answer", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 10*sec), Substitute: true}, 10 * sec, ""},
+		{"waits for no longer there", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 10*sec+1), Substitute: true}, 0, strategies.StopRetryAfter},
+		{"waits for longer there too, if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.ClassRateLimited, time.Hour), Substitute: true}, time.Hour, ""},
+		{"says that nobody was called", strategies.Retry{}, state{Verdict: strategies.VerdictOf(strategies.ClassRejected)}, 0, strategies.StopRejected},
+		{"retries a refusal where a user's row says so", strategies.Retry{}, state{Verdict: strategies.Verdict{Class: strategies.ClassRejected, Retry: true, Refused: true}}, sec, ""},
+		{"retries nothing that is no failure", strategies.Retry{}, state{Verdict: strategies.Verdict{Retry: true, Pass: true}}, 0, strategies.StopClass},
+		{"retries nothing that is final", strategies.Retry{}, state{Verdict: strategies.Verdict{Retry: true, Final: true}}, 0, strategies.StopClass},
 		{"takes a negative hint for none", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, -time.Hour)}, sec, ""},
 
 		{"waits up to the deadline", strategies.Retry{}, state{Verdict: transient, Bounded: true, TimeLeft: sec + 1}, sec, ""},
@@ -122,8 +129,9 @@ func TestRetryWorstCase(t *testing.T) {
 			if err := tt.retry.Validate(); err != nil {
 				t.Fatalf("the case itself is wrong: %v", err)
 			}
-			if got, want := tt.retry.Worst(false), (strategies.RetryWaits{First: tt.first, Plain: tt.worst, Asked: tt.asked}); got != want {
-				t.Errorf("Worst is %+v, want %+v", got, want)
+			want := strategies.RetryWaits{First: tt.first, Plain: tt.worst, Asked: tt.asked}
+			if got := tt.retry.Worst(false); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if got := tt.retry.PerCallMax(); got != tt.perCall {
 				t.Errorf("PerCallMax is %v, want %v", got, tt.perCall)
@@ -221,13 +229,70 @@ func FuzzRetryNext(f *testing.F) {
 	})
 }
 
-func TestStopsReadAsSentences(t *testing.T) {
+func TestStopsAreCodesAndReadAsSentences(t *testing.T) {
+	seen := map[string]bool{}
 	for _, stop := range []strategies.Stop{
-		strategies.StopClass, strategies.StopExhausted, strategies.StopSpent,
-		strategies.StopBudget, strategies.StopDeadline, strategies.StopRetryAfter,
+		strategies.StopClass, strategies.StopExhausted, strategies.StopSpent, strategies.StopBudget,
+		strategies.StopDeadline, strategies.StopRejected, strategies.StopOpen, strategies.StopRetryAfter,
 	} {
-		if s := string(stop); s == "" || strings.HasSuffix(s, ".") || strings.ToLower(s) != s {
-			t.Errorf("%q does not fit into a line", s)
+		code, sentence := string(stop), stop.String()
+		if strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" || seen[code] {
+			t.Errorf("%q is no code of its own", code)
+		}
+		if sentence == code || strings.HasSuffix(sentence, ".") || strings.ToLower(sentence) != sentence {
+			t.Errorf("%q does not fit into a line", sentence)
+		}
+		seen[code] = true
+	}
+	if got := strategies.Stop("of another version").String(); got != "of another version" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRetryCopy(t *testing.T) {
+	delays, budget := strategies.Delays{sec}, &strategies.Budget{}
+	given := strategies.Retry{Backoff: delays, Budget: budget}
+	kept := given.Copy()
+	delays[0] = time.Hour
+	if got := kept.Worst(false).First; got != sec {
+		t.Errorf("it waits %v: its list of delays was shared", got)
+	}
+	if kept.Budget != budget {
+		t.Error("the budget is not shared")
+	}
+}
+
+func TestRetryWaitsLessForAProviderWhereSomebodyElseCanAnswer(t *testing.T) {
+	var retry strategies.Retry
+	if got := retry.Worst(true); got != (strategies.RetryWaits{First: sec, Plain: 7 * sec, Asked: 30 * sec}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestValidateSaysEverything(t *testing.T) {
+	bad := strategies.Exponential{Base: -1, Cap: -1, Factor: 0.5}
+	budget := strategies.Budget{Capacity: -1, RetryCost: -1, TimeoutCost: -1, Refund: -1}
+	for _, tt := range []struct {
+		strategy interface{ Validate() error }
+		want     int
+	}{
+		{&strategies.Retry{MaxRetries: -1, MaxRetryAfter: -1, MinAttempt: -1, Allowance: 9, Jitter: -1, Backoff: bad, Budget: &budget}, 12},
+		{strategies.Delays{-1, 0, -2}, 2},
+		{bad, 3},
+		{&budget, 4},
+		{&strategies.Breaker{Failures: -1, MinCalls: -1, Trials: -1, Window: -1, OpenFor: -1, MaxOpenFor: -1, TrialTimeout: -1, Ratio: -1, Jitter: -1}, 10},
+		{&strategies.Bulkhead{MaxWait: -1}, 2},
+		{&strategies.Ladder{ClimbAfter: -1, MinimumStay: -1, Actions: map[strategies.Level][]string{8: nil, 9: nil}}, 4},
+	} {
+		joined, ok := tt.strategy.Validate().(interface{ Unwrap() []error })
+		if !ok || len(joined.Unwrap()) != tt.want {
+			t.Errorf("%T: got %v, want %d problems", tt.strategy, tt.strategy.Validate(), tt.want)
+			continue
+		}
+		for _, err := range joined.Unwrap() {
+			if c, ok := err.(*strategies.ConfigError); !ok || c.Setting == "" || c.Problem == "" || c.Fix == "" {
+				t.Errorf("%T: %v is no ConfigError in full", tt.strategy, err)
+			}
 		}
 	}
 }

@@ -53,12 +53,14 @@ func (t *trials) prolong(which *trial) {
 
 // begin takes a slot in generation gen if fewer than most are taken. Otherwise
 // it returns the oldest trial under way that can be overdue, and takes none.
-// Stale: gen itself is over. That is asked under the lock, lest the slot be one
-// that a trial gave back after another had ended the half-open time.
+//
+// stale: the state has changed since gen was read. This is checked under the
+// lock. Otherwise a slot could be taken that was freed after the half-open time
+// had ended.
 func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, most int) (taken, oldest *trial, since int64, stale bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if word.Load()>>generationAt != gen {
+	if generation(word.Load()) != gen {
 		return nil, nil, 0, true
 	}
 	if gen != t.gen {
@@ -76,21 +78,22 @@ func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, most int) (ta
 	return taken, nil, 0, false
 }
 
-// allowTrial lets a call through a breaker that is half-open, or open with its
-// time passed, if a slot is free. An overdue trial is settled as failed, which
-// opens the breaker again.
-func (b *Breaker) allowTrial() (Permit, error) {
+// tryTrial takes a slot of a breaker that is half-open, or open with its time
+// passed. Without one it says which state refused, and for how long still; a
+// breaker that has closed meanwhile needs no slot. A trial that is overdue is
+// settled as failed, which opens the breaker again.
+func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Duration) {
 	for {
 		b.engine.Load().tryHalfOpen()
 		b.changes.deliver()
 		w := b.word.Load()
-		gen := w >> generationAt
-		switch State(w & stateMask) {
+		gen, state = generation(w), State(w&stateMask)
+		switch state {
 		case StateClosed:
-			return Permit{breaker: b, gen: gen}, nil
+			return nil, gen, state, 0
 		case StateOpen:
-			if left := b.openLeft(); left > 0 {
-				return Permit{}, b.refuse(StateOpen, left)
+			if left = b.openLeft(); left > 0 {
+				return nil, gen, state, left
 			}
 			continue
 		}
@@ -100,16 +103,16 @@ func (b *Breaker) allowTrial() (Permit, error) {
 		case stale:
 			continue
 		case taken != nil:
-			return Permit{breaker: b, gen: gen, trial: taken}, nil
+			return taken, gen, state, 0
 		}
-		left := time.Duration(0)
+		left = 0
 		if oldest != nil {
 			if left = b.trialTimeout() - time.Duration(now-since); left <= 0 {
 				b.settleTrial(oldest, errHung)
 				continue
 			}
 		}
-		return Permit{}, b.refuse(StateHalfOpen, left)
+		return nil, gen, state, left
 	}
 }
 
@@ -123,6 +126,6 @@ func (b *Breaker) settleTrial(t *trial, err error) {
 	}
 	// Another trial's record takes the engine's slot for an instant; ours is
 	// due, so it is tried until the state has moved on.
-	for b.word.Load()>>generationAt == t.gen && !b.engine.Load().record(t.gen, err) {
+	for generation(b.word.Load()) == t.gen && !b.engine.Load().record(t.gen, err) {
 	}
 }

@@ -1,0 +1,86 @@
+package strategies
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// Hold lets nothing through for d, because cause said so: a Retry-After or an
+// exhausted quota is a fact for every caller of this upstream, not only for the
+// one who was told. A hold is only ever extended. It is no failure.
+func (b *Breaker) Hold(d time.Duration, cause error) {
+	if d <= 0 || b.init() != nil {
+		return
+	}
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	until := after(b.now(), d)
+	if until <= b.heldUntil.Load() {
+		return
+	}
+	b.heldUntil.Store(until)
+	b.cause.Store(&cause)
+	b.change(BreakerChange{OpenFor: d, Cause: cause}, func(w uint64) uint64 { return w | heldBit })
+}
+
+// release ends a hold whose time has passed.
+func (b *Breaker) release() {
+	defer b.changes.deliver()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if b.heldUntil.Load() > b.now() {
+		return // held anew in this very moment
+	}
+	var note BreakerChange
+	if State(b.word.Load()&stateMask) == StateOpen {
+		note.OpenFor, note.Cause = b.openLeft(), b.LastFailure()
+	}
+	b.change(note, func(w uint64) uint64 { return w &^ heldBit })
+}
+
+// spread tells each caller that a hold refuses to come back up to a tenth later
+// than the one before: they have all been told the same instant, and together
+// would run into the same limit again. Steps of the golden ratio fill the tenth
+// evenly, however many they are.
+func (b *Breaker) spread(left time.Duration) time.Duration {
+	_, step := math.Modf(float64(b.waiting.Add(1)-1) * math.Phi)
+	return scale(left, 1+step/10)
+}
+
+// quotaMemory is how long an exhausted quota is held when the provider does not
+// say when it comes back: a minute, and twice as long each time it is found
+// still exhausted, for that may be a matter of hours.
+type quotaMemory struct {
+	mu    sync.Mutex
+	last  time.Duration
+	until time.Time
+}
+
+const (
+	firstQuotaHold = time.Minute
+	mostQuotaHold  = 5 * time.Minute
+)
+
+func (q *quotaMemory) next() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	switch over := now.Sub(q.until); {
+	case q.last == 0 || over > q.last: // it was well for longer than it was held
+		q.last = firstQuotaHold
+	case over < 0: // a call that was under way when the hold began
+		return q.until.Sub(now)
+	default:
+		q.last = min(2*q.last, mostQuotaHold)
+	}
+	q.until = now.Add(q.last)
+	return q.last
+}
+
+func (q *quotaMemory) forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last, q.until = 0, time.Time{}
+}

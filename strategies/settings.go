@@ -1,0 +1,54 @@
+package strategies
+
+import (
+	"errors"
+	"fmt"
+)
+
+// problems collects everything that is wrong with the settings of a strategy.
+type problems []error
+
+func (p *problems) add(setting, problem, fix string) {
+	*p = append(*p, &ConfigError{Setting: setting, Problem: problem, Fix: fix})
+}
+
+// also adds what another Validate has found, one by one.
+func (p *problems) also(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what it joins is what is wanted
+		*p = append(*p, several.Unwrap()...)
+	} else if err != nil {
+		*p = append(*p, err)
+	}
+}
+
+// err is nil, the one problem, or all of them joined.
+func (p *problems) err() error {
+	switch len(*p) {
+	case 0:
+		return nil
+	case 1:
+		return (*p)[0]
+	}
+	return errors.Join(*p...)
+}
+
+// negative notes a number below 0.
+func negative[T interface{ ~int | ~int64 }](p *problems, setting string, value T, fix string) {
+	if value < 0 {
+		p.add(setting, fmt.Sprintf("is negative (%v)", value), fix)
+	}
+}
+
+// fractional notes what is no fraction from 0 to most.
+func (p *problems) fractional(setting string, value, most float64, fix string) {
+	if !(value >= 0 && value <= most) { // NaN is neither
+		p.add(setting, fmt.Sprintf("is %v", value), fmt.Sprintf("use a number from 0 to %v; %s", most, fix))
+	}
+}
+
+func orDefault[T ~int | ~float64 | ~int64](v, fallback T) T {
+	if v == 0 {
+		return fallback
+	}
+	return v
+}
