@@ -24,14 +24,6 @@ const (
 
 var stateNames = [...]string{"closed", "half-open", "open", "isolated", "held"}
 
-// String returns closed, half-open, open, isolated or held.
-func (s State) String() string {
-	if int(s) < len(stateNames) {
-		return stateNames[s]
-	}
-	return "unknown"
-}
-
 // Breaker is a circuit breaker: after a run of failures it stops calling an
 // agent that is down, and later tries it again with a few trials.
 //

@@ -58,15 +58,6 @@ var classNames = [classes]string{
 	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled",
 }
 
-// String returns the class as it appears in logs and metrics: lower case, with
-// underscores.
-func (c Class) String() string {
-	if c < classes {
-		return classNames[c]
-	}
-	return "unknown"
-}
-
 // Classes returns every class a verdict can carry, in the order of the table.
 func Classes() []Class {
 	all := make([]Class, 0, classes-1)

@@ -140,6 +140,10 @@ func TestNames(t *testing.T) {
 		{strategies.ActionAnswer, "answer"},
 		{strategies.ActionUseAgent, "use agent"},
 		{strategies.Action(200), "unknown"},
+
+		{strategies.AllowancePerCall, "per_call"},
+		{strategies.AllowancePerAgent, "per_agent"},
+		{strategies.Allowance(200), "unknown"},
 	} {
 		if got := tt.got.String(); got != tt.want {
 			t.Errorf("%T(%d) is called %q, want %q", tt.got, tt.got, got, tt.want)

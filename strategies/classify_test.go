@@ -73,6 +73,8 @@ func TestClassify(t *testing.T) {
 		{"sees a limit of ours", &strategies.TimeoutError{Limit: "attempt", Err: strategies.WithClass(strategies.ClassBlocked, errBoom)}, strategies.ClassTimeout},
 		{"sees a panic, whatever was thrown", &strategies.PanicError{Value: strategies.WithClass(strategies.ClassBlocked, errBoom)}, strategies.ClassPanic},
 		{"sees an answer that was refused", &strategies.InvalidAnswerError{Err: errBoom}, strategies.ClassInvalidAnswer},
+		{"sees an answer that is no whole one", &strategies.AnswerError{Reason: "max_tokens"}, strategies.ClassInvalidAnswer},
+		{"sees what a provider's answer is judged as", &strategies.AnswerError{Class: strategies.ClassBlocked, Err: strategies.WithClass(strategies.ClassRateLimited, errBoom)}, strategies.ClassBlocked},
 		{"sees an answer longer than its buffer", &strategies.StreamLimitError{}, strategies.ClassContextOverflow},
 		{"sees a wrong setting", &strategies.ConfigError{}, strategies.ClassBadRequest},
 		{"sees the class of a RecoveryError", &strategies.RecoveryError{Class: strategies.ClassOverloaded, Attempts: []strategies.Attempt{{Err: strategies.WithClass(strategies.ClassBlocked, errBoom)}}}, strategies.ClassOverloaded},

@@ -1,12 +1,11 @@
 package strategies
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Sentinels to test with errors.Is. Each has a type to inspect with errors.As.
@@ -20,202 +19,6 @@ var (
 	ErrRejected = errors.New("understudy: call rejected")
 )
 
-// ConfigError is a setting that makes no sense. Build returns all of them
-// joined; a layer put together by hand answers every call with its own.
-type ConfigError struct {
-	Setting string // its name as the user wrote it: "Retry.MaxRetries"
-	Problem string // what is wrong: "is negative (-1)"
-	Fix     string // what to do: "leave it 0 for the default of 3"
-}
-
-func (e *ConfigError) Error() string {
-	s := "understudy: " + e.Setting + " " + e.Problem
-	if e.Fix != "" {
-		s += ": " + e.Fix
-	}
-	return s
-}
-
-// Is makes a ConfigError match [ErrConfig].
-func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
-
-// RecoveryClass says that a misconfigured call is nobody's to retry.
-func (e *ConfigError) RecoveryClass() Class { return ClassBadRequest }
-
-// AgentError is an agent's own account of its failure. Recoverable false (the
-// zero value) means that no retry, stand-in or reduced answer can help: the
-// call goes straight to user intervention. Recoverable true leaves the class to
-// what Err is.
-type AgentError struct {
-	Agent       string
-	Recoverable bool
-	Err         error
-}
-
-func (e *AgentError) Error() string {
-	kind := "recoverable"
-	if !e.Recoverable {
-		kind = "unrecoverable"
-	}
-	return fmt.Sprintf("understudy: agent %q: %s: %v", e.Agent, kind, e.Err)
-}
-
-// Unwrap returns the error the agent failed with.
-func (e *AgentError) Unwrap() error { return e.Err }
-
-// RecoveryClass is [ClassUnrecoverable], or no opinion.
-func (e *AgentError) RecoveryClass() Class {
-	if e.Recoverable {
-		return ClassUnclassified
-	}
-	return ClassUnrecoverable
-}
-
-// OpenError is a circuit breaker that let no call through.
-type OpenError struct {
-	Breaker    string
-	State      State
-	RetryAfter time.Duration // until the breaker lets a trial through; 0: unknown
-	Cause      error         // the failure that opened or held it; may be nil
-}
-
-func (e *OpenError) Error() string {
-	s := fmt.Sprintf("understudy: circuit breaker %q is %s", e.Breaker, e.State)
-	if e.RetryAfter > 0 {
-		s += fmt.Sprintf(" for another %v", e.RetryAfter.Round(time.Millisecond))
-	}
-	if e.Cause != nil {
-		s += ": last failure: " + e.Cause.Error()
-	}
-	return s
-}
-
-// Unwrap returns the failure that opened the breaker.
-func (e *OpenError) Unwrap() error { return e.Cause }
-
-// Is makes an OpenError match [ErrRejected].
-func (e *OpenError) Is(target error) bool { return target == ErrRejected }
-
-// RecoveryClass is [ClassRejected]: go on at once. A breaker that is held because
-// the provider named a time (see [Breaker.Hold]) rejects with that failure's
-// class instead, so that a rate limit is waited for and a quota is not.
-func (e *OpenError) RecoveryClass() Class {
-	class, _ := walk(e)
-	return class
-}
-
-// RecoveryHint is the time until the next try makes sense.
-func (e *OpenError) RecoveryHint() time.Duration { return e.RetryAfter }
-
-// FullError is a bulkhead, or another limit on calls in flight, without a free
-// slot.
-type FullError struct {
-	What   string // what is full, in a few words: `bulkhead "gpu"`
-	Limit  int    // how many it holds
-	Waited time.Duration
-}
-
-func (e *FullError) Error() string {
-	what := e.What
-	if what == "" {
-		what = "bulkhead"
-	}
-	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", what, plural(e.Limit, "call"), e.Waited)
-}
-
-// Is makes a FullError match [ErrRejected].
-func (e *FullError) Is(target error) bool { return target == ErrRejected }
-
-// RecoveryClass is [ClassRejected].
-func (e *FullError) RecoveryClass() Class { return ClassRejected }
-
-// TimeoutError is a limit of ours that ran out, never the caller's own. It is a
-// context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
-// who ask by method.
-type TimeoutError struct {
-	Limit string        // which one: "attempt", "deadline", "trial", "intervention"
-	After time.Duration // how long it was
-	Err   error         // what the agent said when it was stopped; may be nil
-}
-
-func (e *TimeoutError) Error() string {
-	s := fmt.Sprintf("understudy: %s timeout after %v", e.Limit, e.After)
-	if e.Err != nil && e.Err != context.DeadlineExceeded {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-// Unwrap returns what the agent said.
-func (e *TimeoutError) Unwrap() error { return e.Err }
-
-// Is makes a TimeoutError match context.DeadlineExceeded.
-func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
-
-// Timeout is always true.
-func (e *TimeoutError) Timeout() bool { return true }
-
-// RecoveryClass is [ClassTimeout].
-func (e *TimeoutError) RecoveryClass() Class { return ClassTimeout }
-
-// PanicError is a panic that became an error, with the stack it came from.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("understudy: agent panicked: %v", e.Value) }
-
-// Unwrap returns the panic's value if that was an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
-// RecoveryClass is [ClassPanic].
-func (e *PanicError) RecoveryClass() Class { return ClassPanic }
-
-// InvalidAnswerError is an answer that came and was refused by validation.
-type InvalidAnswerError struct{ Err error }
-
-func (e *InvalidAnswerError) Error() string {
-	return fmt.Sprintf("understudy: invalid answer: %v", e.Err)
-}
-
-// Unwrap returns what the validation said.
-func (e *InvalidAnswerError) Unwrap() error { return e.Err }
-
-// RecoveryClass is [ClassInvalidAnswer].
-func (e *InvalidAnswerError) RecoveryClass() Class { return ClassInvalidAnswer }
-
-// StreamError is a stream that failed after some of it had reached the caller.
-type StreamError struct {
-	Agent  string // who was speaking
-	Chunks int    // how many chunks of the call had been delivered
-	Err    error  // what went wrong
-}
-
-func (e *StreamError) Error() string {
-	return fmt.Sprintf("understudy: stream of agent %q cut off after %s: %v", e.Agent, plural(e.Chunks, "chunk"), e.Err)
-}
-
-// Unwrap returns what went wrong.
-func (e *StreamError) Unwrap() error { return e.Err }
-
-// RecoveryClass is [ClassCutOff].
-func (e *StreamError) RecoveryClass() Class { return ClassCutOff }
-
-// StreamLimitError is an answer longer than its buffer.
-type StreamLimitError struct{ Limit int }
-
-func (e *StreamLimitError) Error() string {
-	return fmt.Sprintf("understudy: answer is longer than the buffer of %s: raise Buffer, or deliver it as it comes", plural(e.Limit, "chunk"))
-}
-
-// RecoveryClass is [ClassContextOverflow]: the same agent would say as much again,
-// another one may be briefer.
-func (e *StreamLimitError) RecoveryClass() Class { return ClassContextOverflow }
-
 // Attempt is one call that failed, or that a layer of ours refused to make.
 type Attempt struct {
 	Agent string
@@ -223,9 +26,67 @@ type Attempt struct {
 	Err   error
 }
 
+// MarshalJSON writes the agent, the class as a word and the text of the error.
+func (a Attempt) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Agent string `json:"agent"`
+		Class Class  `json:"class"`
+		Error string `json:"error,omitempty"`
+	}{a.Agent, a.Class, errorText(a.Err)})
+}
+
 // RecoveryError is the end of a call that nobody could answer. It says which
 // strategy is now required, and keeps every attempt's own error within reach of
-// errors.Is and errors.As, also when a context ended.
+// errors.Is and errors.As, also when a context ended. The latest attempt comes
+// first: errors.As finds what was said last.
+//
+// This is how a caller takes such an error apart, from the question that decides
+// most to the details:
+//
+//	answer, err := guarded.Run(ctx, request)
+//
+//	var failed *strategies.RecoveryError
+//	switch {
+//	case err == nil:
+//		return answer
+//	case !errors.As(err, &failed):
+//		return err // an interrupt of the framework's, or a wrong setting: no failure
+//	case errors.Is(err, context.Canceled):
+//		return nil // our own caller has left
+//	}
+//
+//	switch failed.Strategy { // what is required now
+//	case strategies.StrategyUserIntervention:
+//		page(failed.Agent, failed.Class) // only a person can help
+//	case strategies.StrategyDegradation:
+//		show("a shorter answer than usual") // nothing of ours could give one
+//	}
+//
+//	var open *strategies.OpenError
+//	var late *strategies.TimeoutError
+//	var cut *strategies.StreamError
+//	var answered *strategies.AnswerError
+//	var api *openai.Error // the SDK's own error is within reach as well
+//	switch {
+//	case errors.As(err, &cut):
+//		show(cut.Chunks, "chunks came, and no more will") // first: it has been seen
+//	case errors.As(err, &open):
+//		retryAt(time.Now().Add(open.RetryAfter)) // nobody was called
+//	case errors.As(err, &late):
+//		log.Printf("the %s limit of %v ran out", late.Limit, late.After)
+//	case errors.As(err, &answered):
+//		log.Printf("%s answered, but: %s", answered.Provider, answered.Reason)
+//	case errors.As(err, &api):
+//		log.Printf("HTTP %d", api.StatusCode)
+//	}
+//
+//	for _, a := range failed.Attempts { // the whole story, in order
+//		log.Printf("%s: %s: %v", a.Agent, a.Class, a.Err)
+//	}
+//	log.Print(failed.Last()) // what the last agent that was really asked has said
+//
+// Its JSON has the same fields, with words for the class, the strategy and the
+// stop, and the texts of the errors.
 type RecoveryError struct {
 	// Agent is the one that was called.
 	Agent string
@@ -286,6 +147,59 @@ func (e *RecoveryError) Unwrap() []error {
 
 // RecoveryClass is the class that decided the way taken.
 func (e *RecoveryError) RecoveryClass() Class { return e.Class }
+
+// Last returns what the last agent that was really asked has said. Refusals by
+// our own layers are passed over, unless there is nothing else; without attempts
+// it is the cause.
+func (e *RecoveryError) Last() error {
+	for _, a := range slices.Backward(e.Attempts) {
+		if a.Err != nil && !refused(a) {
+			return a.Err
+		}
+	}
+	for _, a := range slices.Backward(e.Attempts) {
+		if a.Err != nil {
+			return a.Err
+		}
+	}
+	return e.Cause
+}
+
+func refused(a Attempt) bool {
+	switch a.Err.(type) { //nolint:errorlint // an agent's own error may wrap one of another chain's
+	case *OpenError, *FullError:
+		return true
+	}
+	return VerdictOf(a.Class).Refused
+}
+
+// MarshalJSON writes the fields, with words for the class, the strategy and the
+// stop, and the texts of the errors.
+func (e *RecoveryError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Agent    string    `json:"agent"`
+		Strategy Strategy  `json:"strategy"`
+		Class    Class     `json:"class"`
+		Attempts []Attempt `json:"attempts"`
+		Stop     Stop      `json:"stop,omitempty"`
+		Cause    string    `json:"cause,omitempty"`
+	}{e.Agent, e.Strategy, e.Class, append([]Attempt{}, e.Attempts...), e.Stop, errorText(e.Cause)})
+}
+
+// maxErrorText is how much of an error's text goes into a record, in bytes.
+const maxErrorText = 16 << 10
+
+// errorText is the text of an error that may be anybody's.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%v", err) // fmt reports a panic in Error as text
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
+}
 
 func plural(n int, noun string) string {
 	if n == 1 {

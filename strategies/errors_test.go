@@ -2,6 +2,7 @@ package strategies_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,11 @@ func TestErrorTexts(t *testing.T) {
 		{"says nothing of a fix that is not known", &strategies.ConfigError{Setting: "Retry.Jitter", Problem: "is -1"}, `understudy: Retry.Jitter is -1`},
 		{"says that an agent cannot recover", &strategies.AgentError{Agent: "narrator", Err: errBoom}, `understudy: agent "narrator": unrecoverable: boom`},
 		{"says that an agent can recover", &strategies.AgentError{Agent: "narrator", Recoverable: true, Err: errBoom}, `understudy: agent "narrator": recoverable: boom`},
+		{"names no agent that is not known", strategies.Unrecoverable(errBoom), `understudy: unrecoverable: boom`},
+		{"says whose answer was no good, and why", &strategies.AnswerError{Provider: "openai", Reason: "content_filter", Text: "a secret", Answer: "a secret", Err: errBoom}, `understudy: unusable answer of openai: content_filter: boom`},
+		{"says only that an answer was no good", &strategies.AnswerError{}, `understudy: unusable answer`},
+		{"says what is full, whatever it is", &strategies.FullError{What: "the desk", Limit: 1}, `understudy: the desk is full: 1 call in flight (waited 0s)`},
+		{"calls it a bulkhead when it is not named", &strategies.FullError{Limit: 2}, `understudy: bulkhead is full: 2 calls in flight (waited 0s)`},
 		{"says for how long a breaker is open, and why", &strategies.OpenError{Breaker: "b", State: strategies.StateOpen, RetryAfter: 1500*time.Millisecond + 1, Cause: errBoom}, `understudy: circuit breaker "b" is open for another 1.5s: last failure: boom`},
 		{"says only that a breaker is isolated", &strategies.OpenError{Breaker: "b", State: strategies.StateIsolated}, `understudy: circuit breaker "b" is isolated`},
 		{"says how full a bulkhead is", &strategies.FullError{What: `bulkhead "b"`, Limit: 3, Waited: time.Second}, `understudy: bulkhead "b" is full: 3 calls in flight (waited 1s)`},
@@ -81,6 +87,8 @@ func TestErrorsAreReachable(t *testing.T) {
 		{"reaches an error that was thrown", &strategies.PanicError{Value: cause}, io.ErrUnexpectedEOF, true},
 		{"survives a thrown value that is no error", &strategies.PanicError{Value: "text"}, io.ErrUnexpectedEOF, false},
 		{"reaches what validation said", &strategies.InvalidAnswerError{Err: cause}, io.ErrUnexpectedEOF, true},
+		{"reaches what is behind an answer", &strategies.AnswerError{Err: cause}, io.ErrUnexpectedEOF, true},
+		{"reaches what only a person can help with", strategies.Unrecoverable(cause), io.ErrUnexpectedEOF, true},
 		{"reaches what cut a stream off", &strategies.StreamError{Err: cause}, io.ErrUnexpectedEOF, true},
 		{"reaches what the intervenor said", &strategies.InterventionError{Err: cause}, io.ErrUnexpectedEOF, true},
 		{"matches the end of recovery", recovery, strategies.ErrRecovery, true},
@@ -132,4 +140,71 @@ func TestErrorTextsBeginWithOurName(t *testing.T) {
 			t.Errorf("%T reads %q", err, text)
 		}
 	}
+}
+
+func TestUnrecoverable(t *testing.T) {
+	if strategies.Unrecoverable(nil) != nil {
+		t.Error("nil became an error")
+	}
+	if got := strategies.Classify(strategies.Unrecoverable(errBoom)).Class; got != strategies.ClassUnrecoverable {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestRecoveryErrorLast(t *testing.T) {
+	attempt := func(class strategies.Class, err error) strategies.Attempt {
+		return strategies.Attempt{Class: class, Err: err}
+	}
+	other := errors.New("other")
+	open := attempt(strategies.ClassRejected, &strategies.OpenError{})
+	held := attempt(strategies.ClassRateLimited, &strategies.OpenError{State: strategies.StateHeld})
+	full := attempt(strategies.ClassRejected, &strategies.FullError{})
+	boom, second := attempt(strategies.ClassTransient, errBoom), attempt(strategies.ClassTransient, other)
+	for _, tt := range []struct {
+		it       string
+		attempts []strategies.Attempt
+		want     error
+	}{
+		{"gives the last attempt's", []strategies.Attempt{boom, second}, other},
+		{"passes over refusals of our own layers", []strategies.Attempt{boom, second, open, held, full}, other},
+		{"finds one between refusals", []strategies.Attempt{open, boom, full}, errBoom},
+		{"gives the last refusal when there is nothing else", []strategies.Attempt{open, full}, full.Err},
+		{"passes over an attempt without an error", []strategies.Attempt{boom, {}}, errBoom},
+		{"gives the cause when nothing was tried", nil, context.Canceled},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			if got := (&strategies.RecoveryError{Attempts: tt.attempts, Cause: context.Canceled}).Last(); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestErrorsAsJSON(t *testing.T) {
+	for _, tt := range []struct {
+		it   string
+		in   any
+		want string
+	}{
+		{"writes words and texts", &strategies.RecoveryError{
+			Agent: "narrator", Strategy: strategies.StrategyDegradation, Class: strategies.ClassRateLimited, Stop: strategies.StopExhausted, Cause: context.Canceled,
+			Attempts: []strategies.Attempt{{Agent: "narrator", Class: strategies.ClassTransient, Err: errBoom}, {Agent: "sage"}},
+		}, `{"agent":"narrator","strategy":"degradation","class":"rate_limited","attempts":[{"agent":"narrator","class":"transient","error":"boom"},{"agent":"sage","class":"unclassified"}],"stop":"retries_exhausted","cause":"context canceled"}`},
+		{"leaves out what is not there", &strategies.RecoveryError{}, `{"agent":"","strategy":"none","class":"unclassified","attempts":[]}`},
+		{"writes an attempt by itself", strategies.Attempt{Agent: "sage", Class: strategies.ClassPanic, Err: errBoom}, `{"agent":"sage","class":"panic","error":"boom"}`},
+		{"survives an error that cannot say what it is", strategies.Attempt{Err: &hostile{}}, `{"agent":"","class":"unclassified","error":"%!v(PANIC=Error method: Error)"}`},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			if got, err := json.Marshal(tt.in); err != nil || string(got) != tt.want {
+				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+			}
+		})
+	}
+	t.Run("it cuts a text that is too long for a record", func(t *testing.T) {
+		long := strategies.Attempt{Err: errors.New("x" + strings.Repeat("é", 1<<20))}
+		raw, err := json.Marshal(long)
+		if err != nil || len(raw) > 17<<10 || !strings.HasSuffix(string(raw), `é…"}`) {
+			t.Errorf("%d bytes, %v", len(raw), err)
+		}
+	})
 }

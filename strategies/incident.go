@@ -47,14 +47,6 @@ const (
 
 var actionNames = [...]string{"abort", "retry", "answer", "use agent"}
 
-// String returns abort, retry, answer or use agent.
-func (a Action) String() string {
-	if int(a) < len(actionNames) {
-		return actionNames[a]
-	}
-	return "unknown"
-}
-
 // Decision is a person's answer to an [Incident]. The zero value aborts.
 type Decision struct {
 	Action Action
@@ -90,7 +82,7 @@ type InterventionError struct {
 func (e *InterventionError) Error() string {
 	s := fmt.Sprintf("understudy: intervention %s: %s", e.Incident, e.Problem)
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += fmt.Sprintf(": %v", e.Err)
 	}
 	return s
 }

@@ -26,14 +26,6 @@ const (
 
 var levelNames = [...]string{"full", "reduced", "minimal", "emergency"}
 
-// String returns full, reduced, minimal or emergency.
-func (l Level) String() string {
-	if int(l) < len(levelNames) {
-		return levelNames[l]
-	}
-	return "unknown"
-}
-
 // Levels returns all levels, from Full down.
 func Levels() []Level { return []Level{LevelFull, LevelReduced, LevelMinimal, LevelEmergency} }
 

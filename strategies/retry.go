@@ -56,6 +56,8 @@ const (
 	AllowancePerAgent
 )
 
+var allowanceNames = [...]string{"per_call", "per_agent"}
+
 // RetryState is what a retry layer knows when it asks [Retry.Next].
 type RetryState struct {
 	Verdict  Verdict

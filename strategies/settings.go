@@ -5,6 +5,28 @@ import (
 	"fmt"
 )
 
+// ConfigError is a setting that makes no sense. Build returns all of them
+// joined; a layer put together by hand answers every call with its own.
+type ConfigError struct {
+	Setting string // its name as the user wrote it: "Retry.MaxRetries"
+	Problem string // what is wrong: "is negative (-1)"
+	Fix     string // what to do: "leave it 0 for the default of 3"
+}
+
+func (e *ConfigError) Error() string {
+	s := "understudy: " + e.Setting + " " + e.Problem
+	if e.Fix != "" {
+		s += ": " + e.Fix
+	}
+	return s
+}
+
+// Is makes a ConfigError match [ErrConfig].
+func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
+
+// RecoveryClass says that a misconfigured call is nobody's to retry.
+func (e *ConfigError) RecoveryClass() Class { return ClassBadRequest }
+
 // problems collects everything that is wrong with the settings of a strategy.
 type problems []error
 

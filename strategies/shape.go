@@ -26,7 +26,7 @@ func recognise(err error) (Class, time.Duration) {
 	switch own := err.(type) { // ours say what they are by method
 	case *OpenError:
 		return ClassUnclassified, clampDelay(own.RetryAfter)
-	case *AgentError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
+	case *AgentError, *AnswerError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
 		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
 		return ClassUnclassified, 0
 	}

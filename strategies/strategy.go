@@ -18,11 +18,3 @@ const (
 )
 
 var strategyNames = [...]string{"none", "retry", "fallback", "degradation", "user_intervention"}
-
-// String returns none, retry, fallback, degradation or user_intervention.
-func (s Strategy) String() string {
-	if int(s) < len(strategyNames) {
-		return strategyNames[s]
-	}
-	return "unknown"
-}
