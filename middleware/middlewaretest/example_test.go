@@ -132,7 +132,7 @@ func ExampleRecorder() {
 	// attempt_failed narrator attempt=1 class=transient err="connection reset"
 	// retry_scheduled narrator attempt=2 class=transient err="connection reset"
 	// attempt_failed narrator attempt=2 class=transient err="connection reset"
-	// retries_ended narrator attempt=2 class=transient stop="retries used up" err="connection reset"
+	// retries_ended narrator attempt=2 class=transient stop=retries_exhausted err="connection reset"
 	// stand_in_called narrator served_by=archivist class=transient
 	// recovered narrator served_by=archivist attempt=3 strategy=fallback
 	// stand-ins called: 1

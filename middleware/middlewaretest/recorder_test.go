@@ -57,7 +57,7 @@ func TestARecorderWritesOneLineAnEvent(t *testing.T) {
 		"it names kind and agent":               {middleware.Event{Kind: middleware.EventAnsweredLate, Agent: "narrator"}, "answered_late narrator\n"},
 		"it leaves out who is the agent itself": {middleware.Event{Kind: middleware.EventRecovered, Agent: "narrator", ServedBy: "narrator"}, "recovered narrator\n"},
 		"it keeps every field on one line": {full, `retries_ended narrator served_by="the archivist" attempt=4 class=timeout strategy=degradation level=minimal` +
-			` delay=1.5s stop="retry budget empty" detail=attempt err="two\nlines"` + "\n"},
+			` delay=1.5s stop=budget_empty detail=attempt err="two\nlines"` + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r middlewaretest.Recorder
