@@ -97,6 +97,16 @@ func (a *account) holds(target error) bool {
 	return false
 }
 
+// lastReal is what the last attempt that was really made failed with; nil: none was.
+func (a *account) lastReal() error {
+	for i := len(a.attempts) - 1; i >= 0; i-- {
+		if c := a.attempts[i].Class; !a.owner.Classifier.VerdictOf(c).Refused && !errtree.Is(a.attempts[i].Err, strategies.ErrRejected) {
+			return a.attempts[i].Err
+		}
+	}
+	return nil
+}
+
 // strategy is what is required now.
 func (a *account) strategy() strategies.Strategy {
 	switch {

@@ -60,25 +60,37 @@ type bulkhead[Req, Resp any] struct {
 	owner *Owner
 	slots *strategies.Bulkhead
 	hard  *hardTimeout[Req, Resp] // if that is the next
+	timed punctual[Req, Resp]     // if that is
 	next  Runner[Req, Resp]
 }
 
 func newBulkhead[Req, Resp any](o *Owner, slots *strategies.Bulkhead, next Runner[Req, Resp]) *bulkhead[Req, Resp] {
 	hard, _ := next.(*hardTimeout[Req, Resp])
-	return &bulkhead[Req, Resp]{owner: o, slots: slots, hard: hard, next: next}
+	timed, _ := next.(punctual[Req, Resp])
+	return &bulkhead[Req, Resp]{owner: o, slots: slots, hard: hard, timed: timed, next: next}
 }
 
 func (l *bulkhead[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	resp, _, err := l.punctual(ctx, req)
+	return resp, err
+}
+
+func (l *bulkhead[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, late, _ error) {
 	if err := l.slots.Acquire(ctx); err != nil {
 		var none Resp
 		if full, ok := err.(*strategies.FullError); ok && full.What == "" { //nolint:errorlint // made just now
 			full.What = fmt.Sprintf("bulkhead %q", l.owner.name())
 		}
-		return none, err
+		return none, nil, err
 	}
 	if l.hard != nil {
-		return l.hard.hold(ctx, req, l.slots.Release) // which may leave the attempt behind, in flight
+		resp, err := l.hard.hold(ctx, req, l.slots.Release) // which may leave the attempt behind, in flight
+		return resp, nil, err
 	}
 	defer l.slots.Release()
-	return l.next.Run(ctx, req)
+	if l.timed != nil {
+		return l.timed.punctual(ctx, req)
+	}
+	resp, err := l.next.Run(ctx, req)
+	return resp, nil, err
 }

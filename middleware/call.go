@@ -57,8 +57,11 @@ type call struct {
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
-	out                 *provenance // nil: nobody asks
-	stream              *streamSide // nil: the call does not stream
+	failed              error               // of a helper: what the one it helps failed with, if it was really asked
+	trialOf             *strategies.Breaker // whose half-open trial this is; nil: of none
+	person              bool                // a person wants it made
+	out                 *provenance         // nil: nobody asks
+	stream              *streamSide         // nil: the call does not stream
 }
 
 func (c *call) Value(key any) any {
@@ -112,6 +115,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	next.tree, next.level = up.tree, up.level
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
+		next.failed, next.trialOf, next.person = up.failed, up.trialOf, up.person
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}

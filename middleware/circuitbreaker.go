@@ -80,20 +80,30 @@ func (p *breakerPart) attach(o *Owner) {
 type circuitBreaker[Req, Resp any] struct {
 	owner   *Owner
 	breaker *strategies.Breaker
+	timed   punctual[Req, Resp] // the next, if that knows whether an answer was late
 	next    Runner[Req, Resp]
 }
 
+// punctual is a layer that knows whether an answer came after its limit.
+type punctual[Req, Resp any] interface {
+	punctual(ctx context.Context, req Req) (resp Resp, late error, err error)
+}
+
 func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runner[Req, Resp]) *circuitBreaker[Req, Resp] {
-	return &circuitBreaker[Req, Resp]{owner: o, breaker: b, next: next}
+	timed, _ := next.(punctual[Req, Resp])
+	return &circuitBreaker[Req, Resp]{owner: o, breaker: b, timed: timed, next: next}
 }
 
 func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
 	permit, err := l.breaker.Allow()
 	if err != nil {
-		if open, ok := err.(*strategies.OpenError); ok && open.Breaker == "" { //nolint:errorlint // made just now, by Allow
-			open.Breaker = l.owner.name()
+		permit, err = l.refused(ctx, err)
+		if err != nil {
+			return resp, err
 		}
-		return resp, err
+		if permit == (strategies.Permit{}) {
+			return l.next.Run(ctx, req) // part of a call that has the leave
+		}
 	}
 	settled := false
 	defer func() {
@@ -105,42 +115,135 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 			permit.Failure(nil)
 		}
 	}()
-	if limit, ok := permit.Trial(); ok {
-		resp, err = l.trial(ctx, req, limit, permit)
-	} else {
-		resp, err = l.next.Run(ctx, req)
+	var began time.Time
+	if _, hurried := ctx.Deadline(); hurried || l.breaker.SlowCall > 0 {
+		began = time.Now()
 	}
-	settled = true
+	var late error
+	if limit, ok := permit.Trial(l.owner.timeout()); ok {
+		resp, late, err = l.trial(ctx, req, limit, permit)
+	} else {
+		resp, late, err = l.run(ctx, req)
+	}
 	if err == nil {
-		permit.Success()
+		settled = true
+		if late == nil && l.breaker.SlowCall > 0 && time.Since(began) > l.breaker.SlowCall {
+			late = l.owner.limit("slow call", l.breaker.SlowCall)
+		}
+		if late != nil {
+			permit.Slow(late)
+		} else {
+			permit.Success()
+		}
 		return resp, nil
 	}
+	// What foreign code says is asked for before anything counts as settled.
 	v := l.owner.verdict(err)
-	permit.Settle(l.owner.ended(ctx, v), raw(err))
+	ended := l.owner.ended(ctx, v)
+	settled = true
+	switch {
+	case l.again(ctx, ended, raw(err)):
+		permit.Neutral() // the request's fault, as it seems: it has failed like this elsewhere
+	case l.expired(ctx, ended, began):
+		permit.Expired(raw(err))
+	default:
+		if held := permit.Settle(ended, raw(err)); held > v.RetryAfter && v.RetryAfter <= 0 {
+			v.RetryAfter = held
+			return resp, &judged{owner: l.owner, verdict: v, err: raw(err)}
+		}
+	}
 	return resp, l.owner.judgement(err, v)
 }
 
-// trial runs a call of a half-open breaker, which is always bounded. A stream's
-// is until its commit; after that by its own clocks, if it has any.
-func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration, permit strategies.Permit) (Resp, error) {
-	c := callOf(ctx)
-	if c == nil || c.stream == nil {
-		return newLimit(l.owner, "trial", limit, 0, l.next).Run(ctx, req)
+func (l *circuitBreaker[Req, Resp]) run(ctx context.Context, req Req) (resp Resp, late error, err error) {
+	if l.timed != nil {
+		return l.timed.punctual(ctx, req)
 	}
-	limited, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	late := l.owner.limit("trial", limit)
-	timer := time.AfterFunc(limit, func() { cancel(late) })
-	defer timer.Stop()
-	_, total := ctx.Deadline()
-	c.stream.onCommit = func(bounded bool) {
-		timer.Stop()
-		if bounded || total {
-			permit.Prolong()
+	resp, err = l.next.Run(ctx, req)
+	return resp, nil, err
+}
+
+// refused is what comes of a no of the breaker's. Whoever is part of a trial of
+// this very breaker has its leave; a person's word is a trial.
+func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, err error) (strategies.Permit, error) {
+	open, ok := err.(*strategies.OpenError) //nolint:errorlint // made just now, by Allow
+	if !ok {
+		return strategies.Permit{}, err
+	}
+	for c := callOf(ctx); c != nil; c = c.up {
+		if c.trialOf == l.breaker {
+			return strategies.Permit{}, nil
 		}
 	}
+	if c := l.owner.own(ctx); c != nil && c.person {
+		if permit, err := l.breaker.AllowTrial(); err == nil {
+			return permit, nil
+		}
+	}
+	if open.Breaker == "" {
+		open.Breaker = l.owner.name()
+	}
+	return strategies.Permit{}, err
+}
+
+// again says whether a failure is one that the agent before this one, in the same
+// call, has had already: then it tells of the request, and was booked there.
+func (l *circuitBreaker[Req, Resp]) again(ctx context.Context, v strategies.Verdict, err error) bool {
+	c := l.owner.own(ctx)
+	return v.Trips && c != nil && c.helping && c.failed != nil && l.owner.Classifier.SameFailure(c.failed, err)
+}
+
+// fairTime is how long an attempt must have had, at least, to be evidence when its
+// caller's deadline ends it.
+const fairTime = time.Second
+
+// expired says whether a caller's deadline ended an attempt that had a fair time.
+// A caller who cancels is no evidence.
+func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Verdict, began time.Time) bool {
+	if v.Class != strategies.ClassCanceled || began.IsZero() || ctx.Err() != context.DeadlineExceeded { // the one class that is told apart by how the context ended
+		return false
+	}
+	fair := fairTime
+	if t := l.owner.timeout(); t > 0 {
+		fair = min(fair, t/2)
+	}
+	return time.Since(began) >= fair
+}
+
+// trial runs a call of a half-open breaker. It is bounded by the agent's own limit
+// or, if that is shorter or not there, by the breaker's. A stream's is until its
+// commit; after that by its own clocks, if it has any. Agents that it calls may
+// pass the same breaker: they are part of it.
+func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration, permit strategies.Permit) (resp Resp, late error, err error) {
+	c := l.owner.with(ctx, 0)
+	if own := l.owner.own(ctx); own != nil {
+		c.attempt, c.helping, c.recovering, c.failed, c.person, c.stream = own.attempt, own.helping, own.recovering, own.failed, own.person, own.stream
+	}
+	c.trialOf = l.breaker
+	if c.stream == nil {
+		if limit == 0 || limit == l.owner.timeout() { // its own limit does
+			return l.run(c, req)
+		}
+		resp, err = newLimit(l.owner, "trial", limit, 0, l.next).Run(c, req)
+		return resp, nil, err
+	}
+	limited, cancel := context.WithCancelCause(c)
+	defer cancel(nil)
+	ends := func() {}
+	if limit > 0 {
+		cause := l.owner.limit("trial", limit)
+		timer := time.AfterFunc(limit, func() { cancel(cause) })
+		ends = func() { timer.Stop() }
+	}
+	defer ends()
+	_, total := ctx.Deadline()
+	c.stream.onCommit = func(bounded bool) {
+		ends()
+		permit.Prolong(bounded || total, c.stream.clock.readers)
+	}
 	defer func() { c.stream.onCommit = nil }()
-	return l.next.Run(limited, req)
+	resp, err = l.next.Run(limited, req)
+	return resp, nil, err
 }
 
 // each calls watch for every observer of the agent.

@@ -132,7 +132,7 @@ func TestCircuitBreakerIsHeld(t *testing.T) {
 		held time.Duration
 	}{
 		{"for as long as a rate limit says", strategies.WithRetryAfter(20*time.Second, ofClass(strategies.ClassRateLimited)), 20 * time.Second},
-		{"not for a rate limit that says nothing", ofClass(strategies.ClassRateLimited), 0},
+		{"for a second for a rate limit that says nothing", ofClass(strategies.ClassRateLimited), time.Second},
 		{"for as long as a quota says", strategies.WithRetryAfter(time.Hour, ofClass(strategies.ClassQuotaExhausted)), time.Hour},
 		{"for a minute for a quota that says nothing", ofClass(strategies.ClassQuotaExhausted), time.Minute},
 		{"not for another failure with a hint", strategies.WithRetryAfter(time.Hour, errSick), 0},

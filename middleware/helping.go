@@ -9,6 +9,7 @@ type helping struct {
 	self   call     // of the agent that is being recovered; no context
 	helper call     // of the first who helps
 	room   tree     // for the first recovery of a tree
+	failed error    // of who is being recovered, if it was really asked
 	added  *account // what this layer has to say, once it is more than it was told
 }
 
@@ -17,6 +18,7 @@ type helping struct {
 func (h *helping) claim(ctx context.Context, a *account) bool {
 	a.owner.fill(&h.self, ctx, a.id)
 	h.self.recovering = true
+	h.failed = a.lastReal()
 	if a.tree != nil {
 		h.self.tree = a.tree
 		return !a.refused
@@ -54,7 +56,7 @@ func (h *helping) call(ctx context.Context, o *Owner) *call {
 	if o == nil {
 		o = h.self.owner
 	}
-	*c = call{Context: ctx, owner: o, up: &h.self, id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, out: h.self.out}
+	*c = call{Context: ctx, owner: o, up: &h.self, id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, failed: h.failed, out: h.self.out}
 	if h.self.stream != nil {
 		c.stream = &streamSide{reader: h.self.stream.reader}
 	}

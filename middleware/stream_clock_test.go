@@ -148,7 +148,7 @@ func TestStreamTrial(t *testing.T) {
 	}{
 		{"lives while it speaks and an idle clock watches", long, func(b *streamBuilder) { b.Idle(4 * s) }, "a b c . end", "!rejected", strategies.StateClosed},
 		{"lives while a total is set", long, func(b *streamBuilder) { b.Deadline(time.Minute) }, "a b c . end", "!rejected", strategies.StateClosed},
-		{"is heard to its end but counted as hung with no clock at all", long, func(*streamBuilder) {}, "a b c . end", "!rejected", strategies.StateOpen},
+		{"is given up with no clock at all, and closes the breaker when it ends well", long, func(*streamBuilder) {}, "a b c . end", "!rejected", strategies.StateClosed},
 		{"is bounded until it speaks", script{stalled{}}, func(b *streamBuilder) { b.Idle(4 * s) }, "!timeout", "!rejected", strategies.StateOpen},
 		{"counts a tail failure", script{"a", 3 * s, errSick}, func(b *streamBuilder) { b.Idle(4 * s) }, "a !cut_off", "!rejected", strategies.StateOpen},
 	} {

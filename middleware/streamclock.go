@@ -98,6 +98,9 @@ func (w *streamWatch) move() {
 	w.turn.Store(w.beat)
 }
 
+// readers says whether it is the reader's turn; it may be asked from anywhere.
+func (w *streamWatch) readers() bool { return w != nil && w.turn.Load()%2 == 1 }
+
 func (w *streamWatch) readersTurn() {
 	if w != nil && w.beat%2 == 0 {
 		w.move()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -80,6 +81,12 @@ func newLimit[Req, Resp any](o *Owner, name string, d, reserve time.Duration, ne
 }
 
 func (l *limit[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	resp, _, err := l.punctual(ctx, req)
+	return resp, err
+}
+
+// punctual is Run, and says whether the answer came after the limit.
+func (l *limit[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, late, _ error) {
 	after := l.cause.After
 	if l.reserve > 0 {
 		if deadline, ok := ctx.Deadline(); ok {
@@ -90,22 +97,23 @@ func (l *limit[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	defer cancel()
 	resp, err := l.next.Run(limited, req)
 	if limited.Err() == nil {
-		return resp, err
+		return resp, nil, err
 	}
 	if err == nil {
 		if l.ours(limited) {
 			l.owner.late(ctx, l.cause.Limit)
+			late = l.cause
 		}
-		return resp, nil
+		return resp, late, nil
 	}
 	if l.ours(limited) {
 		err = l.owner.overdue(err, l.cause, max(after, 0))
 	}
-	return resp, err
+	return resp, nil, err
 }
 
 func (l *limit[Req, Resp]) ours(limited context.Context) bool {
-	return context.Cause(limited) == error(l.cause)
+	return errtree.Same(context.Cause(limited), l.cause)
 }
 
 func (o *Owner) late(ctx context.Context, limit string) {

@@ -84,8 +84,30 @@ type Breaker struct {
 	Trials int
 
 	// TrialTimeout bounds a trial: its context ends then, and a trial that is
-	// deaf to it counts as failed as soon as the next call comes. 0: 60 s.
+	// deaf to it counts as failed as soon as the next call comes. If it answers
+	// all the same, later, the breaker closes. An agent's own Timeout, where that
+	// is longer, is the bound of its trials. 0: 60 s, and the contexts of agents
+	// without a Timeout are left alone.
 	TrialTimeout time.Duration
+
+	// SlowStart lets a growing number of calls through at a time, for at most this
+	// long, after the breaker has closed: a service with cold caches falls over
+	// again if everybody comes at once. One call at first, and one more for each
+	// that succeeds; the others are refused, and go to a stand-in.
+	//
+	// 0: 30 s, after an outage of 5 minutes or more; none after a shorter one, and
+	// none with MaxOpenFor as long as OpenFor. It costs nothing at other times.
+	SlowStart time.Duration
+
+	// SlowCall counts an answer that took longer as a failure. The caller gets it
+	// all the same. 0: only an answer after its attempt's own Timeout. It costs a
+	// call a look at the clock.
+	SlowCall time.Duration
+
+	// MaxHold is the longest that a provider's word holds the breaker for all who
+	// share it: a hint is a stranger's. An exhausted quota may hold it for a day.
+	// 0: 1 h.
+	MaxHold time.Duration
 
 	// word is all that a healthy call reads; see breakerword.go.
 	word atomic.Uint64
@@ -100,12 +122,17 @@ type Breaker struct {
 	waiting   atomic.Int64 // callers refused by a hold; see spread
 	streak    atomic.Int64 // openings in a row, less one, for MaxOpenFor
 
-	closedAt   atomic.Int64 // since started
-	wasOpenFor atomic.Int64 // the last time; 0: never
-	cause      atomic.Pointer[error]
+	outageAt   atomic.Int64 // since started: when it opened after being well
+	suspicion  atomic.Int64 // callers' deadlines in a row that ended an attempt
+	ramp       atomic.Pointer[ramp]
+	closedAt   atomic.Int64          // since started
+	wasOpenFor atomic.Int64          // the last time; 0: never
+	cause      atomic.Pointer[error] // of the open state
+	holdCause  atomic.Pointer[error] // of the hold
 	lastCause  atomic.Pointer[error]
 
 	quota    quotaMemory
+	limited  quotaMemory // of rate limits that name no time
 	trials   trials
 	changing sync.Mutex // held by whoever changes the state; see change
 	changes  notices[BreakerChange]
@@ -155,7 +182,23 @@ func (b *Breaker) allowSlow() (Permit, error) {
 	if w&probationBit != 0 && !b.onProbation() {
 		b.word.CompareAndSwap(w, w&^probationBit)
 	}
+	if w&rampBit != 0 {
+		return b.allowRamp(w)
+	}
 	return Permit{breaker: b, gen: generation(w)}, nil
+}
+
+// AllowTrial asks for leave to make a call that a person wants made: an open
+// breaker, or one whose trials are taken, lets it through as a trial. If it
+// succeeds the breaker closes. What a provider or an operator said stands: a hold
+// and an isolation refuse it.
+func (b *Breaker) AllowTrial() (Permit, error) {
+	permit, err := b.Allow()
+	open, refused := err.(*OpenError) //nolint:errorlint // made just now
+	if !refused || open.State != StateOpen && open.State != StateHalfOpen {
+		return permit, err
+	}
+	return Permit{breaker: b, gen: generation(b.word.Load()), forced: true}, nil
 }
 
 // allowTrial lets a call through a breaker that is half-open, or open with its
@@ -170,6 +213,9 @@ func (b *Breaker) allowTrial() (Permit, error) {
 
 func (b *Breaker) refuse(s State, left time.Duration) error {
 	cause := b.cause.Load()
+	if s == StateHeld {
+		cause = b.holdCause.Load()
+	}
 	err := &OpenError{Breaker: b.Name, State: s, RetryAfter: left}
 	if cause != nil {
 		err.Cause = *cause
@@ -215,6 +261,11 @@ func (b *Breaker) Reset() {
 	defer b.changing.Unlock()
 	b.heldUntil.Store(0)
 	b.quota.forget()
+	b.limited.forget()
+	b.suspicion.Store(0)
+	b.ramp.Store(nil)
+	b.outageAt.Store(0)
+	b.holdCause.Store(nil)
 	b.streak.Store(0)
 	b.wasOpenFor.Store(0)
 	b.cause.Store(nil)
@@ -230,8 +281,8 @@ func (b *Breaker) Reset() {
 // time has passed stays open until the next call tries it.
 func (b *Breaker) State() State { return visible(b.word.Load()) }
 
-// RetryAfter returns how long the breaker will still let nothing through; 0 if
-// it lets calls through now, or will only after Reset.
+// RetryAfter returns how long the breaker will still let nothing through, at
+// most; 0 if it lets calls through now, or will only after Reset.
 func (b *Breaker) RetryAfter() time.Duration {
 	w := b.word.Load()
 	left := time.Duration(0)
@@ -240,6 +291,9 @@ func (b *Breaker) RetryAfter() time.Duration {
 	}
 	if w&isolatedBit == 0 && w&heldBit != 0 {
 		left = max(left, time.Duration(b.heldUntil.Load()-b.now()))
+	}
+	if visible(w) == StateHalfOpen {
+		left = b.trials.left(b.now(), b.trialCount())
 	}
 	return left
 }

@@ -87,7 +87,7 @@ func (w *twin) begin() error {
 func (w *twin) end(i int, outcome error) error {
 	c := w.calls[i]
 	w.calls = slices.Delete(w.calls, i, i+1)
-	if _, trial := c.permit.Trial(); w.window && !trial {
+	if _, trial := c.permit.Trial(0); w.window && !trial {
 		// The plain one books a call in the bucket in which it began, and so
 		// never sees two calls of a hung agent in one window. Ours books it when
 		// it ends; the plain one is told of it then.

@@ -37,10 +37,19 @@ func (b *Breaker) Validate() error {
 		p.add("Breaker.MaxOpenFor", fmt.Sprintf("(%v) is below Breaker.OpenFor (%v)", b.MaxOpenFor, b.openFor()), "raise it; as long as it means no growth")
 	}
 	negative(&p, "Breaker.TrialTimeout", b.TrialTimeout, "leave it 0 for 60s")
+	negative(&p, "Breaker.SlowStart", b.SlowStart, "leave it 0 for 30s after a long outage")
+	negative(&p, "Breaker.SlowCall", b.SlowCall, "leave it 0 for an attempt's own timeout")
+	negative(&p, "Breaker.MaxHold", b.MaxHold, "leave it 0 for 1h")
+	if b.Window > longestWindow {
+		p.add("Breaker.Window", fmt.Sprintf("is %v", b.Window), "use minutes, or hours")
+	}
 	p.fractional("Breaker.Ratio", b.Ratio, 1, "0 means 0.5")
 	p.fractional("Breaker.Jitter", b.Jitter, 10, "0 means 0.1; NoJitter turns it off")
 	return p.err()
 }
+
+// longestWindow is as far as a sum with it stays a time.
+const longestWindow = 366 * 24 * time.Hour
 
 // String describes the settings in a line.
 func (b *Breaker) String() string {

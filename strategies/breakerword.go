@@ -6,7 +6,7 @@ import (
 )
 
 // The word, from the lowest bit: two bits of engine state, a bit each for
-// isolated, held, ready and probation, a stamp, and the generation.
+// isolated, held, ready, probation and slow start, a stamp, and the generation.
 //
 // The ready bit says that the settings have been looked at and the engine made,
 // so that nonsense is refused by the first call at no price for the others.
@@ -22,8 +22,9 @@ const (
 	heldBit      = 0b1000
 	readyBit     = 0b10000
 	probationBit = 0b100000
-	closedMask   = stateMask | isolatedBit | heldBit | readyBit | probationBit // readyBit alone: let through
-	stampOne     = 1 << 6
+	rampBit      = 0b1000000
+	closedMask   = stateMask | isolatedBit | heldBit | readyBit | probationBit | rampBit // readyBit alone: let through
+	stampOne     = 1 << 7
 	stampMask    = (1<<32 - 1) &^ closedMask
 	generationAt = 32
 )

@@ -114,7 +114,9 @@ func (e *engine) changed(from, to gobreaker.State) {
 			b.streak.Add(1)
 		} else {
 			b.streak.Store(0)
+			b.outageAt.Store(b.now())
 		}
+		b.ramp.Store(nil)
 		note.OpenFor = b.nextOpenFor()
 		if last := b.lastCause.Load(); last != nil {
 			note.Cause = *last
@@ -126,8 +128,8 @@ func (e *engine) changed(from, to gobreaker.State) {
 		b.closedAt.Store(b.now())
 	}
 	keep, add := uint64(isolatedBit|heldBit|readyBit), uint64(stateOf(to))
-	if to == gobreaker.StateClosed && b.Window == 0 && b.maxOpenFor() > b.openFor() {
-		add |= probationBit
+	if to == gobreaker.StateClosed {
+		add |= b.closing()
 	}
 	b.change(note, func(w uint64) uint64 { return (generation(w)+1)<<generationAt | w&keep | add })
 	e.renew()

@@ -21,7 +21,7 @@ func (b *Breaker) Hold(d time.Duration, cause error) {
 		return
 	}
 	b.heldUntil.Store(until)
-	b.cause.Store(&cause)
+	b.holdCause.Store(&cause)
 	b.change(BreakerChange{OpenFor: d, Cause: cause}, func(w uint64) uint64 { return w | heldBit })
 }
 
@@ -49,9 +49,25 @@ func (b *Breaker) spread(left time.Duration) time.Duration {
 	return scale(left, 1+step/10)
 }
 
-// quotaMemory is how long an exhausted quota is held when the provider does not
-// say when it comes back: a minute, and twice as long each time it is found
-// still exhausted, for that may be a matter of hours.
+// hold is for how long a failure of this verdict holds the breaker: as long as
+// the provider says, within bounds, and otherwise for a time that grows.
+func (b *Breaker) hold(v Verdict) time.Duration {
+	most := orDefault(b.MaxHold, time.Hour)
+	if v.Class == ClassQuotaExhausted {
+		if v.RetryAfter > 0 {
+			return min(v.RetryAfter, max(most, mostQuotaReset))
+		}
+		return b.quota.next(firstQuotaHold, mostQuotaHold)
+	}
+	if v.RetryAfter > 0 {
+		return min(v.RetryAfter, most)
+	}
+	return min(b.limited.next(firstLimitHold, mostLimitHold), most)
+}
+
+// quotaMemory is how long a limit is held when the provider does not say when it
+// passes: a first time, and twice as long each time it is found still there, up to
+// a most. A quota may be a matter of hours, a rate limit of seconds.
 type quotaMemory struct {
 	mu    sync.Mutex
 	last  time.Duration
@@ -61,19 +77,22 @@ type quotaMemory struct {
 const (
 	firstQuotaHold = time.Minute
 	mostQuotaHold  = 5 * time.Minute
+	mostQuotaReset = 24 * time.Hour // a reset that is known may be far
+	firstLimitHold = time.Second
+	mostLimitHold  = time.Minute
 )
 
-func (q *quotaMemory) next() time.Duration {
+func (q *quotaMemory) next(first, most time.Duration) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
 	switch over := now.Sub(q.until); {
 	case q.last == 0 || over > q.last: // it was well for longer than it was held
-		q.last = firstQuotaHold
+		q.last = first
 	case over < 0: // a call that was under way when the hold began
 		return q.until.Sub(now)
 	default:
-		q.last = min(2*q.last, mostQuotaHold)
+		q.last = min(2*q.last, most)
 	}
 	q.until = now.Add(q.last)
 	return q.last

@@ -8,11 +8,17 @@ type Permit struct {
 	breaker *Breaker
 	gen     uint64
 	trial   *trial
+	ramp    *ramp // of a slow start, whose place it has
+	forced  bool  // a person wants it made
 }
 
 // Success books that the call succeeded.
 func (p *Permit) Success() {
 	b := p.breaker
+	if p.ramp != nil || p.forced {
+		p.seldom(nil)
+		return
+	}
 	w := b.word.Load()
 	if w&(closedMask|stampMask) == readyBit && generation(w) == p.gen {
 		if b.Window == 0 {
@@ -32,30 +38,89 @@ func (p *Permit) Failure(err error) {
 	if err == nil {
 		err = errAborted
 	}
+	if p.ramp != nil || p.forced {
+		p.seldom(err)
+		return
+	}
 	p.breaker.settle(p, err)
+}
+
+// seldom books a call of a slow start, or one that a person wanted made.
+func (p *Permit) seldom(err error) {
+	b, r := p.breaker, p.ramp
+	if p.forced {
+		if p.forced = false; err != nil {
+			b.failed(err)
+		} else {
+			b.revive()
+		}
+		b.changes.deliver()
+		return
+	}
+	p.ramp = nil
+	if r.end(err == nil) {
+		b.endRamp(r)
+	}
+	b.settle(p, err)
+}
+
+// Slow books that the call was answered, and too late for its agent to be well:
+// it counts as a failure.
+func (p *Permit) Slow(err error) { p.Failure(err) }
+
+// Expired books that the caller's own deadline ended the attempt, which had a fair
+// time: once is nothing, but an agent that never answers in its callers' time is
+// down for all of them. From twice Failures in a row on, with no success between,
+// each counts as a failure; of a trial the first one does.
+func (p *Permit) Expired(err error) {
+	b := p.breaker
+	if p.trial != nil {
+		p.Failure(err)
+		return
+	}
+	if b.suspicion.Add(1) > int64(b.failures()) {
+		p.Failure(err)
+		return
+	}
+	b.stamp(b.word.Load(), err) // the next success is recorded, and clears the suspicion
+	p.Neutral()
 }
 
 // Neutral books that the call ended in a way that says nothing about the
 // agent: its caller left, its request was wrong.
 func (p *Permit) Neutral() {
+	if r := p.ramp; r != nil {
+		if p.ramp = nil; r.end(false) {
+			p.breaker.endRamp(r)
+		}
+	}
 	if p.trial != nil {
 		p.breaker.trials.free(p.trial)
 	}
 }
 
-// Trial returns the time limit of a half-open trial, and whether p is one.
-func (p *Permit) Trial() (time.Duration, bool) {
+// Trial says whether p is a half-open trial, and the limit that its context gets;
+// 0: none. attempt is the agent's own limit of an attempt, 0 if it has none: a
+// trial lasts at least as long.
+func (p *Permit) Trial(attempt time.Duration) (limit time.Duration, ok bool) {
 	if p.trial == nil {
 		return 0, false
 	}
-	return p.breaker.trialTimeout(), true
+	b := p.breaker
+	b.trials.extend(p.trial, max(b.trialTimeout(), attempt))
+	if attempt == 0 && b.TrialTimeout == 0 {
+		return 0, true
+	}
+	return max(b.trialTimeout(), attempt), true
 }
 
 // Prolong lets a half-open trial take longer than TrialTimeout, because it has
-// shown signs of life and something else bounds it: a stream that speaks.
-func (p *Permit) Prolong() {
+// shown signs of life and something else bounds it: a stream that speaks. idle,
+// if it is not nil, says that the trial waits for its reader and not for the
+// agent: then its slot is given to the next caller.
+func (p *Permit) Prolong(bounded bool, idle func() bool) {
 	if p.trial != nil {
-		p.breaker.trials.prolong(p.trial)
+		p.breaker.trials.prolong(p.trial, bounded, idle)
 	}
 }
 
@@ -63,27 +128,26 @@ func (p *Permit) Prolong() {
 // if v trips, and otherwise neither success nor failure. A nil err is a success.
 //
 // If the verdict holds ([Verdict.Holds]), nothing is let through for as long as
-// the provider said. An exhausted quota whose provider names no time is held for
-// a minute, and for twice as long each time it is found still exhausted, up to
-// 5 minutes. The breaker remembers this for all who share it.
-func (p *Permit) Settle(v Verdict, err error) {
+// the provider said, at most MaxHold, and a day for an exhausted quota. A provider
+// that names no time is left alone for a time that grows with each such answer:
+// 1 s up to a minute for a rate limit, a minute up to 5 for a quota. The breaker
+// remembers this for all who share it. held is for how long it was held.
+func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 	switch {
 	case err == nil:
 		p.Success()
-		return
+		return 0
 	case v.Trips:
 		p.Failure(err)
 	default:
 		p.Neutral()
 	}
 	if !v.Holds {
-		return
+		return 0
 	}
-	wait := v.RetryAfter
-	if wait <= 0 && v.Class == ClassQuotaExhausted {
-		wait = p.breaker.quota.next()
-	}
-	p.breaker.Hold(wait, WithClass(v.Class, err))
+	held = p.breaker.hold(v)
+	p.breaker.Hold(held, WithClass(v.Class, err))
+	return held
 }
 
 func (b *Breaker) settle(p *Permit, err error) {
@@ -92,6 +156,8 @@ func (b *Breaker) settle(p *Permit, err error) {
 	}
 	if err != nil {
 		b.failed(err)
+	} else if b.suspicion.Load() != 0 {
+		b.suspicion.Store(0)
 	}
 	if p.trial != nil {
 		b.settleTrial(p.trial, err)

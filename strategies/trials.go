@@ -11,9 +11,14 @@ import (
 // trial is one call let through a half-open breaker. It is settled once,
 // whoever does it: the call itself, or the next caller who finds it overdue.
 type trial struct {
-	gen     uint64
+	gen uint64
+
+	// guarded by trials.mu
 	since   int64
-	settled bool // guarded by trials.mu
+	limit   time.Duration
+	settled bool
+	overdue bool        // settled as failed because it did not end in time
+	idle    func() bool // it waits for its reader; nil: it never does
 }
 
 // trials are the slots of a half-open breaker. They are touched only while it
@@ -26,13 +31,14 @@ type trials struct {
 	gen   uint64 // the generation the slots belong to
 }
 
-// settle says whether the outcome of a trial is still to be booked.
-func (t *trials) settle(which *trial) bool {
+// settle says whether the outcome of a trial is still to be booked, and whether
+// it was given up before.
+func (t *trials) settle(which *trial, overdue bool) (first, givenUp bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := !which.settled
-	which.settled = true
-	return first
+	first, givenUp = !which.settled, which.overdue
+	which.settled, which.overdue = true, first && overdue
+	return first, givenUp
 }
 
 // free gives back the slot of a trial that has no outcome.
@@ -45,10 +51,49 @@ func (t *trials) free(which *trial) {
 	}
 }
 
-func (t *trials) prolong(which *trial) {
+func (t *trials) prolong(which *trial, bounded bool, idle func() bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	which.since = math.MaxInt64 // never overdue
+	if which.idle = idle; bounded {
+		which.since = math.MaxInt64 // never overdue
+	}
+}
+
+func (t *trials) extend(which *trial, limit time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	which.limit = limit
+}
+
+// left is how long all slots will be taken, at most; 0: one is free.
+func (t *trials) left(now int64, most int) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.taken) < most {
+		return 0
+	}
+	left := time.Duration(0)
+	for _, o := range t.taken {
+		if d := o.limit - time.Duration(now-o.since); !o.settled && o.since <= now && (left == 0 || d < left) {
+			left = max(d, 0)
+		}
+	}
+	return left
+}
+
+// freeIdle gives back the slot of a trial that waits for its reader. What its
+// outcome says is a call's like any other then.
+func (t *trials) freeIdle() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, o := range t.taken {
+		if !o.settled && o.idle != nil && o.idle() {
+			o.settled = true
+			t.taken = slices.Delete(t.taken, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 // begin takes a slot in generation gen if fewer than most are taken. Otherwise
@@ -57,7 +102,7 @@ func (t *trials) prolong(which *trial) {
 // stale: the state has changed since gen was read. This is checked under the
 // lock. Otherwise a slot could be taken that was freed after the half-open time
 // had ended.
-func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, most int) (taken, oldest *trial, since int64, stale bool) {
+func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, limit time.Duration, most int) (taken, oldest *trial, left time.Duration, stale bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if generation(word.Load()) != gen {
@@ -69,11 +114,11 @@ func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, most int) (ta
 	}
 	if len(t.taken) >= most {
 		if i := slices.IndexFunc(t.taken, func(o *trial) bool { return !o.settled && o.since <= now }); i >= 0 {
-			oldest, since = t.taken[i], t.taken[i].since
+			oldest, left = t.taken[i], t.taken[i].limit-time.Duration(now-t.taken[i].since)
 		}
-		return nil, oldest, since, false
+		return nil, oldest, left, false
 	}
-	taken = &trial{gen: gen, since: now}
+	taken = &trial{gen: gen, since: now, limit: limit}
 	t.taken = append(t.taken, taken)
 	return taken, nil, 0, false
 }
@@ -98,16 +143,18 @@ func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Durat
 			continue
 		}
 		now := b.now()
-		taken, oldest, since, stale := b.trials.begin(&b.word, gen, now, b.trialCount())
+		taken, oldest, over, stale := b.trials.begin(&b.word, gen, now, b.trialTimeout(), b.trialCount())
 		switch {
 		case stale:
 			continue
 		case taken != nil:
 			return taken, gen, state, 0
 		}
-		left = 0
-		if oldest != nil {
-			if left = b.trialTimeout() - time.Duration(now-since); left <= 0 {
+		if b.trials.freeIdle() {
+			continue
+		}
+		if left = 0; oldest != nil {
+			if left = over; left <= 0 {
 				b.settleTrial(oldest, errHung)
 				continue
 			}
@@ -118,8 +165,12 @@ func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Durat
 
 // settleTrial books the outcome of a trial, once.
 func (b *Breaker) settleTrial(t *trial, err error) {
-	if !b.trials.settle(t) {
-		return // settled as overdue
+	first, givenUp := b.trials.settle(t, err == errHung)
+	if !first {
+		if givenUp && err == nil {
+			b.revive() // it has answered all the same
+		}
+		return
 	}
 	if err != nil {
 		b.failed(err)
