@@ -1,7 +1,6 @@
 package strategies
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -13,9 +12,13 @@ type notices[T any] struct {
 	waiting    atomic.Bool // something is in the queue, perhaps
 	mu         sync.Mutex
 	queue      []T
-	listeners  []*func(T)
+	listeners  []*listener[T] // appended to, or replaced; never changed in place
+	gone       int            // how many of them have been stopped
 	delivering bool
 }
+
+// listener holds the function that is told, or nil once it has been stopped.
+type listener[T any] struct{ tell atomic.Pointer[func(T)] }
 
 func (n *notices[T]) add(note T) {
 	n.mu.Lock()
@@ -24,19 +27,38 @@ func (n *notices[T]) add(note T) {
 	n.waiting.Store(true)
 }
 
-func (n *notices[T]) watch(listener func(T)) (stop func()) {
-	if listener == nil {
+// watch adds a listener. Once stop has returned, the listener is begun no more,
+// and nothing of it is kept, even if stop is. Both cost the same however many
+// listeners there are.
+func (n *notices[T]) watch(tell func(T)) (stop func()) {
+	if tell == nil {
 		return func() {}
 	}
-	entry := &listener
+	entry := &listener[T]{}
+	entry.tell.Store(&tell)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listeners = append(slices.Clip(n.listeners), entry)
-	return func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.listeners = slices.DeleteFunc(slices.Clone(n.listeners), func(l *func(T)) bool { return l == entry })
+	n.listeners = append(n.listeners, entry)
+	return func() { n.stop(entry) }
+}
+
+func (n *notices[T]) stop(entry *listener[T]) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if entry.tell.Swap(nil) == nil {
+		return // stopped before
 	}
+	// Those who are gone are swept out when they are half of all.
+	if n.gone++; 2*n.gone < len(n.listeners) {
+		return
+	}
+	var left []*listener[T]
+	for _, l := range n.listeners {
+		if l.tell.Load() != nil {
+			left = append(left, l)
+		}
+	}
+	n.listeners, n.gone = left, 0
 }
 
 // deliver empties the queue. If another goroutine is at it, or a listener
@@ -52,7 +74,7 @@ func (n *notices[T]) deliver() {
 	}
 }
 
-func (n *notices[T]) take() ([]T, []*func(T)) {
+func (n *notices[T]) take() ([]T, []*listener[T]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.queue) == 0 || n.delivering {
@@ -64,15 +86,17 @@ func (n *notices[T]) take() ([]T, []*func(T)) {
 	return batch, n.listeners
 }
 
-func (n *notices[T]) run(batch []T, listeners []*func(T)) {
+func (n *notices[T]) run(batch []T, listeners []*listener[T]) {
 	defer func() { // also when a listener panics
 		n.mu.Lock()
 		n.delivering = false
 		n.mu.Unlock()
 	}()
 	for _, note := range batch {
-		for _, listener := range listeners {
-			(*listener)(note)
+		for _, l := range listeners {
+			if tell := l.tell.Load(); tell != nil {
+				(*tell)(note)
+			}
 		}
 	}
 }
