@@ -67,7 +67,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %v", got.Class)
 		}
 	})
-	t.Run("it takes a deadline of ours for a timeout, and one of the caller's for canceled", func(t *testing.T) {
+	t.Run("it takes a deadline for a timeout", func(t *testing.T) {
 		t.Parallel()
 		server := httptest.NewServer(http.HandlerFunc(hang))
 		t.Cleanup(server.Close)
@@ -77,12 +77,8 @@ func check(t *testing.T, ask ask, failures []failure) {
 		if got := strategies.Classify(err); got.Class != strategies.ClassTimeout {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
-		var c strategies.Classifier
-		if got := c.Classify(err); got.Class != strategies.ClassCanceled {
-			t.Errorf("got %v with the caller's context, for %T: %v", got.Class, err, err)
-		}
 	})
-	t.Run("it leaves a cancellation to the caller's context", func(t *testing.T) {
+	t.Run("it takes a cancellation for no reason: whether the caller has left is known to the layers", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -94,8 +90,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %T: %v", err, err)
 		}
-		var c strategies.Classifier
-		if got := c.Classify(err); got.Class != strategies.ClassCanceled {
+		if got := strategies.Classify(err); got.Class != strategies.ClassTransient {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 	})
