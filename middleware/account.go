@@ -97,6 +97,17 @@ func (a *account) holds(target error) bool {
 	return false
 }
 
+// refusedSince says whether nobody was called in the attempts from the first one on
+// that is given.
+func (a *account) refusedSince(first int) bool {
+	for _, at := range a.attempts[first:] {
+		if !errtree.Is(at.Err, strategies.ErrRejected) {
+			return false
+		}
+	}
+	return len(a.attempts) > first
+}
+
 // lastReal is what the last attempt that was really made failed with; nil: none was.
 func (a *account) lastReal() error {
 	for i := len(a.attempts) - 1; i >= 0; i-- {

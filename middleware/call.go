@@ -113,6 +113,9 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 		return
 	}
 	next.tree, next.level = up.tree, up.level
+	if up.owner == nil && up.out != nil { // traced by a middleware of the user's
+		next.out, next.up = up.out, up.up
+	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
 		next.failed, next.trialOf, next.person = up.failed, up.trialOf, up.person
@@ -191,7 +194,17 @@ type provenance struct {
 	level    strategies.Level
 	attempts int
 	late     bool
-	round    bool // of an intervention, whose layer tells of its end
+	round    bool        // of an intervention, whose layer tells of its end
+	outer    *provenance // of the whole, if this is of a part of it
+}
+
+// note writes to a provenance, and to those that it is a part of.
+func (p *provenance) note(change func(*provenance)) {
+	for ; p != nil; p = p.outer {
+		p.mu.Lock()
+		change(p)
+		p.mu.Unlock()
+	}
 }
 
 // newID returns an id for a call; they differ between processes too.

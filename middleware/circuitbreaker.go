@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -144,7 +145,9 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 	switch {
 	case l.again(ctx, ended, raw(err)):
 		permit.Neutral() // the request's fault, as it seems: it has failed like this elsewhere
-	case l.expired(ctx, ended, began):
+	case v.Final && notTheAgents(err):
+		permit.Neutral()
+	case !v.Refused && l.expired(ctx, ended, began):
 		permit.Expired(raw(err))
 	default:
 		if held := permit.Settle(ended, raw(err)); held > v.RetryAfter && v.RetryAfter <= 0 {
@@ -186,6 +189,12 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, err error) (str
 	return strategies.Permit{}, err
 }
 
+// notTheAgents says whether a stream's time ran out while its reader had the turn.
+func notTheAgents(err error) bool {
+	_, readers := errtree.As[*readersTime](err)
+	return readers
+}
+
 // again says whether a failure is one that the agent before this one, in the same
 // call, has had already: then it tells of the request, and was booked there.
 func (l *circuitBreaker[Req, Resp]) again(ctx context.Context, v strategies.Verdict, err error) bool {
@@ -200,7 +209,10 @@ const fairTime = time.Second
 // expired says whether a caller's deadline ended an attempt that had a fair time.
 // A caller who cancels is no evidence.
 func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Verdict, began time.Time) bool {
-	if v.Class != strategies.ClassCanceled || began.IsZero() || ctx.Err() != context.DeadlineExceeded { // the one class that is told apart by how the context ended
+	if began.IsZero() || ctx.Err() != context.DeadlineExceeded {
+		return false
+	}
+	if cause := context.Cause(ctx); v.Final || v.Pass || l.owner.owns(cause) && !errtree.Same(cause, l.owner.callers()) {
 		return false
 	}
 	fair := fairTime
@@ -244,6 +256,16 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit ti
 	defer func() { c.stream.onCommit = nil }()
 	resp, err = l.next.Run(limited, req)
 	return resp, nil, err
+}
+
+// breaker is the agent's; nil: it has none.
+func (o *Owner) breaker() *strategies.Breaker {
+	for _, p := range o.chain() {
+		if b, ok := p.(*breakerPart); ok {
+			return b.breaker
+		}
+	}
+	return nil
 }
 
 // each calls watch for every observer of the agent.

@@ -1,8 +1,12 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // Deadline bounds all attempts of all agents together: it belongs outside of
@@ -41,4 +45,40 @@ func (p *deadlinePart) explain(e *explaining) {
 		text += fmt.Sprintf(", and %v before the caller's own", p.reserve)
 	}
 	e.row(StageDeadline, "%s", text)
+}
+
+// callers is the cause of a context that ends a little before its caller's own
+// deadline: the time is the caller's, and what is left of it is for a rung. So to
+// the layers outside it is a timeout, and to the breaker what a caller's deadline
+// is: evidence, no more.
+func (o *Owner) callers() *strategies.TimeoutError { return o.limit("caller's deadline", 0) }
+
+// sparing keeps a slice of a deadline that the caller brings for the reduced
+// answer, where there is one and nobody has said how much: a fiftieth of the time,
+// at least 5 ms and at most 250. A caller without a deadline pays for a look at the
+// context.
+type sparing[Req, Resp any] struct {
+	owner *Owner
+	next  Runner[Req, Resp]
+}
+
+func (l *sparing[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return l.next.Run(ctx, req)
+	}
+	left := time.Until(deadline)
+	slice := min(max(left/50, 5*time.Millisecond), 250*time.Millisecond)
+	if left < 4*slice {
+		return l.next.Run(ctx, req)
+	}
+	cause := l.owner.callers()
+	limited, cancel := context.WithDeadlineCause(ctx, deadline.Add(-slice), cause)
+	defer cancel()
+	resp, err := l.next.Run(limited, req)
+	if err != nil && limited.Err() != nil && errtree.Same(context.Cause(limited), cause) {
+		due, _ := limited.Deadline()
+		err = l.owner.overdue(err, cause, left-slice, due)
+	}
+	return resp, err
 }

@@ -228,6 +228,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		answer, err := guard(call, rung.Runner, req)
 		name := rungName(rung.Level)
 		if err == nil {
+			l.owner.helped()
 			l.owner.recovered(ctx, a.id, name, strategies.StrategyDegradation, rung.Level, len(a.attempts)+1)
 			return answer, rung.Level, nil
 		}

@@ -157,7 +157,7 @@ func TestLadder(t *testing.T) {
 	})
 	t.Run("a failure begins the climb anew", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			ladder := &strategies.Ladder{ClimbAfter: 2, MinimumStay: 1}
+			ladder := &strategies.Ladder{ClimbAfter: 2, MinimumStay: time.Microsecond}
 			g := built(t, middleware.Wrap(plays(errSick, "a", errSick, "b", "c")).Ladder(ladder).Degrade(strategies.LevelReduced, plays("sorry")))
 			for _, want := range []string{"sorry", "a", "sorry", "b"} {
 				asked(t, g, want)

@@ -19,9 +19,22 @@ type StandIn[A any] struct {
 // standIn is a stand-in as a chain has it: in its shorter form, and with whose
 // layers it brings; nil: none.
 type standIn[Req, Resp any] struct {
-	name   string
-	runner Runner[Req, Resp]
-	owner  *Owner
+	name    string
+	runner  Runner[Req, Resp]
+	owner   *Owner
+	changes any // whoever changes the request for it, or anything else
+}
+
+// preview is what a stand-in will be asked, if that is not the request itself.
+func preview(ctx context.Context, changes any, req any) (other any, ok bool, err error) {
+	p, ok := changes.(interface {
+		preview(ctx context.Context, req any) (any, error)
+	})
+	if !ok {
+		return nil, false, nil
+	}
+	other, err = p.preview(ctx, req)
+	return other, err == nil, err
 }
 
 // Fallback asks the stand-ins in order when the agent cannot answer. It stands
@@ -111,7 +124,7 @@ func shortened[Req, Resp any](standIns []StandIn[Runner[Req, Resp]], bare Middle
 		if owner == nil {
 			runner = nest(runner, bare)
 		}
-		short[i] = standIn[Req, Resp]{c.Name, runner, owner}
+		short[i] = standIn[Req, Resp]{c.Name, runner, owner, c.Agent}
 	}
 	return short
 }
@@ -207,6 +220,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		resp, err := guard[Req, Resp](h.call(ctx, c.owner), c.runner, req)
 		if err == nil {
 			l.owner.count.Recovered()
+			l.owner.helped()
 			l.owner.recovered(ctx, a.id, c.name, strategies.StrategyFallback, strategies.LevelFull, len(a.attempts)+1)
 			return resp, nil
 		}

@@ -125,7 +125,8 @@ func (l *hardTimeout[Req, Resp]) hold(ctx context.Context, req Req, release func
 
 func (l *hardTimeout[Req, Resp]) result(limited context.Context, got returned[Resp]) (Resp, error) {
 	if got.err != nil && limited.Err() != nil && errtree.Same(context.Cause(limited), l.cause) {
-		got.err = l.owner.overdue(got.err, l.cause, l.cause.After)
+		due, _ := limited.Deadline()
+		got.err = l.owner.overdue(got.err, l.cause, l.cause.After, due)
 	}
 	return got.resp, got.err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -15,9 +16,13 @@ type Health struct {
 	Failures   int              // failed calls since the last recovery
 	Spent      bool             // retries used up, until the agent succeeds
 	Level      strategies.Level
-	LastClass  strategies.Class // of the last failed attempt; unclassified: none yet
-	InFlight   int              // attempts in the bulkhead, if there is one
-	LeftBehind int              // attempts a hard timeout left running
+	LastClass  strategies.Class // of the last attempt that was made and failed; unclassified: none yet
+	LastError  string           // what it said
+	// OthersSince is since when others have answered for the agent; zero: it answers
+	// itself.
+	OthersSince time.Time
+	InFlight    int // attempts in the bulkhead, if there is one
+	LeftBehind  int // attempts a hard timeout left running
 }
 
 // MarshalJSON writes the wait as text.
@@ -34,7 +39,12 @@ func (o *Owner) Health() Health {
 	o.ready()
 	h := Health{
 		Agent: o.name(), Failures: o.count.Failures(), Spent: o.count.Spent(),
-		LastClass: strategies.Class(o.lastClass.Load()),
+	}
+	if last := o.last.Load(); last != nil {
+		h.LastClass, h.LastError = last.class, errtree.Text(last.err)
+	}
+	if since := o.others.Load(); since != 0 {
+		h.OthersSince = time.Unix(0, since).UTC()
 	}
 	for _, p := range o.chain() {
 		p.health(&h)

@@ -137,6 +137,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 	a.person = true
 	free, cancel := outlive(ctx)
 	defer cancel()
+	unheard := 0
 	for round := 1; round <= l.how.rounds(); round++ {
 		id := fmt.Sprintf("%s-%d", l.owner.name(), l.asked.Add(1))
 		decision, err := l.decide(free, id, req, a, round)
@@ -152,8 +153,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		by, level, calls := cmp.Or(decision.By, "a person"), strategies.LevelFull, 1
 		switch decision.Action {
 		case strategies.ActionRetryNow:
-			by = l.owner.name()
-			resp, level, calls, err = l.retry(free, req, a)
+			resp, by, level, calls, err = l.retry(free, req, a)
 		case strategies.ActionUseAgent:
 			by = decision.Agent
 			resp, err = l.use(free, id, decision.Agent, req, a)
@@ -172,27 +172,44 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		if v.Pass {
 			return none, err
 		}
-		if a = l.book(a, by, err, v); v.Final {
+		before := len(a.attempts)
+		if a = l.book(free, a, by, err, v); v.Final {
 			a.verdict, a.none = v, true
 			break
+		}
+		if decision.Action == strategies.ActionRetryNow && unheard < l.how.rounds() && a.refusedSince(before) {
+			round-- // nobody was called: the decision has not been tried
+			unheard++
 		}
 	}
 	return none, a
 }
 
 // retry asks the agent again, with all its layers. How they recover it is part of
-// how the person did.
-func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (Resp, strategies.Level, int, error) {
+// how the person did. Their word is a trial of an open breaker; against a hold it
+// waits for the time that the provider named.
+func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (resp Resp, by string, level strategies.Level, calls int, err error) {
+	if b := l.owner.breaker(); b != nil && b.State() == strategies.StateHeld {
+		if wait := b.RetryAfter(); wait <= l.how.deadline() {
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return resp, "", 0, 0, context.Cause(ctx)
+			}
+		}
+	}
 	t := l.owner.traced(ctx)
 	c := l.owner.with(ctx, a.id)
-	c.out, t.provenance.round = &t.provenance, true
-	resp, err := l.next.Run(c, req)
+	c.out, t.provenance.round, c.person = &t.provenance, true, true
+	resp, err = l.next.Run(c, req)
 	p := t.settle(nil)
-	return resp, p.level, p.attempts, err
+	return resp, p.servedBy, p.level, p.attempts, err
 }
 
 // book adds a decision that failed in its turn.
-func (l *intervene[Req, Resp]) book(a *account, by string, err error, v strategies.Verdict) *account {
+func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, err error, v strategies.Verdict) *account {
 	a = a.next() // a person may still look at the one before
 	if again, ok := err.(*account); ok && again.owner == l.owner {
 		a.attempts = append(a.attempts, again.attempts...)
@@ -200,6 +217,7 @@ func (l *intervene[Req, Resp]) book(a *account, by string, err error, v strategi
 		return a
 	}
 	a.add(by, v.Class, err)
+	l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: by, Class: v.Class, Err: raw(err)})
 	return a
 }
 
@@ -212,6 +230,10 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 	seen := a.copied()
 	incident := strategies.Incident{
 		ID: id, Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
+		Requests: l.changed(ctx, req),
+	}
+	if b := l.owner.breaker(); b != nil {
+		incident.ShutFor = b.RetryAfter()
 	}
 	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
 	err = protect(func() error {
@@ -235,6 +257,30 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 func (l *intervene[Req, Resp]) names() (names []string) {
 	_ = protect(func() error { names = l.known.names(background); return nil })
 	return slices.DeleteFunc(names, func(n string) bool { return n == l.owner.name() })
+}
+
+// changed is what stand-ins will be asked who get another request.
+func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req) (requests map[string]any) {
+	_ = protect(func() error {
+		if l.known.standIns == nil {
+			return nil
+		}
+		for _, c := range l.known.standIns(ctx) {
+			var other any
+			ok := false
+			if problem := protect(func() (err error) { other, ok, err = preview(ctx, c.changes, req); return err }); problem != nil {
+				other, ok = problem, true // what it would be asked cannot be said: that is worth knowing
+			}
+			if ok {
+				if requests == nil {
+					requests = map[string]any{}
+				}
+				requests[c.name] = requestOf(ctx, other)
+			}
+		}
+		return nil
+	})
+	return requests
 }
 
 func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req, a *account) (resp Resp, err error) {
@@ -268,7 +314,7 @@ func (l *intervene[Req, Resp]) answer(ctx context.Context, id string, req Req, d
 }
 
 // requestOf is the request as a person sees it: a stream's is inside of its call.
-func requestOf[Req any](ctx context.Context, req Req) any {
+func requestOf(ctx context.Context, req any) any {
 	if c := callOf(ctx); c != nil && c.stream != nil {
 		return c.stream.reader.request(req)
 	}

@@ -42,7 +42,7 @@ var stories = []struct {
 	}, "attempt_failed recovered level_changed", "www"},
 	{"recovered by a person", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(errSick)).Intervene(asking(says(use("ghost"), answer("by hand"))))
-	}, "attempt_failed person_asked person_decided person_asked person_decided recovered", "wwiwii"},
+	}, "attempt_failed person_asked person_decided stand_in_failed person_asked person_decided recovered", "wwiwwii"},
 	{"by way of everything", func() *middleware.Builder[string, string] {
 		return middleware.Wrap(plays(errSick)).Retry(strategies.Retry{MaxRetries: 1, Backoff: strategies.Delays{time.Second}}).
 			Fallback("sage", plays(errGone)).Degrade(strategies.LevelReduced, plays(errGone)).Intervene(asking(says(answer("by hand"))))

@@ -103,7 +103,7 @@ func TestHealth(t *testing.T) {
 			asked(t, g, "sorry")
 			want := middleware.Health{
 				Agent: "bard", Breaker: strategies.StateOpen, RetryAfter: time.Minute, Failures: 1, Spent: true,
-				Level: strategies.LevelMinimal, LastClass: strategies.ClassOverloaded,
+				Level: strategies.LevelMinimal, LastClass: strategies.ClassOverloaded, LastError: "a overloaded failure", OthersSince: time.Now().UTC(),
 			}
 			expect(t, "health", g.Health(), want)
 			expect(t, "health, asked again", g.Health(), want)

@@ -34,8 +34,10 @@ type Owner struct {
 	once  sync.Once
 	count *strategies.Count
 
-	lastClass atomic.Uint32 // of the last failed attempt, for health
-	limits    atomic.Pointer[[]*strategies.TimeoutError]
+	last   atomic.Pointer[lastFailure] // that was real, for health
+	others atomic.Int64                // since when others answer for it, Unix ns; 0: it does itself
+	still  standstill
+	limits atomic.Pointer[[]*strategies.TimeoutError]
 	// guests says that code of the user's stands between the layers: it may keep
 	// what goes up, so what the caller gets must be a copy.
 	guests atomic.Bool
@@ -182,6 +184,9 @@ func (o *Owner) ended(ctx context.Context, v strategies.Verdict) strategies.Verd
 		v.Trips = end.Trips // whose fault the end was is all that it changes
 		return v
 	}
+	if v.Refused {
+		end.Trips = false // nobody was called: it waited for a slot
+	}
 	return end
 }
 
@@ -238,8 +243,8 @@ func raw(err error) error {
 
 // failed books a failed attempt of the agent and tells the observer.
 func (o *Owner) failed(ctx context.Context, id uint64, err error, v strategies.Verdict, attempt int) strategies.Attempt {
-	if v.Class != strategies.ClassCanceled { // a caller who left says nothing about the agent
-		o.lastClass.Store(uint32(v.Class))
+	if v.Class != strategies.ClassCanceled && !v.Refused { // neither a caller who left nor a closed door says anything about the agent
+		o.last.Store(&lastFailure{class: v.Class, err: raw(err)})
 	}
 	err = errtree.Tame(raw(err))
 	if o.Observer != nil {
@@ -279,10 +284,8 @@ func (o *Owner) emit(ctx context.Context, id uint64, e Event) {
 
 // note lets change write to the provenance of the call, if somebody wants one.
 func (o *Owner) note(ctx context.Context, change func(*provenance)) {
-	if c := callOf(ctx); c != nil && c.out != nil && c.owner == o {
-		c.out.mu.Lock()
-		defer c.out.mu.Unlock()
-		change(c.out)
+	if c := callOf(ctx); c != nil && c.out != nil && (c.owner == o || c.owner == nil) {
+		c.out.note(change)
 	}
 }
 
@@ -292,7 +295,7 @@ func (o *Owner) recovered(ctx context.Context, id uint64, by string, how strateg
 	told := true
 	o.note(ctx, func(p *provenance) {
 		p.strategy, p.servedBy, p.level, p.attempts = how, by, max(level, p.level), attempts
-		told = !p.round
+		told = told && !p.round
 	})
 	if told {
 		o.emit(ctx, id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
@@ -302,6 +305,24 @@ func (o *Owner) recovered(ctx context.Context, id uint64, by string, how strateg
 // watch ends a watch of a shared strategy when this agent is no more: a strategy
 // often outlives the chains that are built on it.
 func (o *Owner) watch(stop func()) { runtime.AddCleanup(o, func(stop func()) { stop() }, stop) }
+
+// lastFailure is the last attempt that was made and failed.
+type lastFailure struct {
+	class strategies.Class
+	err   error
+}
+
+// answered notes that the agent has answered itself. On a clean record it costs
+// two atomic loads.
+func (o *Owner) answered() {
+	o.count.Succeeded()
+	if o.others.Load() != 0 {
+		o.others.Store(0)
+	}
+}
+
+// helped notes that others have answered for the agent.
+func (o *Owner) helped() { o.others.CompareAndSwap(0, time.Now().UnixNano()) }
 
 // protect calls code of the user's that is not the agent's: a panic in it
 // becomes the call's error, as a panic of the agent does.

@@ -34,7 +34,7 @@ func newRetryPart(policy strategies.Retry) *retryPart {
 	if policy.Budget == nil {
 		policy.Budget = &strategies.Budget{}
 	}
-	return &retryPart{basics: basics{"Retry", StageRetry}, policy: policy}
+	return &retryPart{basics: basics{"Retry", StageRetry}, policy: policy.Copy()}
 }
 
 func (p *retryPart) check(s *Settings) []error {
@@ -94,7 +94,7 @@ func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 }
 
 func (l *retryCore) succeeded() {
-	l.owner.count.Succeeded()
+	l.owner.answered()
 	l.policy.Budget.Success()
 }
 
@@ -111,7 +111,7 @@ func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none 
 // loop is the second attempt and all that follow, the first of them after delay.
 func (l *retry[Req, Resp]) loop(ctx context.Context, req Req, r retrying, delay time.Duration) (none Resp, _ error) {
 	again := &reattempts[Req, Resp]{retrying: r, ctx: ctx, req: req, next: l.next} // from here on it lives on the heap
-	if !retryLoop(ctx, &l.loops, l.policy.PerCallMax(), delay, again) {
+	if !retryLoop(ctx, &l.loops, l.policy.PerCallMax()+1, delay, again) {
 		return none, again.conclude(ctx)
 	}
 	l.succeeded()
@@ -131,11 +131,11 @@ type reattempts[Req, Resp any] struct {
 
 func (r *reattempts[Req, Resp]) attempt() (err error) {
 	c := &r.call
-	if r.state.Retries > 1 {
+	if len(r.account.attempts) > 1 {
 		c = &call{}
 	}
 	r.owner.fill(c, r.ctx, r.account.id)
-	c.attempt = r.state.Retries + 1
+	c.attempt = len(r.account.attempts) + 1
 	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
@@ -151,6 +151,7 @@ type retrying struct {
 	account *account
 	state   strategies.RetryState
 	err     error // the last failure
+	freed   bool  // an attempt that costs no retry has been granted
 }
 
 // decide books a failed attempt and says whether, and when, to try again.
@@ -166,20 +167,24 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 			r.state.Failures, r.state.Spent = r.owner.count.Failed()
 		}
 	}
-	a.attempts = append(a.attempts, r.owner.failed(ctx, a.id, err, v, r.state.Retries+1))
+	a.attempts = append(a.attempts, r.owner.failed(ctx, a.id, err, v, len(a.attempts)+1))
 	if ctx.Err() != nil {
 		return 0, false
+	}
+	if v.Free && !r.freed && !r.owner.wasRecovered(ctx) {
+		r.freed = true // once a call: an attempt in the place of one that was nobody's fault
+		return 0, true
 	}
 	delay, stop := r.ask(ctx, v)
 	if a.stop = stop; stop != "" {
 		if r.owner.Observer != nil {
-			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: r.state.Retries + 1, Class: v.Class, Stop: stop, Err: raw(err)})
+			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: len(a.attempts), Class: v.Class, Stop: stop, Err: raw(err)})
 		}
 		return 0, false
 	}
 	r.state.Retries++
 	if r.owner.Observer != nil {
-		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: r.state.Retries + 1, Class: v.Class, Delay: delay, Err: raw(err)})
+		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}
 	return delay, true
 }
@@ -191,7 +196,7 @@ func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration
 	}
 	r.state.Verdict = v
 	if !v.Retry {
-		return r.policy.Next(r.state) // knows why not, and need not know more
+		return r.next() // knows why not, and need not know more
 	}
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
@@ -203,7 +208,16 @@ func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration
 		r.state.ShutFor = shutFor(r.breaker)
 	}
 	r.state.Substitute = r.substitute != nil && r.substitute()
-	return r.policy.Next(r.state)
+	return r.next()
+}
+
+// next asks the policy, whose schedule may be the user's.
+func (r *retrying) next() (delay time.Duration, stop strategies.Stop) {
+	if err := protect(func() error { delay, stop = r.policy.Next(r.state); return nil }); err != nil {
+		r.account.because(err)
+		return 0, strategies.StopPanic
+	}
+	return delay, stop
 }
 
 // conclude is the error the call ends with.
@@ -261,7 +275,7 @@ type tallied[Req, Resp any] struct {
 func (l *tallied[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.owner.count.Succeeded()
+		l.owner.answered()
 		l.budget.Success()
 		return resp, nil
 	}

@@ -110,6 +110,15 @@ func (a *adapter[Req, Resp, Req2, Resp2]) Run(ctx context.Context, req Req) (Res
 	return resp, nil
 }
 
+// preview is what the other will be asked.
+func (a *adapter[Req, Resp, Req2, Resp2]) preview(ctx context.Context, req any) (any, error) {
+	own, ok := req.(Req)
+	if !ok {
+		return req, nil
+	}
+	return a.in(ctx, own)
+}
+
 func (a *adapter[Req, Resp, Req2, Resp2]) understudy() (Runner[Req, Resp], *Owner) {
 	short, who := shortForm(a.runner)
 	return &adapter[Req, Resp, Req2, Resp2]{runner: short, in: a.in, out: a.out}, who

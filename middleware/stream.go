@@ -174,3 +174,10 @@ func (e *beforeCommit[Chunk]) Error() string                   { return errtree.
 func (e *beforeCommit[Chunk]) Unwrap() error                   { return e.err }
 func (e *beforeCommit[Chunk]) RecoveryClass() strategies.Class { return e.class }
 func (e *beforeCommit[Chunk]) of() ([]Chunk, bool)             { return nil, false }
+
+// readersTime is a limit that ran out while the reader had the turn: the agent had
+// spoken in time, and is not to blame.
+type readersTime struct{ err error }
+
+func (e *readersTime) Error() string { return errtree.Text(e.err) }
+func (e *readersTime) Unwrap() error { return e.err }

@@ -30,6 +30,8 @@ type attempt[Req, Chunk any] struct {
 	err       error
 	clock     *streamWatch // nil: none
 	watched   bool         // an idle clock looks at whose turn it is
+	hurried   bool         // the whole has a limit
+	readers   bool         // which ran out while the reader had the turn
 	beats     bool         // and there are chunks that are no speech to it
 }
 
@@ -54,6 +56,7 @@ func (r *reader[Req, Chunk]) play(ctx context.Context, agent string, call stream
 			a.clock.rule()
 		}
 	}
+	_, a.hurried = ctx.Deadline()
 	a.clock.agentsTurn()
 	ended := false
 	defer func() {
@@ -206,6 +209,9 @@ func (a *attempt[Req, Chunk]) deliver(chunk Chunk) bool {
 		a.close()
 		return false
 	}
+	if a.hurried && a.ctx.Err() != nil { // it had not ended before
+		a.readers = true
+	}
 	return true
 }
 
@@ -271,6 +277,9 @@ func (a *attempt[Req, Chunk]) ended() error {
 // tail makes an error that came after the commit final for every layer.
 func (a *attempt[Req, Chunk]) tail(err error) error {
 	if a.committed {
+		if a.readers {
+			err = &readersTime{err}
+		}
 		sent := &sentError[Chunk]{sent: a.to.sent.all(), err: err}
 		return &strategies.StreamError{Agent: a.agent, Chunks: a.to.delivered + a.count, Err: sent}
 	}

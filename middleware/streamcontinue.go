@@ -61,15 +61,13 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call streamCall[Req, C
 		before := l.owner.account(ctx, err, l.owner.judge(ctx, err))
 		r.continued++
 		l.owner.emit(ctx, before.id, Event{Kind: EventStreamContinued, Attempt: r.continued + 1, Count: r.continued, Class: before.verdict.Class, Err: cut})
+		t := l.owner.traced(ctx)
 		c := l.owner.with(ctx, before.id)
-		made := 1
-		if c.out != nil {
-			l.owner.note(ctx, func(p *provenance) { p.attempts = 1 })
-		}
+		c.out, t.provenance.round = &t.provenance, true
 		_, failed := l.next.Run(c, streamCall[Req, Chunk]{req: request, reader: r})
 		if failed == nil {
-			l.owner.note(ctx, func(p *provenance) { made = p.attempts })
-			l.owner.recovered(ctx, before.id, r.sources[len(r.sources)-1].Agent, strategies.StrategyRetry, strategies.LevelFull, len(before.attempts)+made)
+			p := t.settle(nil)
+			l.owner.recovered(ctx, before.id, r.sources[len(r.sources)-1].Agent, strategies.StrategyRetry, p.level, len(before.attempts)+p.attempts)
 			return none, nil
 		}
 		if l.owner.verdict(failed).Pass {

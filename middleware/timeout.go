@@ -87,33 +87,32 @@ func (l *limit[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 // punctual is Run, and says whether the answer came after the limit.
 func (l *limit[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, late, _ error) {
-	after := l.cause.After
+	after, cause := l.cause.After, l.cause
 	if l.reserve > 0 {
 		if deadline, ok := ctx.Deadline(); ok {
-			after = min(after, time.Until(deadline)-l.reserve)
+			if left := time.Until(deadline) - l.reserve; left < after {
+				after, cause = left, l.owner.callers()
+			}
 		}
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, after, l.cause)
+	limited, cancel := context.WithTimeoutCause(ctx, after, cause)
 	defer cancel()
 	resp, err := l.next.Run(limited, req)
 	if limited.Err() == nil {
 		return resp, nil, err
 	}
 	if err == nil {
-		if l.ours(limited) {
-			l.owner.late(ctx, l.cause.Limit)
-			late = l.cause
+		if errtree.Same(context.Cause(limited), cause) {
+			l.owner.late(ctx, cause.Limit)
+			late = cause
 		}
 		return resp, late, nil
 	}
-	if l.ours(limited) {
-		err = l.owner.overdue(err, l.cause, max(after, 0))
+	if errtree.Same(context.Cause(limited), cause) {
+		due, _ := limited.Deadline()
+		err = l.owner.overdue(err, cause, max(after, 0), due)
 	}
 	return resp, nil, err
-}
-
-func (l *limit[Req, Resp]) ours(limited context.Context) bool {
-	return errtree.Same(context.Cause(limited), l.cause)
 }
 
 func (o *Owner) late(ctx context.Context, limit string) {
@@ -124,9 +123,12 @@ func (o *Owner) late(ctx context.Context, limit string) {
 // overdue is what an attempt fails with that came back with an error after its
 // limit. An agent that only says that its context ended is judged outside, as any
 // failure is; whatever else it says is judged here, for some of it must pass.
-func (o *Owner) overdue(err error, cause *strategies.TimeoutError, after time.Duration) error {
+func (o *Owner) overdue(err error, cause *strategies.TimeoutError, after time.Duration, due time.Time) error {
 	if a, ok := err.(*account); ok && a.owner == o {
 		return err // inner layers have seen the end and said so
+	}
+	if still := o.stood(err, cause, after, due); still != nil {
+		return still
 	}
 	late := &strategies.TimeoutError{Limit: cause.Limit, After: after, Err: raw(err)}
 	if err == error(cause) || err == context.DeadlineExceeded {

@@ -345,10 +345,12 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 		asked(t, g, "an excuse")
 		asked(t, g, "an excuse")
 
+		since := c.Health()[0].OthersSince // the first excuse
+		expect(t, "others have answered since", time.Since(since) < 2*time.Second && !since.IsZero(), true)
 		want := []roles.Health{
 			{Role: "writer", Health: middleware.Health{
 				Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second,
-				Failures: 2, Spent: true, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient,
+				Failures: 2, Spent: true, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient, LastError: errSick.Error(), OthersSince: since,
 			}},
 			{Role: "editor", Health: middleware.Health{Agent: "ed"}},
 		}
@@ -370,7 +372,7 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 		expect(t, "Reset of an unknown name", c.Reset("unknown"), false)
 		expect(t, "Reset", c.Reset("will"), true)
 		expect(t, "health after Reset, breaker and ladder left alone", c.Health()[0].Health, middleware.Health{
-			Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient,
+			Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient, LastError: errSick.Error(), OthersSince: since,
 		})
 		time.Sleep(31 * time.Second)
 		will.turn(errSick, "a scene")

@@ -299,8 +299,8 @@ func (b *Breaker) RetryAfter() time.Duration {
 }
 
 // Watch calls listener after every change of state, in order and outside of
-// every lock; it may call anything, this breaker included. It returns a function
-// that ends it.
+// every lock; it may call anything, this breaker included. stop ends it: the
+// listener is begun no more, and the breaker keeps nothing of it.
 func (b *Breaker) Watch(listener func(BreakerChange)) (stop func()) { return b.changes.watch(listener) }
 
 // WatchAs is Watch for many on behalf of one: those who give the same key have

@@ -27,8 +27,8 @@ type Bulkhead struct {
 	slots chan struct{}
 }
 
-// Acquire takes a slot. The error is a [FullError] after MaxWait, the context's
-// cause if that ended first, or a [ConfigError]. An error takes no slot.
+// Acquire takes a slot. The error is a [FullError] after MaxWait, or, with the
+// context's cause within, if that ended first; or a [ConfigError]. An error takes no slot.
 func (b *Bulkhead) Acquire(ctx context.Context) error {
 	if err := b.init(); err != nil {
 		return err
@@ -41,6 +41,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	if b.MaxWait <= 0 {
 		return &FullError{What: b.what(), Limit: b.MaxConcurrent}
 	}
+	began := time.Now()
 	timer := time.NewTimer(b.MaxWait)
 	defer timer.Stop()
 	select {
@@ -49,7 +50,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	case <-timer.C:
 		return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: b.MaxWait}
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: time.Since(began), Err: context.Cause(ctx)}
 	}
 }
 

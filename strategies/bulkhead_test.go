@@ -73,7 +73,7 @@ func TestBulkhead(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(sec, func() { cancel(errBoom) })
 		begin := time.Now()
-		if err := b.Acquire(ctx); err != errBoom || time.Since(begin) != sec {
+		if err := b.Acquire(ctx); !errors.Is(err, errBoom) || !errors.Is(err, strategies.ErrRejected) || time.Since(begin) != sec {
 			t.Errorf("got %v after %v", err, time.Since(begin))
 		}
 		b.Release()

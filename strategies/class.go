@@ -48,6 +48,10 @@ const (
 	ClassCutOff
 	// ClassCanceled is the caller's context that ended: nobody waits any more.
 	ClassCanceled
+	// ClassStalled is an attempt that was lost because this process stood still: a
+	// laptop that slept, a frozen container. It says nothing about the agent, and
+	// the attempt made in its place is no retry.
+	ClassStalled
 
 	classes // how many there are
 )
@@ -55,7 +59,7 @@ const (
 var classNames = [classes]string{
 	"unclassified", "transient", "timeout", "rate_limited", "overloaded", "quota_exhausted",
 	"context_overflow", "blocked", "invalid_answer", "unauthorized", "bad_request",
-	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled",
+	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled", "stalled",
 }
 
 // Classes returns every class a verdict can carry, in the order of the table.
@@ -97,6 +101,7 @@ type Verdict struct {
 	// Loud: somebody must look at it, whatever became of the call. It does not
 	// heal by itself.
 	Loud bool
+	Free bool // the attempt made in its place is no retry
 
 	// MaxRetries caps the retries for this class below the retry layer's own
 	// number. 0: no cap of its own.
@@ -124,6 +129,7 @@ var verdicts = [classes]Verdict{
 	ClassInterrupt:       {Class: ClassInterrupt, Pass: true},
 	ClassCutOff:          {Class: ClassCutOff, Final: true, Counted: true}, // Trips as the failure behind it does
 	ClassCanceled:        {Class: ClassCanceled},
+	ClassStalled:         {Class: ClassStalled, Retry: true, Fallback: true, Degrade: true, Intervene: true, Free: true},
 }
 
 // VerdictOf returns the default verdict of a class: its row of the table.

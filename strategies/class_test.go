@@ -34,6 +34,7 @@ var classTable = []struct {
 	{strategies.ClassInterrupt, "interrupt", false, false, false, false, false, 0, "p"},
 	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "fc"},
 	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0, ""},
+	{strategies.ClassStalled, "stalled", true, true, true, true, false, 0, "n"},
 }
 
 func TestVerdictOf(t *testing.T) {
@@ -43,7 +44,7 @@ func TestVerdictOf(t *testing.T) {
 				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
 				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
 				Pass: strings.Contains(row.is, "p"), Final: strings.Contains(row.is, "f"), Counted: strings.Contains(row.is, "c"),
-				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"),
+				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"), Free: strings.Contains(row.is, "n"),
 			}
 			if got := strategies.VerdictOf(row.class); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

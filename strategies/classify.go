@@ -86,7 +86,7 @@ func (c *Classifier) VerdictOf(class Class) Verdict {
 		return is
 	}
 	row.Class, row.RetryAfter = is.Class, 0
-	row.Pass, row.Final, row.Refused = is.Pass, is.Final, is.Refused
+	row.Pass, row.Final, row.Refused, row.Free = is.Pass, is.Final, is.Refused, is.Free
 	row.Counted, row.Holds, row.Loud = row.Counted || is.Counted, row.Holds || is.Holds, row.Loud || is.Loud
 	return row
 }

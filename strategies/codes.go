@@ -1,6 +1,64 @@
 package strategies
 
-import "strings"
+import (
+	"cmp"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/foreign"
+)
+
+// recognise says what the shape of one error means, not what it wraps: the
+// fields and methods that the SDKs of providers have in common, so that none of
+// them need be imported. Package foreign reads them. Unclassified: nothing.
+func recognise(err error) (Class, time.Duration) {
+	if broken(err) {
+		return ClassTransient, 0
+	}
+	switch err.(type) { //nolint:errorlint // ours say what they are by method, and have nothing else to be read
+	case nil, *OpenError, *AgentError, *AnswerError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
+		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
+		return ClassUnclassified, 0
+	}
+	if foreign.Bare(err) {
+		return ClassUnclassified, 0 // most errors are, and reflection is slow
+	}
+	f := foreign.Read(err)
+	return judge(&f), f.Wait
+}
+
+// broken says that err is itself the end of a connection.
+func broken(err error) bool {
+	switch err { //nolint:errorlint // the walk unwraps
+	case io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE:
+		return true
+	}
+	return false
+}
+
+// judge says what facts mean: codes before the status, the status before the text.
+func judge(f *foreign.Facts) Class {
+	if f.Daily {
+		return ClassQuotaExhausted
+	}
+	if c := cmp.Or(codeClass(f.Code), codeClass(f.Kind)); c != ClassUnclassified {
+		return c
+	}
+	status := f.Status
+	if status < 400 {
+		status = cmp.Or(vague(f.Code), vague(f.Kind))
+	}
+	c := cmp.Or(rpcClass(f.RPC), statusClass(status))
+	switch {
+	case c == ClassBadRequest && (f.Code == "" || vague(f.Code) != 0):
+		return textClass(f.Text)
+	case c == ClassUnclassified && f.Late:
+		return ClassTimeout
+	}
+	return c
+}
 
 // The tables below are the providers' vocabulary, compared in lower case and as
 // whole words: prose is changed without notice, codes are a contract.
@@ -50,14 +108,6 @@ func vague(code string) int {
 		return 500
 	}
 	return 0
-}
-
-// rpcNames are the names of the gRPC codes by number, as Google's JSON APIs
-// spell them: one table serves both.
-var rpcNames = [...]string{
-	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 }
 
 // rpcClass is the class of a gRPC code. CANCELLED is left to the caller's

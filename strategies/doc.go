@@ -24,6 +24,15 @@
 // as long as nobody writes to them. Validate says what is wrong with the
 // settings, each by its name, as a [ConfigError].
 //
+// # Without a call to wrap
+//
+// Package middleware wraps calls in layers that ask these strategies. A program
+// that has no call to wrap (a queue worker, a proxy, a loop of its own) can use
+// them alone: this package needs no other of the module, and adds about 0.1 MB
+// to a binary. Ask a breaker for a [Permit], settle it with the verdict of
+// [Classify], and let [Retry.Next] say when to come back. See the package's
+// example.
+//
 // # What a failure means
 //
 // Everything begins with a [Class]. One [Classifier] is asked by every layer, so
@@ -46,6 +55,10 @@
 //	interrupt        -          -        -       -      -
 //	cut_off          -          -        -       -      if its cause does
 //	canceled         -          -        -       -      -
+//	stalled          yes        yes      yes     yes    -
+//
+// A verdict says besides what a layer must know and the table does not show: see
+// [Verdict], whose other fields spare every layer from naming a class.
 //
 // An error nobody recognises is transient. The errors of the providers' SDKs are
 // recognised by their shape, and no SDK is imported. An agent that knows better
@@ -55,7 +68,7 @@
 // # Retry
 //
 // [Retry] answers how long to wait before the same agent is asked again, or why
-// not: a [Stop]. The zero value waits 1 s, 2 s and 4 s ([Delays]); [Exponential]
+// not: a [Stop], which is a code, with a sentence for people. The zero value waits 1 s, 2 s and 4 s ([Delays]); [Exponential]
 // grows. No wait is shorter than the schedule's or the provider's Retry-After,
 // and none is begun that would not end before the deadline.
 //
@@ -69,7 +82,7 @@
 //
 // A [Breaker] stops calling an agent that is down, and tries it again later.
 // Failures in a row are right for most agents, whose traffic is sparse; set
-// Window for a ratio where there are many calls a second. Share one among all
+// Window, Ratio and MinCalls for a ratio where there are many calls a second. Share one among all
 // who call the same upstream. Breaker.Hold makes one caller's rate limit known
 // to all of them, Breaker.Isolate and Breaker.Reset are for a person's hand.
 //
@@ -98,5 +111,25 @@
 //
 // Every text begins with "understudy: ". There is a sentinel to test with
 // errors.Is ([ErrConfig], [ErrRejected], [ErrRecovery]) and a type to inspect
-// with errors.As, and the original error is always within reach of both.
+// with errors.As, and the original error is always within reach of both. The page
+// of [RecoveryError] shows how to take a final error apart. Classes, strategies,
+// levels, states and actions are words in JSON and are read back from them; a
+// RecoveryError and its attempts are written with the texts of their errors.
+//
+// # For layers
+//
+// Some of what is exported here is called by layers only: those of package
+// middleware, and those you write yourself. It is promised like the rest.
+//
+//   - Judging: [Classifier.Classify], and the fields of [Verdict].
+//   - A breaker: [Breaker.Allow] gives a [Permit]; exactly one of
+//     [Permit.Settle], [Permit.Success], [Permit.Failure] and [Permit.Neutral]
+//     ends it. [Permit.Trial] and [Permit.Prolong] bound a half-open trial.
+//   - Retries: [Retry.Next] is asked with a [RetryState]; [Retry.Copy] keeps a
+//     policy, [Retry.Worst] computes with it. [Budget.Take] and [Budget.Success]
+//     move tokens; Next takes them by itself.
+//   - Counting: [Tally.Of] gives the [Count] of an agent: [Count.Failed],
+//     [Count.Spend], [Count.Recovered], [Count.Succeeded].
+//   - Slots: [Bulkhead.Acquire] and [Bulkhead.Release].
+//   - Levels: [Ladder.State], [Ladder.Succeeded] and [Ladder.Failed].
 package strategies

@@ -51,7 +51,7 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 //		return answer
 //	case !errors.As(err, &failed):
 //		return err // an interrupt of the framework's, or a wrong setting: no failure
-//	case errors.Is(err, context.Canceled):
+//	case ctx.Err() != nil:
 //		return nil // our own caller has left
 //	}
 //

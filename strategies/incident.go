@@ -18,6 +18,14 @@ type Incident struct {
 	Err *RecoveryError
 	// Agents are the names a [ActionUseAgent] decision may give.
 	Agents []string
+	// Requests is what an agent of these names will be asked, where that is not
+	// Request itself: a stand-in may get a changed one. A person who decides for it
+	// decides for that.
+	Requests map[string]any
+	// ShutFor is how long the agent's breaker will let nothing through, if it is
+	// open or held. A decision to retry is a trial, which an open one lets through;
+	// a hold is waited for.
+	ShutFor time.Duration
 	// Round is 1 at the first question of a call, 2 after a decision that
 	// failed in its turn, and so on.
 	Round int
@@ -27,6 +35,9 @@ type Incident struct {
 
 // String describes the incident in a line.
 func (i Incident) String() string {
+	if i.Err == nil {
+		return fmt.Sprintf("%s: agent %q failed", i.ID, i.Agent)
+	}
 	return fmt.Sprintf("%s: agent %q failed (%s): %v", i.ID, i.Agent, i.Err.Class, i.Err)
 }
 

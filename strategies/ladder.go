@@ -182,8 +182,8 @@ func (l *Ladder) Allows(action string) bool {
 	return !listed || slices.Contains(allowed, action)
 }
 
-// Watch calls listener after every move, in order and outside of every lock. It
-// returns a function that ends it.
+// Watch calls listener after every move, in order and outside of every lock.
+// stop ends it: the listener is begun no more, and the ladder keeps nothing of it.
 func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) { return l.changes.watch(listener) }
 
 // WatchAs is Watch for many on behalf of one; see [Breaker.WatchAs].

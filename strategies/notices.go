@@ -2,7 +2,6 @@ package strategies
 
 import (
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -14,16 +13,20 @@ type notices[T any] struct {
 	waiting    atomic.Bool // something is in the queue, perhaps
 	mu         sync.Mutex
 	queue      []T
-	listeners  []*func(T)
+	listeners  []*listener[T] // appended to, or replaced; never changed in place
+	gone       int            // how many of them have been stopped
 	delivering bool
-	keyed      map[any]*keyed[T]
+	keyed      map[any]*shared[T]
 }
 
-// keyed is a listener on behalf of several.
-type keyed[T any] struct {
+// shared is a listener on behalf of all who gave the same key.
+type shared[T any] struct {
+	entry    *listener[T]
 	watching int
-	listener *func(T)
 }
+
+// listener holds the function that is told, or nil once it has been stopped.
+type listener[T any] struct{ tell atomic.Pointer[func(T)] }
 
 func (n *notices[T]) add(note T) {
 	n.mu.Lock()
@@ -32,51 +35,74 @@ func (n *notices[T]) add(note T) {
 	n.waiting.Store(true)
 }
 
-func (n *notices[T]) watch(listener func(T)) (stop func()) {
-	if listener == nil {
+// watch adds a listener. Once stop has returned, the listener is begun no more,
+// and nothing of it is kept, even if stop is. Both cost the same however many
+// listeners there are.
+func (n *notices[T]) watch(tell func(T)) (stop func()) {
+	if tell == nil {
 		return func() {}
 	}
-	entry := &listener
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listeners = append(slices.Clip(n.listeners), entry)
+	entry := n.listen(tell)
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.drop(entry)
+		n.stop(entry)
 	}
 }
 
-// drop takes a listener off; the lock is held.
-func (n *notices[T]) drop(entry *func(T)) {
-	n.listeners = slices.DeleteFunc(slices.Clone(n.listeners), func(l *func(T)) bool { return l == entry })
+// listen adds a listener; the lock is held.
+func (n *notices[T]) listen(tell func(T)) *listener[T] {
+	entry := &listener[T]{}
+	entry.tell.Store(&tell)
+	n.listeners = append(n.listeners, entry)
+	return entry
 }
 
-// watchAs is watch for all who give the same key.
-func (n *notices[T]) watchAs(key any, listener func(T)) (stop func()) {
-	if listener == nil || key == nil || !reflect.ValueOf(key).Comparable() {
-		return n.watch(listener)
+// watchAs is watch for all who give the same key: the first listener speaks for
+// them, until the last has stopped.
+func (n *notices[T]) watchAs(key any, tell func(T)) (stop func()) {
+	if tell == nil || key == nil || !reflect.ValueOf(key).Comparable() {
+		return n.watch(tell)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	entry := n.keyed[key]
-	if entry == nil {
-		entry = &keyed[T]{listener: &listener}
+	all := n.keyed[key]
+	if all == nil {
 		if n.keyed == nil {
-			n.keyed = map[any]*keyed[T]{}
+			n.keyed = map[any]*shared[T]{}
 		}
-		n.keyed[key] = entry
-		n.listeners = append(slices.Clip(n.listeners), entry.listener)
+		all = &shared[T]{entry: n.listen(tell)}
+		n.keyed[key] = all
 	}
-	entry.watching++
+	all.watching++
 	return sync.OnceFunc(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if entry.watching--; entry.watching == 0 {
+		if all.watching--; all.watching == 0 {
 			delete(n.keyed, key)
-			n.drop(entry.listener)
+			n.stop(all.entry)
 		}
 	})
+}
+
+// stop ends a listener; the lock is held.
+func (n *notices[T]) stop(entry *listener[T]) {
+	if entry.tell.Swap(nil) == nil {
+		return // stopped before
+	}
+	// Those who are gone are swept out when they are half of all.
+	if n.gone++; 2*n.gone < len(n.listeners) {
+		return
+	}
+	var left []*listener[T]
+	for _, l := range n.listeners {
+		if l.tell.Load() != nil {
+			left = append(left, l)
+		}
+	}
+	n.listeners, n.gone = left, 0
 }
 
 // deliver empties the queue. If another goroutine is at it, or a listener
@@ -92,7 +118,7 @@ func (n *notices[T]) deliver() {
 	}
 }
 
-func (n *notices[T]) take() ([]T, []*func(T)) {
+func (n *notices[T]) take() ([]T, []*listener[T]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.queue) == 0 || n.delivering {
@@ -104,15 +130,17 @@ func (n *notices[T]) take() ([]T, []*func(T)) {
 	return batch, n.listeners
 }
 
-func (n *notices[T]) run(batch []T, listeners []*func(T)) {
+func (n *notices[T]) run(batch []T, listeners []*listener[T]) {
 	defer func() { // also when a listener panics
 		n.mu.Lock()
 		n.delivering = false
 		n.mu.Unlock()
 	}()
 	for _, note := range batch {
-		for _, listener := range listeners {
-			(*listener)(note)
+		for _, l := range listeners {
+			if tell := l.tell.Load(); tell != nil {
+				(*tell)(note)
+			}
 		}
 	}
 }

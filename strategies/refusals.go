@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // What our own layers say: a breaker that is open, a bulkhead that is full, a
@@ -51,6 +53,7 @@ type FullError struct {
 	What   string // what is full, in a few words: `bulkhead "gpu"`
 	Limit  int    // how many it holds
 	Waited time.Duration
+	Err    error // what ended the wait before its time: a context; may be nil
 }
 
 func (e *FullError) Error() string {
@@ -58,8 +61,15 @@ func (e *FullError) Error() string {
 	if what == "" {
 		what = "bulkhead"
 	}
-	return fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", what, plural(e.Limit, "call"), e.Waited)
+	text := fmt.Sprintf("understudy: %s is full: %s in flight (waited %v)", what, plural(e.Limit, "call"), e.Waited)
+	if e.Err != nil {
+		text += ": " + errtree.Text(e.Err)
+	}
+	return text
 }
+
+// Unwrap returns what ended the wait.
+func (e *FullError) Unwrap() error { return e.Err }
 
 // Is makes a FullError match [ErrRejected].
 func (e *FullError) Is(target error) bool { return target == ErrRejected }

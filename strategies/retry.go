@@ -3,6 +3,7 @@ package strategies
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -194,7 +195,9 @@ func (r *Retry) Validate() error {
 		p.add("Retry.Allowance", fmt.Sprintf("is %d", r.Allowance), "use AllowancePerCall or AllowancePerAgent")
 	}
 	p.fractional("Retry.Jitter", r.Jitter, 10, "0 adds none")
-	if r.Backoff != nil {
+	if v := reflect.ValueOf(r.Backoff); v.Kind() == reflect.Pointer && v.IsNil() {
+		p.add("Retry.Backoff", "is a nil pointer", "leave it nil for 1s, 2s, 4s")
+	} else if r.Backoff != nil {
 		p.also(r.Backoff.Validate())
 	}
 	if r.Budget != nil {

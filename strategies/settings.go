@@ -3,6 +3,9 @@ package strategies
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/units"
 )
 
 // ConfigError is a setting that makes no sense. Build returns all of them
@@ -58,6 +61,16 @@ func (p *problems) err() error {
 func negative[T interface{ ~int | ~int64 }](p *problems, setting string, value T, fix string) {
 	if value < 0 {
 		p.add(setting, fmt.Sprintf("is negative (%v)", value), fix)
+	}
+	if d, is := any(value).(time.Duration); is {
+		p.unit(setting, d)
+	}
+}
+
+// unit notes a duration that has lost its unit.
+func (p *problems) unit(setting string, d time.Duration) {
+	if problem, fix, ok := units.Missing(d); !ok {
+		p.add(setting, problem, fix)
 	}
 }
 

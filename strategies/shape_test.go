@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/foreign"
 )
 
 // The SDKs' own errors are asked in internal/providers. Here are shapes: one of
@@ -171,8 +173,8 @@ func TestRecognise(t *testing.T) {
 		}}, ClassTransient, 30 * time.Second},
 		{"finds a hint in a method", hintError{time.Minute}, ClassUnclassified, time.Minute},
 		{"makes a negative hint none", hintError{-time.Minute}, ClassUnclassified, 0},
-		{"cuts a hint beyond a year", hintError{1 << 62}, ClassUnclassified, maxRetryAfter},
-		{"finds the time a breaker stays open", &OpenError{RetryAfter: time.Second}, ClassUnclassified, time.Second},
+		{"cuts a hint beyond a year", hintError{1 << 62}, ClassUnclassified, foreign.MaxWait},
+		{"leaves our own errors to what they say themselves", &OpenError{RetryAfter: time.Second}, ClassUnclassified, 0},
 		{"finds a status in a method", codeMethodError{504}, ClassTransient, 0},
 
 		{"reads the code below an AWS status", &responseError{&awsResponse{&http.Response{StatusCode: 400, Header: retryAfter("2")}}, &modelError{"ThrottlingException"}}, ClassRateLimited, 2 * time.Second},
@@ -343,9 +345,7 @@ func FuzzRecogniseJSON(f *testing.F) {
 	f.Add(`{"error":"text","code":"insufficient_quota"}`)
 	f.Add(`[{"error":{}}]`)
 	f.Fuzz(func(t *testing.T, raw string) {
-		var facts facts
-		facts.body([]byte(raw))
-		if class, hint := facts.class(), clampDelay(facts.wait); class >= classes || hint < 0 || hint > maxRetryAfter {
+		if class, hint := recognise(jsonError{raw}); class >= classes || hint < 0 || hint > foreign.MaxWait {
 			t.Errorf("%q: %v, %v", raw, class, hint)
 		}
 	})

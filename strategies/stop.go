@@ -22,6 +22,8 @@ const (
 	StopOpen Stop = "breaker_open"
 	// StopRetryAfter: the provider asks for a longer wait than allowed.
 	StopRetryAfter Stop = "retry_after_too_long"
+	// StopPanic: the schedule, which was the user's, panicked.
+	StopPanic Stop = "backoff_panicked"
 )
 
 // String returns the reason as a sentence for an error or a log line.
@@ -43,6 +45,8 @@ func (s Stop) String() string {
 		return "the circuit breaker is open"
 	case StopRetryAfter:
 		return "the provider asks for a longer wait than allowed"
+	case StopPanic:
+		return "the backoff panicked"
 	}
 	return string(s)
 }

@@ -3,8 +3,9 @@ package strategies
 
 import (
 	"context"
-	"reflect"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/foreign"
 )
 
 // maxErrors ends the walk through an error that wraps itself, once or many times.
@@ -59,10 +60,10 @@ func (w *walker) tree(err error) {
 			}
 			return
 		}
-		if is := reflect.TypeOf(err); is != plainError && is != wrapError {
+		if !foreign.Bare(err) {
 			w.read(err)
-		} else if class, _ := recognise(err); class != ClassUnclassified {
-			w.found(class, 0)
+		} else if broken(err) {
+			w.found(ClassTransient, 0)
 		}
 		next, branches := unwrap(err)
 		for _, branch := range branches {
@@ -101,10 +102,10 @@ func (w *walker) attempts(e *RecoveryError) {
 // read asks one error, not what it wraps. Its own word comes before its shape.
 func (w *walker) read(err error) {
 	if own, ok := err.(classed); ok && w.class == ClassUnclassified {
-		w.class = ask(own.RecoveryClass)
+		w.class = foreign.Ask(own.RecoveryClass)
 	}
 	if own, ok := err.(hinted); ok && w.hint == 0 {
-		w.hint = ask(own.RecoveryHint)
+		w.hint = foreign.Ask(own.RecoveryHint)
 	}
 	if w.done() {
 		return
@@ -112,26 +113,20 @@ func (w *walker) read(err error) {
 	class, hint := recognise(err)
 	w.found(class, hint)
 	if is, ok := err.(interface{ Is(error) bool }); ok && w.class == ClassUnclassified {
-		if ask(func() bool { return is.Is(context.DeadlineExceeded) }) {
+		if foreign.Ask(func() bool { return is.Is(context.DeadlineExceeded) }) {
 			// Somebody's deadline, and not our caller's: the agent was too slow.
 			w.class = ClassTimeout
 		}
 	}
 }
 
-// ask calls a method of an error. A panic is no answer.
-func ask[T any](method func() T) (answer T) {
-	defer func() { _ = recover() }()
-	return method()
-}
-
 // unwrap returns what err wraps: one error, or several.
 func unwrap(err error) (next error, branches []error) {
 	switch w := err.(type) {
 	case interface{ Unwrap() error }:
-		return ask(w.Unwrap), nil
+		return foreign.Ask(w.Unwrap), nil
 	case interface{ Unwrap() []error }:
-		return nil, ask(w.Unwrap)
+		return nil, foreign.Ask(w.Unwrap)
 	}
 	return nil, nil
 }

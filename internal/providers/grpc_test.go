@@ -79,10 +79,9 @@ func TestGRPCDetails(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it leaves a cancellation to the caller's context", func(t *testing.T) {
-		err := status.Error(codes.Canceled, "context canceled")
-		if got := strategies.Classify(err); got.Class != strategies.ClassTransient {
-			t.Errorf("got %v: whose context ended is for the layers to say", got.Class)
+	t.Run("it takes a cancellation for no reason: whether the caller has left is known to the layers", func(t *testing.T) {
+		if got := strategies.Classify(status.Error(codes.Canceled, "context canceled")); got.Class != strategies.ClassTransient {
+			t.Errorf("got %v", got.Class)
 		}
 	})
 }

@@ -67,7 +67,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %v", got.Class)
 		}
 	})
-	t.Run("it takes a deadline for a timeout: whose it was is for the layers to say", func(t *testing.T) {
+	t.Run("it takes a deadline for a timeout", func(t *testing.T) {
 		t.Parallel()
 		server := httptest.NewServer(http.HandlerFunc(hang))
 		t.Cleanup(server.Close)
@@ -78,7 +78,7 @@ func check(t *testing.T, ask ask, failures []failure) {
 			t.Errorf("got %v for %T: %v", got.Class, err, err)
 		}
 	})
-	t.Run("it leaves a cancellation to the layers, who know the caller's context", func(t *testing.T) {
+	t.Run("it takes a cancellation for no reason: whether the caller has left is known to the layers", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

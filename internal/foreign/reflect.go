@@ -1,4 +1,4 @@
-package strategies
+package foreign
 
 import (
 	"errors"
@@ -15,6 +15,16 @@ var (
 	wrapErrors = reflect.TypeOf(fmt.Errorf("%w%w", io.EOF, io.EOF))
 	joinError  = reflect.TypeOf(errors.Join(io.EOF))
 )
+
+// Bare says that err is an error of the standard library's that holds nothing but
+// text and other errors. Most errors are, and have nothing to be read.
+func Bare(err error) bool {
+	switch reflect.TypeOf(err) {
+	case plainError, wrapError, wrapErrors, joinError:
+		return true
+	}
+	return false
+}
 
 // These helpers look into values of unknown type. Only call runs foreign code;
 // the others cannot panic.
