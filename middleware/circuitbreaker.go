@@ -52,6 +52,10 @@ func (p *breakerPart) check(s *Settings) []error {
 	}
 	errs := []error{p.breaker.Validate()}
 	if t, ok := find[*timeoutPart](s); ok {
+		if limit := p.breaker.TrialTimeout; limit > 0 && t.first > limit {
+			errs = append(errs, problemOf("Breaker.TrialTimeout", "(%v) is shorter than Timeout (%v)",
+				"a trial must have the time that an attempt may take: raise it, or leave it 0", limit, t.first))
+		}
 		if w := p.breaker.Window; w > 0 && t.first > w {
 			errs = append(errs, problemOf("Breaker.Window", "(%v) is shorter than Timeout (%v)",
 				"an agent that hangs would never have two failures in one window: make it several times the timeout", w, t.first))
@@ -212,8 +216,11 @@ func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Ve
 	if began.IsZero() || ctx.Err() != context.DeadlineExceeded {
 		return false
 	}
-	if cause := context.Cause(ctx); v.Final || v.Pass || l.owner.owns(cause) && !errtree.Same(cause, l.owner.callers()) {
-		return false
+	if _, limit := context.Cause(ctx).(*strategies.TimeoutError); v.Final || v.Pass || limit && !errtree.Same(context.Cause(ctx), l.owner.callers()) {
+		return false // a limit of this agent's, or of one that called it
+	}
+	if c := l.owner.own(ctx); c != nil && c.helping {
+		return false // it got what another had left
 	}
 	fair := fairTime
 	if t := l.owner.timeout(); t > 0 {

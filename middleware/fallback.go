@@ -230,6 +230,9 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		}
 		a = h.next(a)
 		a.add(c.name, cv.Class, err)
+		if real := a.lastReal(); real != nil {
+			h.failed = real
+		}
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: c.name, Class: cv.Class, Err: raw(err)})
 		}

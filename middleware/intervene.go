@@ -217,7 +217,11 @@ func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, 
 		return a
 	}
 	a.add(by, v.Class, err)
-	l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: by, Class: v.Class, Err: raw(err)})
+	kind := EventStandInFailed
+	if by == l.owner.name() {
+		kind = EventAttemptFailed
+	}
+	l.owner.emit(ctx, a.id, Event{Kind: kind, ServedBy: by, Attempt: len(a.attempts), Class: v.Class, Err: raw(err)})
 	return a
 }
 

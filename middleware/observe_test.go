@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -213,3 +214,6 @@ level=WARN msg=recovered agent=bard served_by="minimal answer" attempt=4 strateg
 		expect(t, "level", seen.All()[1].Level, zapcore.InfoLevel)
 	})
 }
+
+// quiet is a logger that formats what it gets and writes nothing.
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

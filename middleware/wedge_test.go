@@ -107,7 +107,7 @@ func (w *history) seconds(most int) time.Duration {
 }
 
 func (w *history) breaker() *strategies.Breaker {
-	b := &strategies.Breaker{Failures: 1 + w.rng.IntN(4), OpenFor: w.seconds(30), Trials: w.rng.IntN(3), TrialTimeout: w.seconds(20)}
+	b := &strategies.Breaker{Failures: 1 + w.rng.IntN(4), OpenFor: w.seconds(30), Trials: w.rng.IntN(3), TrialTimeout: 20*time.Second + w.seconds(20)}
 	if w.maybe() {
 		b.Window, b.MinCalls, b.Failures = 10*time.Minute, b.Failures, 0
 	}

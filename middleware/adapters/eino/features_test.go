@@ -110,7 +110,7 @@ func TestToolsStillBind(t *testing.T) {
 		}
 	})
 	t.Run("it brings a guarded stand-in's own layers, model and tools", func(t *testing.T) {
-		narrator, archivist := serve(t, unavailable), serve(t, callsDoor, unavailable)
+		narrator, archivist := serve(t, unavailable), serve(t, callsDoor, broken) // of its own: it is no failure of the request
 		breaker := &strategies.Breaker{Failures: 1}
 		own := wrapped(t, connectTo(t, archivist.URL, "archivist"), func(b *eino.Builder) { b.Named("archivist").CircuitBreaker(breaker) })
 		g, err := wrapped(t, connectTo(t, narrator.URL, "narrator"), func(b *eino.Builder) {

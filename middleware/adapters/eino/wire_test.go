@@ -29,6 +29,7 @@ type asked struct {
 
 const (
 	unavailable = `503`
+	broken      = `500`
 	callsDoor   = `{"index":0,"finish_reason":"tool_calls","%s":{"role":"assistant","content":"","tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"open_door","arguments":"{}"}}]}}`
 	saysHello   = `{"index":0,"finish_reason":"stop","%s":{"role":"assistant","content":"Hello"}}`
 	isFiltered  = `{"index":0,"finish_reason":"content_filter","%s":{"role":"assistant","content":"He"}}`
@@ -59,6 +60,9 @@ func (w *wire) answer(rw http.ResponseWriter, r *http.Request) {
 	case choice == unavailable:
 		rw.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(rw, `{"error":{"message":"later","type":"server_error"}}`)
+	case choice == broken:
+		rw.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(rw, `{"error":{"message":"out of order","type":"server_error"}}`)
 	case a.Stream:
 		rw.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprintf(rw, "data: {\"id\":\"1\",\"choices\":[%s]}\n\ndata: [DONE]\n\n", fmt.Sprintf(choice, "delta"))

@@ -220,6 +220,7 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=minimal understu
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.person_asked error.type=transient gen_ai.agent.name=bard
   ● understudy.person_decided gen_ai.agent.name=bard
+  ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=2
   ● understudy.person_asked error.type=transient gen_ai.agent.name=bard
   ● understudy.person_decided gen_ai.agent.name=bard
   ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=3 understudy.served_by=intervention understudy.strategy=user_intervention
@@ -227,7 +228,7 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=minimal understu
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=0s gen_ai.agent.name=bard understudy.level=full understudy.strategy=user_intervention
 understudy.attempt.duration n=2 sum=0s error.type=transient gen_ai.agent.name=bard
-understudy.failures 1 error.type=transient gen_ai.agent.name=bard understudy.served_by=bard
+understudy.failures 2 error.type=transient gen_ai.agent.name=bard understudy.served_by=bard
 understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=full understudy.served_by=intervention understudy.strategy=user_intervention
 `},
 	{"it writes no attempt where the breaker is open", func(*studio) *middleware.Builder[string, string] {
@@ -247,8 +248,8 @@ understudy.failures 1 error.type=rejected gen_ai.agent.name=bard understudy.serv
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.retry_scheduled error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.delay=1
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=2
-  ● understudy.retries_ended error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.stop=the circuit breaker is open
-  ● understudy.failed error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.stop=the circuit breaker is open understudy.strategy=degradation
+  ● understudy.retries_ended error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.stop=breaker_open
+  ● understudy.failed error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.stop=breaker_open understudy.strategy=degradation
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=1s error.type=transient gen_ai.agent.name=bard
