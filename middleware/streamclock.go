@@ -12,12 +12,13 @@ import (
 // the time until the commit, which is disarmed then; and idle, the time the
 // agent may take between two chunks. The third, the total, is the deadline.
 type streamClock[Req, Chunk any] struct {
+	owner       *Owner
 	first, idle *strategies.TimeoutError // of all calls; nil: no such clock
 	next        Runner[streamCall[Req, Chunk], streamEnd]
 }
 
 func newStreamClock[Req, Chunk any](o *Owner, first, idle time.Duration, next Runner[streamCall[Req, Chunk], streamEnd]) *streamClock[Req, Chunk] {
-	l := &streamClock[Req, Chunk]{next: next}
+	l := &streamClock[Req, Chunk]{owner: o, next: next}
 	if first > 0 {
 		l.first = o.limit("first chunk", first)
 	}
@@ -38,7 +39,15 @@ func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, 
 	w := &streamWatch{}
 	if l.first != nil {
 		w.late = l.first
-		w.first = time.AfterFunc(l.first.After, func() { cancel(l.first) })
+		due := time.Now().Add(l.first.After)
+		w.first = time.AfterFunc(l.first.After, func() {
+			if late := time.Since(due); late >= max(l.first.After/2, 500*time.Millisecond) && l.owner.still.accept(time.Now()) {
+				w.stood.Store(&strategies.StallError{Limit: l.first.Limit, After: l.first.After, Late: late})
+				cancel(w.stood.Load())
+				return
+			}
+			cancel(l.first)
+		})
 		defer w.first.Stop()
 	}
 	if l.idle != nil {
@@ -62,8 +71,9 @@ var errLostContext = &strategies.ConfigError{
 // never early, never before the first chunk, and never while it is the reader's
 // turn. beat is the same number for the one goroutine that writes it.
 type streamWatch struct {
-	first *time.Timer // nil: no first-chunk clock
-	late  error       // what the attempt fails with when that was faster
+	first *time.Timer                           // nil: no first-chunk clock
+	late  error                                 // what the attempt fails with when that was faster
+	stood atomic.Pointer[strategies.StallError] // it fired while the process stood still
 
 	turn    atomic.Uint32
 	beat    uint32
@@ -79,7 +89,8 @@ type streamWatch struct {
 	ruled  atomic.Bool
 	speech atomic.Uint32
 
-	last   uint32 // these three belong to tick, which never overlaps itself
+	looked time.Time // these four belong to tick, which never overlaps itself
+	last   uint32
 	still  int
 	spoken bool
 }
@@ -88,6 +99,7 @@ const looks = 4
 
 func (w *streamWatch) start(cause *strategies.TimeoutError, cancel context.CancelCauseFunc) {
 	w.period, w.cancel, w.cause, w.ready = (cause.After+looks-1)/looks, cancel, cause, make(chan struct{})
+	w.looked = time.Now()
 	w.timer = time.AfterFunc(w.period, w.tick)
 	close(w.ready)
 }
@@ -116,6 +128,9 @@ func (w *streamWatch) agentsTurn() {
 // disarm stops the first-chunk clock; if that was faster it returns its error.
 func (w *streamWatch) disarm() error {
 	if w != nil && w.first != nil && !w.first.Stop() {
+		if stood := w.stood.Load(); stood != nil {
+			return stood
+		}
 		return w.late
 	}
 	return nil
@@ -139,6 +154,11 @@ func (w *streamWatch) spoke() { w.speech.Add(1) }
 func (w *streamWatch) tick() {
 	<-w.ready
 	turn := w.turn.Load()
+	before := w.looked
+	w.looked = time.Now()
+	if w.looked.Sub(before) > 2*w.period { // this process stood still: the silence was ours
+		w.still = 0
+	}
 	now := turn
 	if w.ruled.Load() {
 		now = w.speech.Load()
