@@ -237,10 +237,12 @@ func (c *chainBuilder[Req, Resp]) helpers() {
 			}
 		}
 		c.set.parts = append(c.set.parts, newDegradePart(sortedRungs(c.rungs), ladder))
-		c.put(StageDegrade, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newDegrade(o, ladder, rungs, next) })
-		if d, ok := find[*deadlinePart](c.set); !ok || d.reserve == 0 {
-			c.put(StageDeadline, func(next Runner[Req, Resp]) Runner[Req, Resp] { return &sparing[Req, Resp]{owner: o, next: next} })
-		}
+		d, ok := find[*deadlinePart](c.set)
+		c.put(StageDegrade, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+			l := newDegrade(o, ladder, rungs, next)
+			l.spares = !ok || d.reserve == 0
+			return l
+		})
 	}
 }
 

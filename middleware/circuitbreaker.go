@@ -99,25 +99,20 @@ func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runn
 	return &circuitBreaker[Req, Resp]{owner: o, breaker: b, timed: timed, next: next}
 }
 
-func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
+func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	permit, err := l.breaker.Allow()
 	if err != nil {
-		permit, err = l.refused(ctx, err)
-		if err != nil {
-			return resp, err
-		}
-		if permit == (strategies.Permit{}) {
-			return l.next.Run(ctx, req) // part of a call that has the leave
-		}
+		return l.refused(ctx, req, err)
 	}
+	return l.under(ctx, req, permit)
+}
+
+// under makes a call that has leave.
+func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, err error) {
 	settled := false
 	defer func() {
-		switch { // a panic or a Goexit is on its way through
-		case settled:
-		case passing(ctx):
-			permit.Neutral()
-		default:
-			permit.Failure(nil)
+		if !settled {
+			l.aborted(ctx, &permit)
 		}
 	}()
 	var began time.Time
@@ -125,14 +120,36 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 		began = time.Now()
 	}
 	var late error
-	if limit, ok := permit.Trial(l.owner.timeout()); ok {
-		resp, late, err = l.trial(ctx, req, limit, permit)
-	} else {
-		resp, late, err = l.run(ctx, req)
+	switch {
+	case permit.IsTrial():
+		resp, late, err = l.trial(ctx, req, permit)
+	case l.timed != nil:
+		resp, late, err = l.timed.punctual(ctx, req)
+	default:
+		resp, err = l.next.Run(ctx, req)
 	}
-	if err == nil {
+	if err == nil && late == nil && l.breaker.SlowCall == 0 {
 		settled = true
-		if late == nil && l.breaker.SlowCall > 0 && time.Since(began) > l.breaker.SlowCall {
+		permit.Success()
+		return resp, nil
+	}
+	err, settled = l.settle(ctx, permit, began, late, err), true
+	return resp, err
+}
+
+// aborted: a panic or a Goexit is on its way through.
+func (l *circuitBreaker[Req, Resp]) aborted(ctx context.Context, permit *strategies.Permit) {
+	if passing(ctx) {
+		permit.Neutral()
+	} else {
+		permit.Failure(nil)
+	}
+}
+
+// settle books how a call ended that did not simply go well.
+func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategies.Permit, began time.Time, late, err error) error {
+	if err == nil {
+		if late == nil && time.Since(began) > l.breaker.SlowCall {
 			late = l.owner.limit("slow call", l.breaker.SlowCall)
 		}
 		if late != nil {
@@ -140,12 +157,11 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 		} else {
 			permit.Success()
 		}
-		return resp, nil
+		return nil
 	}
-	// What foreign code says is asked for before anything counts as settled.
+	// What foreign code says is asked for before anything is booked.
 	v := l.owner.verdict(err)
 	ended := l.owner.ended(ctx, v)
-	settled = true
 	switch {
 	case l.again(ctx, ended, raw(err)):
 		permit.Neutral() // the request's fault, as it seems: it has failed like this elsewhere
@@ -156,10 +172,10 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp
 	default:
 		if held := permit.Settle(ended, raw(err)); held > v.RetryAfter && v.RetryAfter <= 0 {
 			v.RetryAfter = held
-			return resp, &judged{owner: l.owner, verdict: v, err: raw(err)}
+			return &judged{owner: l.owner, verdict: v, err: raw(err)}
 		}
 	}
-	return resp, l.owner.judgement(err, v)
+	return l.owner.judgement(err, v)
 }
 
 func (l *circuitBreaker[Req, Resp]) run(ctx context.Context, req Req) (resp Resp, late error, err error) {
@@ -172,25 +188,25 @@ func (l *circuitBreaker[Req, Resp]) run(ctx context.Context, req Req) (resp Resp
 
 // refused is what comes of a no of the breaker's. Whoever is part of a trial of
 // this very breaker has its leave; a person's word is a trial.
-func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, err error) (strategies.Permit, error) {
+func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	open, ok := err.(*strategies.OpenError) //nolint:errorlint // made just now, by Allow
 	if !ok {
-		return strategies.Permit{}, err
+		return none, err
 	}
 	for c := callOf(ctx); c != nil; c = c.up {
 		if c.trialOf == l.breaker {
-			return strategies.Permit{}, nil
+			return l.next.Run(ctx, req)
 		}
 	}
 	if c := l.owner.own(ctx); c != nil && c.person {
 		if permit, err := l.breaker.AllowTrial(); err == nil {
-			return permit, nil
+			return l.under(ctx, req, permit)
 		}
 	}
 	if open.Breaker == "" {
 		open.Breaker = l.owner.name()
 	}
-	return strategies.Permit{}, err
+	return none, err
 }
 
 // notTheAgents says whether a stream's time ran out while its reader had the turn.
@@ -233,7 +249,8 @@ func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Ve
 // or, if that is shorter or not there, by the breaker's. A stream's is until its
 // commit; after that by its own clocks, if it has any. Agents that it calls may
 // pass the same breaker: they are part of it.
-func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, limit time.Duration, permit strategies.Permit) (resp Resp, late error, err error) {
+func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, late error, err error) {
+	limit, _ := permit.Trial(l.owner.timeout())
 	c := l.owner.with(ctx, 0)
 	if own := l.owner.own(ctx); own != nil {
 		c.attempt, c.helping, c.recovering, c.failed, c.person, c.stream = own.attempt, own.helping, own.recovering, own.failed, own.person, own.stream

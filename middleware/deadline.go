@@ -53,32 +53,23 @@ func (p *deadlinePart) explain(e *explaining) {
 // is: evidence, no more.
 func (o *Owner) callers() *strategies.TimeoutError { return o.limit("caller's deadline", 0) }
 
-// sparing keeps a slice of a deadline that the caller brings for the reduced
-// answer, where there is one and nobody has said how much: a fiftieth of the time,
-// at least 5 ms and at most 250. A caller without a deadline pays for a look at the
-// context.
-type sparing[Req, Resp any] struct {
-	owner *Owner
-	next  Runner[Req, Resp]
-}
-
-func (l *sparing[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return l.next.Run(ctx, req)
-	}
+// spare keeps a slice of a deadline that the caller brings for the reduced answer,
+// where there is one and nobody has said how much: a fiftieth of the time, at least
+// 5 ms and at most 250.
+func spare[Req, Resp any](ctx context.Context, o *Owner, next Runner[Req, Resp], req Req) (Resp, error) {
+	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline)
 	slice := min(max(left/50, 5*time.Millisecond), 250*time.Millisecond)
 	if left < 4*slice {
-		return l.next.Run(ctx, req)
+		return next.Run(ctx, req)
 	}
-	cause := l.owner.callers()
+	cause := o.callers()
 	limited, cancel := context.WithDeadlineCause(ctx, deadline.Add(-slice), cause)
 	defer cancel()
-	resp, err := l.next.Run(limited, req)
+	resp, err := next.Run(limited, req)
 	if err != nil && limited.Err() != nil && errtree.Same(context.Cause(limited), cause) {
 		due, _ := limited.Deadline()
-		err = l.owner.overdue(err, cause, left-slice, due)
+		err = o.overdue(err, cause, left-slice, due)
 	}
 	return resp, err
 }

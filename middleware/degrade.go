@@ -162,6 +162,7 @@ type degrade[Req, Resp any] struct {
 	owner  *Owner
 	ladder *strategies.Ladder // may be nil
 	rungs  []Rung[Req, Resp]
+	spares bool // nobody has said how much of a caller's deadline is kept for them
 	next   Runner[Req, Resp]
 }
 
@@ -177,7 +178,7 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 			l.owner.note(ctx, func(p *provenance) { p.level = level })
 		}
 	}
-	resp, err := l.next.Run(inner, req)
+	resp, err := l.within(inner, req)
 	if err == nil {
 		if l.ladder != nil {
 			l.ladder.Succeeded()
@@ -185,6 +186,16 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		return resp, nil
 	}
 	return l.reduce(ctx, req, err)
+}
+
+// within asks those inside. Of a deadline that the caller brings a slice is left.
+func (l *degrade[Req, Resp]) within(ctx context.Context, req Req) (Resp, error) {
+	if l.spares {
+		if _, hurried := ctx.Deadline(); hurried {
+			return spare(ctx, l.owner, l.next, req)
+		}
+	}
+	return l.next.Run(ctx, req)
 }
 
 func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (none Resp, _ error) {

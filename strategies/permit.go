@@ -99,6 +99,9 @@ func (p *Permit) Neutral() {
 	}
 }
 
+// IsTrial says whether p is a half-open trial.
+func (p *Permit) IsTrial() bool { return p.trial != nil }
+
 // Trial says whether p is a half-open trial, and the limit that its context gets;
 // 0: none. attempt is the agent's own limit of an attempt, 0 if it has none: a
 // trial lasts at least as long.
