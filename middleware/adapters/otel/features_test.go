@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	api "go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -177,6 +180,89 @@ func TestWhoLeaves(t *testing.T) {
 		calls.Go(func() { _, _ = guarded.Run(t.Context(), "") })
 		calls.Wait()
 		expect(t, "spans", s.names(), "invoke_agent bard\n    attempt bard")
+	})
+}
+
+// The class of an attempt is what the layers take it for, and they ask whose
+// limit it was that ended a context.
+func TestWhoseLimitItWas(t *testing.T) {
+	for _, tt := range []struct {
+		it    string
+		limit func(b *middleware.Builder[string, string])
+		want  string
+	}{
+		{"takes the limit of the attempt for its timeout", func(b *middleware.Builder[string, string]) { b.Timeout(time.Second) }, "timeout"},
+		{"takes the deadline of the call for its timeout", func(b *middleware.Builder[string, string]) { b.Deadline(time.Second) }, "timeout"},
+	} {
+		t.Run("it "+tt.it, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t)
+				sage := s.wrap(t, "sage", middleware.Wrap(middlewaretest.Script(middlewaretest.Hang())).Named("sage").Timeout(time.Hour))
+				b := middleware.WrapFunc(func(ctx context.Context, req string) (string, error) { return sage.Run(ctx, req) }).Named("bard")
+				tt.limit(b)
+				_, _ = s.wrap(t, "bard", b).Run(t.Context(), secret)
+				got := map[string]string{}
+				for _, span := range s.spans.Ended() {
+					for _, a := range span.Attributes() {
+						if a.Key == "error.type" {
+							got[span.Name()] = a.Value.AsString()
+						}
+					}
+				}
+				// sage's caller left it, whatever that one's reason was.
+				want := map[string]string{"attempt sage": "canceled", "invoke_agent sage": "canceled", "attempt bard": tt.want, "invoke_agent bard": tt.want}
+				if !maps.Equal(got, want) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestCallID(t *testing.T) {
+	t.Run("it is in the call's span and in each of its events, as in a log", func(t *testing.T) {
+		s, ids := open(t), []string(nil)
+		log := middleware.ObserverFunc(func(_ context.Context, e middleware.Event) { ids = append(ids, e.Call) })
+		_, _ = s.wrap(t, "bard", bard(sick(), says()).Retry(strategies.Retry{Backoff: strategies.Delays{0}}).Observe(log)).Run(t.Context(), secret)
+		var got []string
+		add := func(attributes []attribute.KeyValue) {
+			for _, a := range attributes {
+				if a.Key == "understudy.call" {
+					got = append(got, a.Value.AsString())
+				}
+			}
+		}
+		for _, span := range s.spans.Ended() {
+			add(span.Attributes())
+			for _, e := range span.Events() {
+				add(e.Attributes)
+			}
+		}
+		if len(ids) != 3 || ids[0] == "" || !slices.Equal(got, append(ids, ids[0])) {
+			t.Errorf("got %q, the log has %q", got, ids)
+		}
+		var data metricdata.ResourceMetrics
+		if err := s.reader.Collect(t.Context(), &data); err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprint(data); strings.Contains(text, ids[0]) || strings.Contains(text, "understudy.call") {
+			t.Errorf("a metric has it: %s", text)
+		}
+	})
+}
+
+func TestSettings(t *testing.T) {
+	t.Run("it instruments settings that two chains have in common", func(t *testing.T) {
+		s := open(t)
+		common := otel.Instrument(new(middleware.Settings).Named("bard"), "bard", s.Telemetry)
+		whole := built(t, middleware.Wrap(middlewaretest.Script(says())).With(common))
+		streamed, err := middleware.WrapStream(middleware.Chunks[string]("once", "upon")).With(common).Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = whole.Run(t.Context(), secret)
+		_, _ = middleware.Collect(streamed.Stream(t.Context(), secret))
+		expect(t, "spans", s.names(), "invoke_agent bard\n    attempt bard\ninvoke_agent bard\n    attempt bard")
 	})
 }
 

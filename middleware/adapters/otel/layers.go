@@ -17,85 +17,91 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// call is one call under way; layers and the observer find it in the context.
-type call struct {
-	agent string
-	span  trace.Span
+// state is one call under way: its attempts and the observer find it in the
+// context, and tell it what its layer cannot see.
+type state struct {
+	agent  string
+	span   trace.Span
+	caller context.Context
 
-	mu       sync.Mutex // an attempt that was left behind may still write
-	asked    int        // how often the agent was
-	attempts int        // calls made or refused, as the layers count
-	strategy strategies.Strategy
-	level    strategies.Level
-	servedBy string
+	mu        sync.Mutex // an attempt that was left behind may still write
+	id        string     // of the call; "": no event has told it
+	asked     int        // how often the agent was
+	level     strategies.Level
+	recovered *middleware.Event // nil: there was nothing to recover
 }
 
-type callKey struct{}
+type contextKey struct{}
 
-func callOf(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call)
+func stateOf(ctx context.Context) *state {
+	c, _ := ctx.Value(contextKey{}).(*state)
 	return c
 }
 
-// Calls is the layer around a whole call, for [middleware.StageObserve]. It
-// writes the span and the duration; what happened in between it learns from the
+// Calls returns the layer around a whole call, for [middleware.StageObserve]. It
+// writes the span and the duration. What happened in between it learns from the
 // observer, so it needs one: see [Instrument].
-func Calls(agent string, t *Telemetry) Around {
-	name, about := "invoke_agent "+agent, trace.WithAttributes(semconv.GenAIOperationNameInvokeAgent, semconv.GenAIAgentName(agent))
-	healthy := labels(answered(strategies.StrategyNone, strategies.LevelFull, semconv.GenAIAgentName(agent))...)
+func Calls(agent string, t *Telemetry) func(ctx context.Context, next func(context.Context) error) error {
+	about := trace.WithAttributes(semconv.GenAIOperationNameInvokeAgent, semconv.GenAIAgentName(agent))
+	name, healthy := "invoke_agent "+agent, labels(answered(agent, strategies.StrategyNone, strategies.LevelFull)...)
 	return func(ctx context.Context, next func(context.Context) error) (err error) {
 		start := time.Now()
 		inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start), about)
-		c := &call{agent: agent, span: span, servedBy: agent}
+		c := &state{agent: agent, span: span, caller: ctx}
 		returned := false
-		defer func() { t.called(inner, c, start, returned, err, healthy) }()
-		err = next(context.WithValue(inner, callKey{}, c))
+		defer func() {
+			end, set := time.Now(), t.called(c, returned, err, healthy)
+			t.calls.Record(inner, end.Sub(start).Seconds(), set)
+			span.End(trace.WithTimestamp(end))
+		}()
+		err = next(context.WithValue(inner, contextKey{}, c))
 		returned = true
 		return err
 	}
 }
-
-// Around is a layer that sees no value; see [middleware.Builder.Around].
-type Around = func(ctx context.Context, next func(context.Context) error) error
 
 // labels makes a set once, where one would be sorted for each measurement.
 func labels(a ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(a...))
 }
 
-func answered(how strategies.Strategy, level strategies.Level, more ...attribute.KeyValue) []attribute.KeyValue {
-	return append(more, strategyKey.String(how.String()), levelKey.String(level.String()))
+func answered(agent string, how strategies.Strategy, level strategies.Level) []attribute.KeyValue {
+	return []attribute.KeyValue{semconv.GenAIAgentName(agent), strategyKey.String(how.String()), levelKey.String(level.String())}
 }
 
-// called writes down how a call went.
-func (t *Telemetry) called(ctx context.Context, c *call, start time.Time, returned bool, err error, healthy metric.MeasurementOption) {
+// called writes into a call's span how it went, and returns the same for a metric.
+func (t *Telemetry) called(c *state, returned bool, err error, healthy metric.MeasurementOption) metric.MeasurementOption {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	end, set := time.Now(), healthy
-	if err == nil && returned {
-		if c.strategy != strategies.StrategyNone || c.level != strategies.LevelFull {
-			set = labels(answered(c.strategy, c.level, semconv.GenAIAgentName(c.agent))...)
-		}
-		if c.span.IsRecording() {
-			c.span.SetAttributes(answered(c.strategy, c.level, servedByKey.String(c.servedBy), attemptsKey.Int(max(c.attempts, c.asked)))...)
-		}
-	} else {
-		set = labels(semconv.GenAIAgentName(c.agent), t.ended(ctx, c.span, returned, err))
-		if failure, ok := errors.AsType[*strategies.RecoveryError](err); ok && failure.Agent == c.agent {
-			c.span.SetAttributes(requiredKey.String(failure.Strategy.String()), attemptsKey.Int(len(failure.Attempts)))
-		}
+	if c.id != "" {
+		c.span.SetAttributes(callKey.String(c.id))
 	}
-	t.calls.Record(ctx, end.Sub(start).Seconds(), set)
-	c.span.End(trace.WithTimestamp(end))
+	if err != nil || !returned {
+		class := strategies.ClassInterrupt // a panic of the reader's, or a Goexit, on its way out
+		if failure, ok := errors.AsType[*strategies.RecoveryError](err); ok && failure.Agent == c.agent {
+			class = failure.Class
+			c.span.SetAttributes(requiredKey.String(failure.Strategy.String()), attemptsKey.Int(len(failure.Attempts)))
+		} else if returned {
+			class = t.classifier.Classify(err).Class
+		}
+		return labels(semconv.GenAIAgentName(c.agent), ended(c.span, class))
+	}
+	how, level, by, attempts := strategies.StrategyNone, c.level, c.agent, 1
+	if r := c.recovered; r != nil {
+		how, level, by, attempts = r.Strategy, max(level, r.Level), served(*r), r.Attempt
+	}
+	if c.span.IsRecording() {
+		c.span.SetAttributes(append(answered(c.agent, how, level), servedByKey.String(by), attemptsKey.Int(attempts))...)
+	}
+	if how == strategies.StrategyNone && level == strategies.LevelFull {
+		return healthy
+	}
+	return labels(answered(c.agent, how, level)...)
 }
 
 // ended says of a span what it ended with, and returns the same for a metric.
 // The description stays empty: an error's text may quote a request.
-func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, err error) attribute.KeyValue {
-	class := strategies.ClassInterrupt // a panic of the reader's, or a Goexit, on its way out
-	if returned {
-		class = t.class(ctx, err)
-	}
+func ended(span trace.Span, class strategies.Class) attribute.KeyValue {
 	label := semconv.ErrorTypeKey.String(class.String())
 	switch class {
 	case strategies.ClassInterrupt:
@@ -108,22 +114,28 @@ func (t *Telemetry) ended(ctx context.Context, span trace.Span, returned bool, e
 	return label
 }
 
-// Attempts is the layer around each attempt, for [middleware.StageTimeout]: it
-// sees timeouts, refused answers and panics as the layers outside do, and is
+// Attempts returns the layer around each attempt, for [middleware.StageTimeout]:
+// it sees timeouts, refused answers and panics as the layers outside do, and is
 // not passed when the breaker or the bulkhead refuses.
-func Attempts(agent string, t *Telemetry) Around {
+func Attempts(agent string, t *Telemetry) func(ctx context.Context, next func(context.Context) error) error {
 	about := semconv.GenAIAgentName(agent)
 	name, healthy := "attempt "+agent, labels(about)
 	return func(ctx context.Context, next func(context.Context) error) (err error) {
-		level, start := middleware.CallOf(ctx).Level(), time.Now()
+		call, c, start := middleware.CallOf(ctx), stateOf(ctx), time.Now()
+		number := call.Attempt()
+		if c != nil && c.agent == agent {
+			number = c.ask(call.Level())
+		}
 		inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start),
-			trace.WithAttributes(about, attemptKey.Int(number(ctx, agent, level)), levelKey.String(level.String())))
+			trace.WithAttributes(about, attemptKey.Int(number), levelKey.String(call.Level().String())))
 		inner, hint := httphint.With(inner)
 		returned := false
 		defer func() {
 			end, set := time.Now(), healthy
-			if err != nil || !returned {
-				set = labels(about, t.ended(ctx, span, returned, err))
+			if !returned {
+				set = labels(about, ended(span, strategies.ClassInterrupt))
+			} else if err != nil {
+				set = labels(about, ended(span, t.class(ctx, c, err)))
 			}
 			if seen := hint.Seen(); seen.Requests > 0 {
 				t.requests.Add(inner, int64(seen.Requests), healthy)
@@ -141,35 +153,30 @@ func Attempts(agent string, t *Telemetry) Around {
 	}
 }
 
-// class is that of an error: the layers have said it already of a failed call,
-// and the end of its context outranks what an attempt says.
-func (t *Telemetry) class(ctx context.Context, err error) strategies.Class {
-	if failure, ok := errors.AsType[*strategies.RecoveryError](err); ok {
-		return failure.Class
-	}
-	v := t.classifier.Classify(err)
-	if ctx.Err() == nil || v.Pass || v.Final {
-		return v.Class
-	}
-	if _, limit := errors.AsType[*strategies.TimeoutError](context.Cause(ctx)); limit {
-		return strategies.ClassTimeout
-	}
-	return strategies.ClassCanceled
-}
-
-// number is which attempt of the agent this is in its call. An agent that is
-// called by another one finds the other's number in its context, so we count.
-func number(ctx context.Context, agent string, level strategies.Level) int {
-	c := callOf(ctx)
-	if c == nil {
-		return middleware.CallOf(ctx).Attempt()
-	}
-	if c.agent != agent { // it stands in
-		return 1
-	}
+// ask notes an attempt, and returns which one it is.
+func (c *state) ask(level strategies.Level) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
 	c.level = max(c.level, level)
 	return c.asked
+}
+
+// class is that of an attempt's error. As for the layers, the end of the context
+// outranks what the agent says: it is a timeout if a limit of the call ran out, and
+// canceled if the call's own caller left, whose limit it may have been.
+func (t *Telemetry) class(ctx context.Context, c *state, err error) strategies.Class {
+	v := t.classifier.Classify(err)
+	if ctx.Err() == nil || v.Pass || v.Final {
+		return v.Class
+	}
+	limit, ran := context.Cause(ctx).(*strategies.TimeoutError) //nolint:errorlint // whose it is, by its address
+	if ran && c != nil {
+		theirs, _ := context.Cause(c.caller).(*strategies.TimeoutError) //nolint:errorlint // as above
+		ran = limit != theirs
+	}
+	if ran {
+		return strategies.ClassTimeout
+	}
+	return strategies.ClassCanceled
 }

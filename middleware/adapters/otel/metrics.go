@@ -24,6 +24,7 @@ const (
 	stopKey        = attribute.Key("understudy.stop")
 	requestsKey    = attribute.Key("understudy.requests")
 	interruptedKey = attribute.Key("understudy.interrupted")
+	callKey        = attribute.Key("understudy.call") // of spans only: there are as many as calls
 	stateKey       = attribute.Key("understudy.breaker.state")
 )
 
@@ -35,12 +36,12 @@ type instruments struct {
 	failures, recoveries, requests metric.Int64Counter
 
 	mu       sync.Mutex
-	breakers map[string]strategies.State // by agent
+	breakers map[string]string // by agent: the name of the state
 	ladders  map[string]strategies.Level
 }
 
 func (i *instruments) make(m metric.Meter) error {
-	i.breakers, i.ladders = map[string]strategies.State{}, map[string]strategies.Level{}
+	i.breakers, i.ladders = map[string]string{}, map[string]strategies.Level{}
 	errs := make([]error, 8)
 	i.calls, errs[0] = m.Float64Histogram("gen_ai.invoke_agent.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(seconds...),
 		metric.WithDescription("The end-to-end duration of a single agent invocation, recovery included."))
@@ -61,25 +62,16 @@ func (i *instruments) make(m metric.Meter) error {
 	return errors.Join(errs...)
 }
 
-// states are all a breaker can be in, by their names.
-var states = map[string]strategies.State{}
-
-func init() {
-	for s := strategies.StateClosed; s <= strategies.StateHeld; s++ {
-		states[s.String()] = s
-	}
-}
-
 func (i *instruments) observeBreakers(_ context.Context, o metric.Int64Observer) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for agent, now := range i.breakers {
-		for name, s := range states {
+		for s := strategies.StateClosed; s <= strategies.StateHeld; s++ {
 			value := int64(0)
-			if s == now {
+			if s.String() == now {
 				value = 1
 			}
-			o.Observe(value, metric.WithAttributes(semconv.GenAIAgentName(agent), stateKey.String(name)))
+			o.Observe(value, metric.WithAttributes(semconv.GenAIAgentName(agent), stateKey.String(s.String())))
 		}
 	}
 	return nil
@@ -94,10 +86,10 @@ func (i *instruments) observeLadders(_ context.Context, o metric.Int64Observer) 
 	return nil
 }
 
-func (i *instruments) breaker(agent string, s strategies.State) {
+func (i *instruments) breaker(agent, state string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.breakers[agent] = s
+	i.breakers[agent] = state
 }
 
 func (i *instruments) ladder(agent string, level strategies.Level) {

@@ -18,12 +18,12 @@ import (
 func (t *Telemetry) Observer(agent string) middleware.Observer {
 	return middleware.ObserverFunc(func(ctx context.Context, e middleware.Event) {
 		t.count(ctx, agent, e)
-		c := callOf(ctx)
+		c := stateOf(ctx)
 		if c == nil {
 			return
 		}
-		if e.Kind == middleware.EventRecovered && c.agent == agent {
-			c.recovered(e)
+		if c.agent == agent {
+			c.told(e)
 		}
 		if c.span.IsRecording() {
 			c.span.AddEvent("understudy."+e.Kind.String(), trace.WithTimestamp(e.Time), trace.WithAttributes(attributes(agent, e)...))
@@ -31,11 +31,14 @@ func (t *Telemetry) Observer(agent string) middleware.Observer {
 	})
 }
 
-func (c *call) recovered(e middleware.Event) {
+func (c *state) told(e middleware.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.strategy, c.level, c.attempts = e.Strategy, max(c.level, e.Level), e.Attempt
-	c.servedBy = served(e)
+	c.id = e.Call
+	if e.Kind == middleware.EventRecovered {
+		recovered := e // what escapes is this copy, not every event
+		c.recovered = &recovered
+	}
 }
 
 // served is who answered, for anybody to read: never the name of a person.
@@ -54,41 +57,30 @@ func (t *Telemetry) count(ctx context.Context, agent string, e middleware.Event)
 	case middleware.EventRetryScheduled:
 		t.delays.Record(ctx, e.Delay.Seconds(), metric.WithAttributes(name, class))
 	case middleware.EventRecovered:
-		t.recoveries.Add(ctx, 1, metric.WithAttributes(name, strategyKey.String(e.Strategy.String()),
-			levelKey.String(e.Level.String()), servedByKey.String(served(e))))
+		t.recoveries.Add(ctx, 1, metric.WithAttributes(append(answered(agent, e.Strategy, e.Level), servedByKey.String(served(e)))...))
 	case middleware.EventBreakerChanged:
-		if state, known := states[e.To]; known {
-			t.breaker(agent, state)
-		}
+		t.breaker(agent, e.To)
 	case middleware.EventLevelChanged:
 		t.ladder(agent, e.Level)
 	}
 }
 
-// attributes are the fields of an event that are set, without the two that are
-// text: Detail names people, and Err quotes requests.
+// attributes are the fields of an event that are set, without those that a person
+// or a provider has written: By, Detail and Err.
 func attributes(agent string, e middleware.Event) []attribute.KeyValue {
-	a := append(make([]attribute.KeyValue, 0, 6), semconv.GenAIAgentName(agent))
-	if e.ServedBy != agent && e.ServedBy != "" {
-		a = append(a, servedByKey.String(served(e)))
+	all := append(make([]attribute.KeyValue, 0, 8), semconv.GenAIAgentName(agent))
+	add := func(set bool, a attribute.KeyValue) {
+		if set {
+			all = append(all, a)
+		}
 	}
-	if e.Attempt > 0 {
-		a = append(a, attemptKey.Int(e.Attempt))
-	}
-	if e.Class != strategies.ClassUnclassified {
-		a = append(a, semconv.ErrorTypeKey.String(e.Class.String()))
-	}
-	if e.Strategy != strategies.StrategyNone {
-		a = append(a, strategyKey.String(e.Strategy.String()))
-	}
-	if e.Level != strategies.LevelFull {
-		a = append(a, levelKey.String(e.Level.String()))
-	}
-	if e.Delay > 0 {
-		a = append(a, delayKey.Float64(e.Delay.Seconds()))
-	}
-	if e.Stop != "" {
-		a = append(a, stopKey.String(string(e.Stop)))
-	}
-	return a
+	add(e.Call != "", callKey.String(e.Call))
+	add(e.ServedBy != agent && e.ServedBy != "", servedByKey.String(served(e)))
+	add(e.Attempt > 0, attemptKey.Int(e.Attempt))
+	add(e.Class != strategies.ClassUnclassified, semconv.ErrorTypeKey.String(e.Class.String()))
+	add(e.Strategy != strategies.StrategyNone, strategyKey.String(e.Strategy.String()))
+	add(e.Level != strategies.LevelFull, levelKey.String(e.Level.String()))
+	add(e.Delay > 0, delayKey.Float64(e.Delay.Seconds()))
+	add(e.Stop != "", stopKey.String(string(e.Stop)))
+	return all
 }

@@ -44,8 +44,8 @@ func New(o Options) (*Telemetry, error) {
 	return t, nil
 }
 
-// Chain is a [middleware.Builder], a [middleware.StreamBuilder] or
-// [middleware.Settings].
+// Chain is what can be instrumented: a [middleware.Builder], a
+// [middleware.StreamBuilder] or [middleware.Settings].
 type Chain[B any] interface {
 	Observe(o middleware.Observer) B
 	Around(stage middleware.Stage, do func(ctx context.Context, next func(context.Context) error) error) B
