@@ -56,6 +56,10 @@
 // have it as understudy.call, and so do log lines, under the key "call". No
 // metric has it. A call that goes well at once has none, and no log line either.
 //
+// An attempt has the number that its events have and that the agent itself finds
+// in [middleware.CallOf]. It begins anew where all layers do: after a person has
+// the agent asked again, and where a stream that was cut off is continued.
+//
 // # Traps
 //
 //   - Give Instrument the name that the builder has. A cast's recipe has it from

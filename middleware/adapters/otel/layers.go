@@ -26,7 +26,6 @@ type state struct {
 
 	mu        sync.Mutex // an attempt that was left behind may still write
 	id        string     // of the call; "": no event has told it
-	asked     int        // how often the agent was
 	level     strategies.Level
 	recovered *middleware.Event // nil: there was nothing to recover
 }
@@ -122,12 +121,11 @@ func Attempts(agent string, t *Telemetry) func(ctx context.Context, next func(co
 	name, healthy := "attempt "+agent, labels(about)
 	return func(ctx context.Context, next func(context.Context) error) (err error) {
 		call, c, start := middleware.CallOf(ctx), stateOf(ctx), time.Now()
-		number := call.Attempt()
 		if c != nil && c.agent == agent {
-			number = c.ask(call.Level())
+			c.asked(call.Level())
 		}
 		inner, span := t.tracer.Start(ctx, name, trace.WithTimestamp(start),
-			trace.WithAttributes(about, attemptKey.Int(number), levelKey.String(call.Level().String())))
+			trace.WithAttributes(about, attemptKey.Int(call.Attempt()), levelKey.String(call.Level().String())))
 		inner, hint := httphint.With(inner)
 		returned := false
 		defer func() {
@@ -153,13 +151,10 @@ func Attempts(agent string, t *Telemetry) func(ctx context.Context, next func(co
 	}
 }
 
-// ask notes an attempt, and returns which one it is.
-func (c *state) ask(level strategies.Level) int {
+func (c *state) asked(level strategies.Level) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked++
 	c.level = max(c.level, level)
-	return c.asked
 }
 
 // class is that of an attempt's error. As for the layers, the end of the context

@@ -228,7 +228,7 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=minimal understu
   ● understudy.person_decided gen_ai.agent.name=bard
   ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=3 understudy.served_by=intervention understudy.strategy=user_intervention
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
-    attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.level=full
+    attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=0s gen_ai.agent.name=bard understudy.level=full understudy.strategy=user_intervention
 understudy.attempt.duration n=2 sum=0s error.type=transient gen_ai.agent.name=bard
 understudy.failures 2 error.type=transient gen_ai.agent.name=bard understudy.served_by=bard
