@@ -42,6 +42,7 @@ func (r *recovery) around(next sdk.MethodHandler) sdk.MethodHandler {
 // state is what the layers must know of one call.
 type state struct {
 	caller context.Context
+	tool   string
 	again  bool // it may be made again
 	sent   atomic.Bool
 	asked  atomic.Bool // somebody, in the course of it
@@ -63,7 +64,8 @@ func (r *recovery) call(ctx context.Context, c Call) (sdk.Result, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	call := &state{caller: ctx, again: r.repeatable[c.Params.Name] || s.mayRepeat(c.Params.Name)}
+	tool := c.Params.Name
+	call := &state{caller: ctx, tool: tool, again: r.repeatable[tool] || s.mayRepeat(tool)}
 	s.begin(call)
 	defer s.end(call)
 	o := s.chain.Outcome(context.WithValue(ctx, stateKey{}, call), c)
@@ -148,34 +150,33 @@ func (s *state) begin(ctx context.Context) (context.Context, func()) {
 // classifier makes of the error, a second attempt gets no further than here.
 // It stands inside of the retries and outside of the breaker, which is to see
 // the error as it is.
-func (r *recovery) once(next runner) runner {
-	return middleware.Func(func(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
-		if err := stateOf(ctx).refuse(c.Params.Name, nil); err != nil {
-			return nil, err
-		}
-		result, err := next.Run(ctx, c)
-		if err == nil || errors.Is(err, strategies.ErrRejected) {
-			return result, err
-		}
-		if v := strategies.Classify(err); !v.Retry && !v.Fallback {
-			return nil, err
-		}
-		if once := stateOf(ctx).refuse(c.Params.Name, err); once != nil {
-			return nil, once
-		}
-		return nil, err
-	})
+func once(ctx context.Context, next func(context.Context) error) error {
+	s := stateOf(ctx)
+	if err := s.refuse(nil); err != nil {
+		return err
+	}
+	err := next(ctx)
+	if err == nil || errors.Is(err, strategies.ErrRejected) {
+		return err
+	}
+	if v := strategies.Classify(err); !v.Retry && !v.Fallback {
+		return err
+	}
+	if refused := s.refuse(err); refused != nil {
+		return refused
+	}
+	return err
 }
 
 // refuse says why a call that was made must not be made again, or nil.
-func (s *state) refuse(tool string, err error) error {
+func (s *state) refuse(err error) error {
 	switch {
 	case s == nil || !s.sent.Load():
 		return nil
 	case s.asked.Load():
-		return &OnceError{Tool: tool, Reason: "somebody was asked in the course of the call", Err: err}
+		return &OnceError{Tool: s.tool, Reason: "somebody was asked in the course of the call", Err: err}
 	case !s.again:
-		return &OnceError{Tool: tool, Reason: "the tool is listed as neither read-only nor idempotent", Err: err}
+		return &OnceError{Tool: s.tool, Reason: "the tool is listed as neither read-only nor idempotent", Err: err}
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func Session(session *sdk.ClientSession) middleware.Runner[Call, *sdk.CallToolRe
 		return nil // refused by the builder
 	}
 	return middleware.Func(func(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
-		if err := stateOf(ctx).refuse(c.Params.Name, nil); err != nil {
+		if err := stateOf(ctx).refuse(nil); err != nil {
 			return nil, err
 		}
 		held, release := stateOf(ctx).begin(ctx)

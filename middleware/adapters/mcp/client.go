@@ -19,7 +19,6 @@ type (
 	// agent has, for tool calls.
 	Builder = middleware.Builder[Call, *sdk.CallToolResult]
 
-	runner  = middleware.Runner[Call, *sdk.CallToolResult]
 	guarded = middleware.Guarded[Call, *sdk.CallToolResult]
 )
 
@@ -76,7 +75,7 @@ type recovery struct {
 
 func (r *recovery) build() (*guarded, error) {
 	b := middleware.WrapFunc(r.ask).
-		Use(middleware.StageBreaker, r.once).
+		Around(middleware.StageBreaker, once).
 		Around(middleware.StageAgent, httphint.Layer(nil))
 	r.settings(b)
 	return b.Build()

@@ -16,7 +16,7 @@ import (
 //
 // The protocol has no codes for it, so it is taken for
 // [strategies.ClassInvalidAnswer]: retried at most twice, and nothing the server is
-// blamed for. A rule of the builder's Classify that looks at the Result knows
+// blamed for. A rule of the builder's Classifier that looks at the Result knows
 // more.
 type ToolError struct {
 	Tool   string
