@@ -45,17 +45,29 @@ func describe(e middleware.Event) string {
 	case middleware.EventPersonAsked:
 		return "The game master is asked."
 	case middleware.EventPersonDecided:
-		_, decision, _ := strings.Cut(e.Detail, ": ")
+		decision := decided(e)
 		if e.Err != nil {
 			return fmt.Sprintf("No decision (%s); what stands for it: %s.", reason(e.Err), decision)
 		}
 		return fmt.Sprintf("Decision: %s.", decision)
 	case middleware.EventBreakerChanged:
-		if !strings.Contains(e.Detail, strategies.StateHeld.String()) {
-			return fmt.Sprintf("Circuit breaker of %s: %s.", e.Agent, strings.ReplaceAll(e.Detail, "→", "->"))
+		if held := strategies.StateHeld.String(); e.From != held && e.To != held {
+			return fmt.Sprintf("Circuit breaker of %s: %s -> %s.", e.Agent, e.From, e.To)
 		}
 	}
 	return ""
+}
+
+// decided says what the game master wants, and who that was.
+func decided(e middleware.Event) string {
+	text := e.Decision
+	if e.To != "" {
+		text += " " + e.To
+	}
+	if e.By != "" {
+		text += " (by " + e.By + ")"
+	}
+	return text
 }
 
 // verdict says in a few words why nobody answered.

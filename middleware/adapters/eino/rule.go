@@ -18,7 +18,7 @@ import (
 // The chains of this package have it built in. It is for chains around something
 // else of eino's, such as a compiled graph:
 //
-//	Classify(&strategies.Classifier{Rules: []strategies.Rule{eino.Rule}})
+//	Classifier(&strategies.Classifier{Rules: []strategies.Rule{eino.Rule}})
 func Rule(err error) strategies.Class {
 	if interrupted(err) {
 		return strategies.ClassInterrupt

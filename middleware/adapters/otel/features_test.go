@@ -251,6 +251,23 @@ func TestCallID(t *testing.T) {
 	})
 }
 
+func TestCallIDStays(t *testing.T) {
+	t.Run("it is not taken away by the event of an adapter, which has none", func(t *testing.T) {
+		s := open(t)
+		b := otel.Instrument(bard(sick()), "bard", s.Telemetry)
+		b.Around(middleware.StageObserve, func(ctx context.Context, next func(context.Context) error) error {
+			err := next(ctx)
+			s.Observer("bard").Observe(ctx, middleware.Event{Kind: middleware.EventHiddenRequests})
+			return err
+		})
+		_, _ = built(t, b).Run(t.Context(), secret)
+		spans := s.spans.Ended()
+		if call := spans[len(spans)-1]; !slices.ContainsFunc(call.Attributes(), func(a attribute.KeyValue) bool { return a.Key == "understudy.call" }) {
+			t.Errorf("%s has no id", call.Name())
+		}
+	})
+}
+
 func TestSettings(t *testing.T) {
 	t.Run("it instruments settings that two chains have in common", func(t *testing.T) {
 		s := open(t)

@@ -34,7 +34,9 @@ func (t *Telemetry) Observer(agent string) middleware.Observer {
 func (c *state) told(e middleware.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.id = e.Call
+	if e.Call != "" { // the event of an adapter has none
+		c.id = e.Call
+	}
 	if e.Kind == middleware.EventRecovered {
 		recovered := e // what escapes is this copy, not every event
 		c.recovered = &recovered
