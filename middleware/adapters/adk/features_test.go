@@ -301,18 +301,32 @@ func TestDegradePlugin(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it says nothing to a caller who has left", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		server := play(t, answers{"narrator": {func(w http.ResponseWriter, r *http.Request, seen wire.Request) {
-			cancel()
-			wire.Stall()(w, r, seen)
-		}}})
-		s := newStage(t, storyteller(t, guard(t, google(t, server.URL(), "narrator"), retry)), degrade(t))
-		got := s.turn(ctx, agent.StreamingModeNone, genai.NewContentFromText("Who?", genai.RoleUser))
-		if !errors.Is(got.err, context.Canceled) || got.final != "" || server.Requests("narrator") != 1 {
-			t.Errorf("got %q, %v, %d requests", got.final, got.err, server.Requests("narrator"))
-		}
-	})
+	for of, bare := range map[string]bool{"a chain": false, "a model without a chain": true} {
+		t.Run("it says nothing to a caller who has left "+of, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			server := play(t, answers{"narrator": {func(w http.ResponseWriter, r *http.Request, seen wire.Request) {
+				cancel()
+				wire.Stall()(w, r, seen)
+			}}})
+			llm := google(t, server.URL(), "narrator")
+			if !bare {
+				llm = guard(t, llm, retry)
+			}
+			left := 0 // the next plugin is asked where the one before it says nothing
+			next, err := plugin.New(plugin.Config{Name: "next", OnModelErrorCallback: func(agent.Context, *model.LLMRequest, error) (*model.LLMResponse, error) {
+				left++
+				return nil, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStage(t, storyteller(t, llm), degrade(t), next)
+			got := s.turn(ctx, agent.StreamingModeNone, genai.NewContentFromText("Who?", genai.RoleUser))
+			if !errors.Is(got.err, context.Canceled) || got.final != "" || server.Requests("narrator") != 1 || left != 1 {
+				t.Errorf("got %q, %v, %d requests, %d errors left to the next plugin", got.final, got.err, server.Requests("narrator"), left)
+			}
+		})
+	}
 	if adk.Degraded(nil) || adk.Degraded(&model.LLMResponse{}) {
 		t.Error("it takes an answer of a model for a reduced one")
 	}

@@ -53,11 +53,10 @@ func (c *Canned) response() *model.LLMResponse {
 // or after the first words of a stream.
 func DegradePlugin(text string) (*plugin.Plugin, error) {
 	reply := Reply(text)
-	var classifier *strategies.Classifier
 	return plugin.New(plugin.Config{
 		Name: "understudy_degrade",
-		OnModelErrorCallback: func(_ agent.Context, _ *model.LLMRequest, err error) (*model.LLMResponse, error) {
-			if !classifier.Classify(err).Degrade {
+		OnModelErrorCallback: func(ctx agent.Context, _ *model.LLMRequest, err error) (*model.LLMResponse, error) {
+			if ctx.Err() != nil || !strategies.Classify(err).Degrade {
 				return nil, nil // the error goes on
 			}
 			return reply.response(), nil
