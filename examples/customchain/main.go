@@ -18,27 +18,25 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// A layer is a middleware for the agents of this program.
-type layer = middleware.Middleware[string, string]
-
-// trace is a middleware as a user writes one: it gets the next runner once, when the chain is
-// built, and returns the runner that stands in front of it.
-func trace(out io.Writer, where string) layer {
-	return func(next middleware.Runner[string, string]) middleware.Runner[string, string] {
-		return middleware.Func(func(ctx context.Context, req string) (string, error) {
-			resp, err := next.Run(ctx, req)
-			if err != nil {
-				fmt.Fprintf(out, "  %s: attempt %d failed: %v\n", where, middleware.CallOf(ctx).Attempt(), err)
-				return "", err // the contract: on error the zero value
-			}
-			fmt.Fprintf(out, "  %s: attempt %d answered %q\n", where, middleware.CallOf(ctx).Attempt(), resp)
-			return resp, nil
-		})
+// trace sees no requests and no answers, so it fits around agents of any types: it makes the
+// call and looks at the error.
+func trace(out io.Writer, where string) func(ctx context.Context, next func(context.Context) error) error {
+	return func(ctx context.Context, next func(context.Context) error) error {
+		err := next(ctx)
+		attempt := middleware.CallOf(ctx).Attempt()
+		if err != nil {
+			fmt.Fprintf(out, "  %s: attempt %d failed: %v\n", where, attempt, err)
+			return err
+		}
+		fmt.Fprintf(out, "  %s: attempt %d answered\n", where, attempt)
+		return nil
 	}
 }
 
-// redact changes requests on their way in: no agent and no stand-in sees what it takes out.
-func redact(secret string) layer {
+// redact changes requests on their way in: no agent and no stand-in sees what it takes out. A
+// middleware that sees values has their types. It gets the next runner once, when the chain is
+// built, and returns the runner that stands in front of it.
+func redact(secret string) middleware.Middleware[string, string] {
 	return func(next middleware.Runner[string, string]) middleware.Runner[string, string] {
 		return middleware.Func(func(ctx context.Context, req string) (string, error) {
 			return next.Run(ctx, strings.ReplaceAll(req, secret, "[secret]"))
@@ -55,8 +53,8 @@ func run(ctx context.Context, out io.Writer) error {
 		Named("narrator").
 		Retry(retry).
 		Use(middleware.StageObserve, redact("swordfish")). // outside of everything
-		Use(middleware.StageRetry, trace(out, "outside of retry")).
-		Use(middleware.StageAgent, trace(out, "next to the agent")).
+		Around(middleware.StageRetry, trace(out, "outside of retry")).
+		Around(middleware.StageAgent, trace(out, "next to the agent")).
 		Build()
 	if err != nil {
 		return err
@@ -68,13 +66,13 @@ func run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, answer)
 
 	fmt.Fprintln(out, "\na chain by hand, first layer outermost:")
-	scope := &middleware.Owner{Name: "archivist"} // the same for all layers of one agent
+	owner := &middleware.Owner{Name: "archivist"} // the same for all layers of one agent
 	chain := middleware.Chain(middleware.Func(newAgent(1)),
 		redact("swordfish"),
-		middleware.Retry[string, string](scope, retry),
-		trace(out, "inside of retry"),
-		middleware.Timeout[string, string](scope, time.Second),
-		middleware.Recover[string, string](scope),
+		middleware.Retry[string, string](owner, retry),
+		middleware.Around[string, string](trace(out, "inside of retry")),
+		middleware.Timeout[string, string](owner, time.Second),
+		middleware.Recover[string, string](owner),
 	)
 	if answer, err = chain.Run(ctx, question); err != nil {
 		return err
