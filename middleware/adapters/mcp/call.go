@@ -45,8 +45,15 @@ type state struct {
 	tool   string
 	again  bool // it may be made again
 	sent   atomic.Bool
-	asked  atomic.Bool // somebody, in the course of it
+	asked  atomic.Bool // somebody, for this call
+	server *server
+	before int64 // what the server had asked when the call began
 }
+
+// question says whether somebody was asked in the course of the call. A server
+// that asks by a request of its own does not say for which call: for each that is
+// under way.
+func (s *state) question() bool { return s.asked.Load() || s.server.asked.Load() != s.before }
 
 type (
 	stateKey struct{}
@@ -65,9 +72,7 @@ func (r *recovery) call(ctx context.Context, c Call) (sdk.Result, error) {
 		return nil, s.err
 	}
 	tool := c.Params.Name
-	call := &state{caller: ctx, tool: tool, again: r.repeatable[tool] || s.mayRepeat(tool)}
-	s.begin(call)
-	defer s.end(call)
+	call := &state{caller: ctx, tool: tool, again: r.repeatable[tool] || s.mayRepeat(tool), server: s, before: s.asked.Load()}
 	o := s.chain.Outcome(context.WithValue(ctx, stateKey{}, call), c)
 	if o.Err == nil {
 		return marked(o), nil
@@ -134,7 +139,7 @@ func (s *state) begin(ctx context.Context) (context.Context, func()) {
 	s.sent.Store(true)
 	held, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	attempt := context.AfterFunc(ctx, func() {
-		if !s.asked.Load() {
+		if !s.question() {
 			cancel(context.Cause(ctx))
 		}
 	})
@@ -173,7 +178,7 @@ func (s *state) refuse(err error) error {
 	switch {
 	case s == nil || !s.sent.Load():
 		return nil
-	case s.asked.Load():
+	case s.question():
 		return &OnceError{Tool: s.tool, Reason: "somebody was asked in the course of the call", Err: err}
 	case !s.again:
 		return &OnceError{Tool: s.tool, Reason: "the tool is listed as neither read-only nor idempotent", Err: err}

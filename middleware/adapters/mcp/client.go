@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -86,9 +87,10 @@ type server struct {
 	chain *guarded
 	err   error // why there is none
 
+	asked atomic.Int64 // how often, by requests of its own
+
 	mu    sync.Mutex
 	again map[string]bool // the tools that may be called again
-	open  map[*state]bool // the calls under way
 }
 
 // of returns the server of a session. It is forgotten with the session.
@@ -98,7 +100,7 @@ func (r *recovery) of(session *sdk.ClientSession) *server {
 	defer r.mu.Unlock()
 	s, ok := r.servers[key]
 	if !ok {
-		s = &server{again: map[string]bool{}, open: map[*state]bool{}}
+		s = &server{again: map[string]bool{}}
 		if s.chain, r.spare = r.spare, nil; s.chain == nil {
 			s.chain, s.err = r.build()
 		}
@@ -133,28 +135,6 @@ func (s *server) mayRepeat(tool string) bool {
 	return s.again[tool]
 }
 
-func (s *server) begin(c *state) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open[c] = true
-}
-
-func (s *server) end(c *state) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, c)
-}
-
-// asked marks every call under way: a server that asks by a request of its own
-// does not say for which.
-func (s *server) asked() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for call := range s.open {
-		call.asked.Store(true)
-	}
-}
-
 // listen returns the client's options with handlers that notice when the other
 // side asks something: a person, or the host's model, which a person watches.
 func (r *recovery) listen(options *sdk.ClientOptions) *sdk.ClientOptions {
@@ -178,7 +158,7 @@ func noticing[Req sdk.Request, Resp any](r *recovery, handle func(context.Contex
 		if call := stateOf(ctx); call != nil {
 			call.asked.Store(true)
 		} else if session, ok := req.GetSession().(*sdk.ClientSession); ok {
-			r.of(session).asked()
+			r.of(session).asked.Add(1)
 		}
 		return handle(ctx, req)
 	}

@@ -104,6 +104,24 @@ func TestAPersonIsAskedOnce(t *testing.T) {
 	}
 }
 
+// A request by which a server asks does not say for which call: it is held against
+// those under way, and not against those to come.
+func TestAQuestionIsNotHeldAgainstALaterCall(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	opens := func() (*sdk.CallToolResult, error) { return said("open"), nil }
+	s := sessions.serve(t, asking(sessions, opens), nil, says(503, ""))
+	session := connect(t, client(t, person(&asked, 0), retrying), s)
+	got, err := call(t, session, "open")
+	answered(t, got, err, "open")
+	got, err = call(t, session, "open") // 503 at first
+	answered(t, got, err, "open")
+	requests(t, s, 3)
+	if asked.Load() != 2 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
 func TestTheModelIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	var asked, ran atomic.Int32
