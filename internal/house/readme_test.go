@@ -203,15 +203,15 @@ func TestLongLinesAreSeen(t *testing.T) {
 func TestABlockIsFoundWhateverItsIndentation(t *testing.T) {
 	file := "func f() {\n\tif x {\n\t\ta()\n\n\t\tb()\n\t}\n\t// Output:\n\t// one\n\t//   two\n\t// three\n}\n"
 	for block, want := range map[string]bool{
-		"a()\n\nb()":                true,
-		"if x {\n\ta()":             true,
-		"a()\nb()":                  false,
-		"\ta()\n\n\tb()":            true,
-		"if x {\n\t\t\ta()":         false,
-		"// one\n//   two":          true,
-		"one\n  two":                true, // what a comment says
-		"one\ntwo":                  false,
-		"one\n  two\nthree\n}":      false, // but not beyond its end
+		"a()\n\nb()":                  true,
+		"if x {\n\ta()":               true,
+		"a()\nb()":                    false,
+		"\ta()\n\n\tb()":              true,
+		"if x {\n\t\t\ta()":           false,
+		"// one\n//   two":            true,
+		"one\n  two":                  true, // what a comment says
+		"one\ntwo":                    false,
+		"one\n  two\nthree\n}":        false, // but not beyond its end
 		"a()\n\nb()\n}\nOutput:\none": false,
 	} {
 		if got := contains(file, block); got != want {
