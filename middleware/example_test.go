@@ -126,11 +126,11 @@ func ExampleWrapFunc() {
 
 // A Chain by hand nests in the order given, the first layer outermost.
 func ExampleChain() {
-	scope := &middleware.Owner{Name: "narrator"} // the same for all layers
+	owner := &middleware.Owner{Name: "narrator"} // the same for all layers
 	r := middleware.Chain(middleware.Func(secondTime()),
-		middleware.Retry[string, string](scope, atOnce),
-		middleware.Timeout[string, string](scope, time.Second),
-		middleware.Recover[string, string](scope),
+		middleware.Retry[string, string](owner, atOnce),
+		middleware.Timeout[string, string](owner, time.Second),
+		middleware.Recover[string, string](owner),
 	)
 	fmt.Println(r.Run(context.Background(), "everything"))
 	// Output: answer to everything <nil>
