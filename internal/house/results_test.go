@@ -2,6 +2,7 @@ package house_test
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -24,6 +25,7 @@ func TestResultsInTheDocs(t *testing.T) {
 		page, table string
 	}{
 		"lab":      {"docs/saves.md", labTable(lab)},
+		"days":     {"docs/saves.md", daysTable(t)},
 		"overhead": {"docs/cost.md", overheadTable(overhead)},
 		"short":    {"README.md", shortTable(overhead, lab)},
 	} {
@@ -135,6 +137,29 @@ func labTable(rows []row) string {
 		b.WriteString(" |\n")
 	}
 	return b.String() + say("Where another answers more", labLosses(rows))
+}
+
+// daysTable says in a sentence what happens on each day of the lab.
+func daysTable(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "internal/bench/lab/scenarios/*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d scenarios, %v", len(files), err)
+	}
+	var b strings.Builder
+	b.WriteString("| day | what happens |\n|---|---|\n")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var day struct{ Name, About string }
+		if err := json.Unmarshal(text, &day); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", day.Name, day.About)
+	}
+	return b.String()
 }
 
 func labLosses(rows []row) (lost []loss) {
