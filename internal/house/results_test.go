@@ -97,7 +97,7 @@ func find(rows []row, key, value, system string) (row, bool) {
 const ours = "understudy"
 
 // A loss is a row in which another does better than we do.
-type loss struct{ row, system, by string }
+type loss struct{ row, ours, system, theirs string }
 
 // say lists the losses, a line for each row of the table.
 func say(title string, lost []loss) string {
@@ -108,11 +108,11 @@ func say(title string, lost []loss) string {
 	b.WriteString("\n" + title + ":\n")
 	for i, l := range lost {
 		if i == 0 || l.row != lost[i-1].row {
-			b.WriteString("\n- " + l.row + ": ")
+			b.WriteString("\n- " + l.row + " (we: " + l.ours + "): ")
 		} else {
 			b.WriteString("; ")
 		}
-		b.WriteString(l.system + ", " + l.by)
+		b.WriteString(l.system + " " + l.theirs)
 	}
 	return b.String() + "\n"
 }
@@ -122,6 +122,13 @@ func say(title string, lost []loss) string {
 func answered(r row) string {
 	return fmt.Sprintf("%.1f %% · %.3f", r.number("full_pct"), r.number("calls_per_request"))
 }
+
+// finely is the same with a digit more, for losses that are small.
+func finely(r row) string {
+	return fmt.Sprintf("%.2f %% · %.3f", r.number("full_pct"), r.number("calls_per_request"))
+}
+
+func (r row) nanoseconds() string { return fmt.Sprintf("%.0f ns", r.number("ns_op")) }
 
 func labTable(rows []row) string {
 	var b strings.Builder
@@ -167,8 +174,7 @@ func labLosses(rows []row) (lost []loss) {
 		mine, _ := find(rows, "scenario", scenario, ours)
 		for _, system := range []string{"none", "retry-go", "retry-go+gobreaker", "failsafe-go"} {
 			if r, ok := find(rows, "scenario", scenario, system); ok && r.number("full_pct") > mine.number("full_pct") {
-				lost = append(lost, loss{scenario, system, fmt.Sprintf("%s %% against %s %%, with %s calls a request against %s",
-					r["full_pct"], mine["full_pct"], r["calls_per_request"], mine["calls_per_request"])})
+				lost = append(lost, loss{scenario, finely(mine), system, finely(r)})
 			}
 		}
 	}
@@ -202,7 +208,7 @@ func overheadLosses(rows []row) (lost []loss) {
 		mine, ok := find(rows, "case", c, ours)
 		for _, system := range []string{"gobreaker", "retry-go+gobreaker", "failsafe-go", "fortify"} {
 			if r, there := find(rows, "case", c, system); ok && there && r.number("ns_op") < mine.number("ns_op") {
-				lost = append(lost, loss{c, system, fmt.Sprintf("%.0f ns against %.0f", r.number("ns_op"), mine.number("ns_op"))})
+				lost = append(lost, loss{c, mine.nanoseconds(), system, r.nanoseconds()})
 			}
 		}
 	}
@@ -260,10 +266,10 @@ func TestLossesAreSeen(t *testing.T) {
 		table string
 		want  []string
 	}{
-		"a faster one":           {overheadTable([]row{fast("fortify", "10"), fast(ours, "11")}), []string{"- retry: fortify, 10 ns against 11"}},
-		"two of them":            {overheadTable([]row{fast("gobreaker", "9"), fast("fortify", "10"), fast(ours, "11")}), []string{"- retry: gobreaker, 9 ns against 11; fortify, 10"}},
+		"a faster one":           {overheadTable([]row{fast("fortify", "10"), fast(ours, "11")}), []string{"- retry (we: 11 ns): fortify 10 ns"}},
+		"two of them":            {overheadTable([]row{fast("gobreaker", "9"), fast("fortify", "10"), fast(ours, "11")}), []string{"- retry (we: 11 ns): gobreaker 9 ns; fortify 10 ns"}},
 		"a slower one":           {overheadTable([]row{fast("fortify", "12"), fast(ours, "11")}), []string{"Where another is faster: nowhere."}},
-		"one who answers more":   {labTable([]row{good("none", "99"), good(ours, "98")}), []string{"- outage: none, 99 % against 98 %"}},
+		"one who answers more":   {labTable([]row{good("none", "99"), good(ours, "98")}), []string{"- outage (we: 98.00 % · 1.000): none 99.00 % · 1.000"}},
 		"one who answers less":   {labTable([]row{good("none", "97"), good(ours, "98")}), []string{"Where another answers more: nowhere."}},
 		"both on the front page": {shortTable([]row{fast("fortify", "10"), fast(ours, "11")}, []row{good("none", "99"), good(ours, "98")}), []string{"retry: ns (allocations) |  |  |  |  | 10 (1) | 11 (1) |", "outage: answered · calls | 99.0 % · 1.000 |"}},
 	} {
