@@ -260,6 +260,23 @@ func ExampleBuilder_FallbackVia() {
 	// Output: heard: hello <nil>
 }
 
+// What sees no value needs no types.
+func ExampleBuilder_Around() {
+	guarded, _ := middleware.WrapFunc(secondTime()).
+		Retry(atOnce).
+		Around(middleware.StageBreaker, func(ctx context.Context, next func(context.Context) error) error {
+			err := next(ctx) // from the breaker inward: once an attempt
+			fmt.Println("attempt", middleware.CallOf(ctx).Attempt(), err)
+			return err
+		}).
+		Build()
+	fmt.Println(guarded.Run(context.Background(), "everything"))
+	// Output:
+	// attempt 1 connection reset
+	// attempt 2 <nil>
+	// answer to everything <nil>
+}
+
 // A stand-in of other types plays the role.
 func ExampleAdapt() {
 	counter := middleware.Func(func(_ context.Context, words []string) (int, error) { return len(words), nil })
