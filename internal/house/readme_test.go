@@ -13,8 +13,9 @@ import (
 // What the documentation shows is shown by something that is tested: a block under
 // a marker stands, line by line, in the file that the marker names.
 var (
-	marked = regexp.MustCompile("(?s)<!-- from: ([^ ]+) -->\n+```[a-z]*\n(.*?)\n```")
-	fence  = regexp.MustCompile("(?s)(?:^|\n)```([a-z]*)\n(.*?)\n```")
+	marked  = regexp.MustCompile("(?s)<!-- from: ([^ ]+) -->\n+```[a-z]*\n(.*?)\n```")
+	markers = regexp.MustCompile("(?m)^<!-- from: ")
+	fence   = regexp.MustCompile("(?s)(?:^|\n)```([a-z]*)\n(.*?)\n```")
 )
 
 // pages are the README, its neighbours and every page of docs/, by path.
@@ -46,7 +47,7 @@ func TestDocsShowWhatIsTested(t *testing.T) {
 		}) {
 			t.Errorf("%s: %s", name, problem)
 		}
-		total += strings.Count(page, "<!-- from: ")
+		total += len(markers.FindAllString(page, -1))
 	}
 	if total < 20 {
 		t.Errorf("%d blocks are held to tested code, there should be at least 20", total)
@@ -65,7 +66,7 @@ func untested(page string, file func(path string) (string, error)) (problems []s
 			problems = append(problems, fmt.Sprintf("shows a block that is not in %s:\n%s", m[1], m[2]))
 		}
 	}
-	if all := strings.Count(page, "<!-- from: "); all != len(found) {
+	if all := len(markers.FindAllString(page, -1)); all != len(found) {
 		problems = append(problems, fmt.Sprintf("has %d markers and %d blocks under them", all, len(found)))
 	}
 	for _, m := range fence.FindAllStringSubmatch(marked.ReplaceAllString(page, ""), -1) {
@@ -93,6 +94,7 @@ func TestUntestedBlocksAreSeen(t *testing.T) {
 		"a line left out":                  {"<!-- from: a.go -->\n```go\nfunc f() {\n\tb()\n```", "not in a.go"},
 		"a file that is not there":         {"<!-- from: b.go -->\n```go\na()\n```", "block from b.go"},
 		"a marker with nothing under it":   {"<!-- from: a.go -->\nand then\n", "1 markers and 0 blocks"},
+		"a marker in running text":         {"put `<!-- from: path -->` above it", ""},
 		"Go without a marker":              {"text\n\n```go\na()\n```", "from no tested file"},
 		"Go without a marker, after a one": {"<!-- from: a.go -->\n```go\na()\n```\n\n```go\nb()\n```", "from no tested file"},
 		"a drawing without a marker":       {"```text\na -> b\n```", ""},
