@@ -126,11 +126,11 @@ func ExampleWrapFunc() {
 
 // A Chain by hand nests in the order given, the first layer outermost.
 func ExampleChain() {
-	scope := &middleware.Owner{Name: "narrator"} // the same for all layers
+	owner := &middleware.Owner{Name: "narrator"} // the same for all layers
 	r := middleware.Chain(middleware.Func(secondTime()),
-		middleware.Retry[string, string](scope, atOnce),
-		middleware.Timeout[string, string](scope, time.Second),
-		middleware.Recover[string, string](scope),
+		middleware.Retry[string, string](owner, atOnce),
+		middleware.Timeout[string, string](owner, time.Second),
+		middleware.Recover[string, string](owner),
 	)
 	fmt.Println(r.Run(context.Background(), "everything"))
 	// Output: answer to everything <nil>
@@ -258,6 +258,23 @@ func ExampleBuilder_FallbackVia() {
 		Build()
 	fmt.Println(guarded.Run(context.Background(), "hello and so on"))
 	// Output: heard: hello <nil>
+}
+
+// What sees no value needs no types.
+func ExampleBuilder_Around() {
+	guarded, _ := middleware.WrapFunc(secondTime()).
+		Retry(atOnce).
+		Around(middleware.StageBreaker, func(ctx context.Context, next func(context.Context) error) error {
+			err := next(ctx) // from the breaker inward: once an attempt
+			fmt.Println("attempt", middleware.CallOf(ctx).Attempt(), err)
+			return err
+		}).
+		Build()
+	fmt.Println(guarded.Run(context.Background(), "everything"))
+	// Output:
+	// attempt 1 connection reset
+	// attempt 2 <nil>
+	// answer to everything <nil>
 }
 
 // A stand-in of other types plays the role.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -248,4 +249,36 @@ func ExampleChunks() {
 	// Output:
 	// The storyteller sleeps. <nil>
 	// emergency from emergency answer
+}
+
+// bard answers whole and word by word, from one provider that is down.
+type bard struct{}
+
+func (bard) Run(context.Context, string) (string, error) { return "", errors.New("503 no capacity") }
+
+func (b bard) Stream(ctx context.Context, req string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		_, err := b.Run(ctx, req)
+		yield("", err)
+	}
+}
+
+// What one chain has learned, the other knows.
+func ExampleSettings() {
+	agent := bard{}
+	common := new(middleware.Settings).
+		Named("bard").
+		Retry(strategies.Retry{Backoff: strategies.Delays{0}}).
+		CircuitBreaker(&strategies.Breaker{Failures: 2}).
+		Timeout(10 * time.Second)
+	whole := middleware.Must(middleware.Wrap(agent).With(common).Build())
+	streamed := middleware.Must(middleware.WrapStream(agent).With(common).Build())
+
+	_, err := whole.Run(context.Background(), "a song")
+	fmt.Println(errors.Is(err, strategies.ErrRejected))
+	_, err = middleware.Collect(streamed.Stream(context.Background(), "a song"))
+	fmt.Println(errors.Is(err, strategies.ErrRejected), streamed.Health().Failures)
+	// Output:
+	// false
+	// true 2
 }

@@ -18,23 +18,22 @@ import (
 
 func run(ctx context.Context, out io.Writer) error {
 	// newNarrator returns any func(context.Context, Req) (Resp, error); both types are inferred.
-	narrator, err := middleware.WrapFunc(newNarrator()).
-		Named("narrator").
+	narrator, err := middleware.WrapFunc(newNarrator()).Named("narrator").
 		Retry(strategies.Retry{}).                                    // 3 more attempts, after 1 s, 2 s, 4 s
-		CircuitBreaker(&strategies.Breaker{}).                        // 5 failures in a row: left alone for 30 s
+		CircuitBreaker(&strategies.Breaker{}).                        // after 5 failures in a row: left alone for 30 s
 		Timeout(30*time.Second).                                      // for each attempt
-		Fallback("archivist", middleware.Func(archivist)).            // somebody else who can answer
-		Degrade(strategies.LevelReduced, middleware.Func(innkeeper)). // less of an answer, and marked as such
+		Fallback("archivist", middleware.Func(archivist)).            // another agent that can answer
+		Degrade(strategies.LevelReduced, middleware.Func(innkeeper)). // a simpler answer, marked as such
 		Build()
 	if err != nil {
-		return err
+		return err // all that is wrong with the settings, before the first call
 	}
 	for _, question := range []string{"Who is at the door?", "What does she want?", "Do we let her in?"} {
-		o := narrator.Outcome(ctx, question) // Run(ctx, question) is the same call, without its provenance
-		if o.Err != nil {
-			return o.Err
-		}
+		o := narrator.Outcome(ctx, question) // or: answer, err := narrator.Run(ctx, question)
 		fmt.Fprintf(out, "%s\n  %s\n  by %s, strategy %s, %d attempts\n", question, o.Value, o.ServedBy, o.Strategy, o.Attempts)
+		if o.Err != nil {
+			return o.Err // who failed, each attempt, and what is required now
+		}
 	}
 	return nil
 }

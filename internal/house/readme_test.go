@@ -2,24 +2,23 @@ package house_test
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 )
 
-// What the documentation shows is shown by something that is tested: a block of
-// code or output under a marker must stand, line by line, in the file it names.
-var marked = regexp.MustCompile("(?s)<!-- from: ([^ ]+) -->\n+```[a-z]*\n(.*?)\n```")
+// What the documentation shows is shown by something that is tested: a block under
+// a marker stands, line by line, in the file that the marker names.
+var (
+	marked  = regexp.MustCompile("(?s)<!-- from: ([^ ]+) -->\n+```[a-z]*\n(.*?)\n```")
+	markers = regexp.MustCompile("(?m)^<!-- from: ")
+	fence   = regexp.MustCompile("(?s)(?:^|\n)```([a-z]*)\n(.*?)\n```")
+)
 
-// pages are the README and every page of docs/.
+// pages are the README, its neighbours and every page of docs/, by path.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -34,7 +33,7 @@ func pages(t *testing.T) map[string]string {
 		}
 	}
 	if len(all) < 14 {
-		t.Fatalf("%d pages", len(all))
+		t.Fatalf("found %d pages: the walk started in the wrong place", len(all))
 	}
 	return all
 }
@@ -42,19 +41,76 @@ func pages(t *testing.T) map[string]string {
 func TestDocsShowWhatIsTested(t *testing.T) {
 	total := 0
 	for name, page := range pages(t) {
-		found := marked.FindAllStringSubmatch(page, -1)
-		for _, m := range found {
-			if path, block := m[1], m[2]; !contains(read(t, path), block) {
-				t.Errorf("%s shows a block that is not in %s:\n%s", name, path, block)
-			}
+		for _, problem := range untested(page, func(path string) (string, error) {
+			text, err := os.ReadFile(filepath.Join(root, path))
+			return string(text), err
+		}) {
+			t.Errorf("%s: %s", name, problem)
 		}
-		if all := strings.Count(page, "<!-- from: "); all != len(found) {
-			t.Errorf("%s has %d markers and %d blocks under them", name, all, len(found))
-		}
-		total += len(found)
+		total += len(markers.FindAllString(page, -1))
 	}
 	if total < 20 {
 		t.Errorf("%d blocks are held to tested code, there should be at least 20", total)
+	}
+}
+
+// untested returns the blocks of a page that no test holds.
+func untested(page string, file func(path string) (string, error)) (problems []string) {
+	found := marked.FindAllStringSubmatch(page, -1)
+	for _, m := range found {
+		text, err := file(m[1])
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("shows a block from %s: %v", m[1], err))
+		case !contains(text, m[2]):
+			problems = append(problems, fmt.Sprintf("shows a block that is not in %s:\n%s", m[1], m[2]))
+		}
+	}
+	if all := len(markers.FindAllString(page, -1)); all != len(found) {
+		problems = append(problems, fmt.Sprintf("has %d markers and %d blocks under them", all, len(found)))
+	}
+	for _, m := range fence.FindAllStringSubmatch(marked.ReplaceAllString(page, ""), -1) {
+		if m[1] == "go" {
+			problems = append(problems, "shows Go that is from no tested file; put <!-- from: path --> above it:\n"+m[2])
+		}
+	}
+	return problems
+}
+
+func TestUntestedBlocksAreSeen(t *testing.T) {
+	file := func(path string) (string, error) {
+		if path != "a.go" {
+			return "", os.ErrNotExist
+		}
+		return "package a\n\nfunc f() {\n\ta()\n\tb()\n}\n", nil
+	}
+	for name, tc := range map[string]struct {
+		page string
+		want string // part of the only problem, or nothing
+	}{
+		"a block as it stands":             {"<!-- from: a.go -->\n```go\na()\nb()\n```", ""},
+		"an empty line under the marker":   {"<!-- from: a.go -->\n\n```go\na()\n```", ""},
+		"a block that was changed":         {"<!-- from: a.go -->\n```go\na()\nc()\n```", "not in a.go"},
+		"a line left out":                  {"<!-- from: a.go -->\n```go\nfunc f() {\n\tb()\n```", "not in a.go"},
+		"a file that is not there":         {"<!-- from: b.go -->\n```go\na()\n```", "block from b.go"},
+		"a marker with nothing under it":   {"<!-- from: a.go -->\nand then\n", "1 markers and 0 blocks"},
+		"a marker in running text":         {"put `<!-- from: path -->` above it", ""},
+		"Go without a marker":              {"text\n\n```go\na()\n```", "from no tested file"},
+		"Go without a marker, after a one": {"<!-- from: a.go -->\n```go\na()\n```\n\n```go\nb()\n```", "from no tested file"},
+		"a drawing without a marker":       {"```text\na -> b\n```", ""},
+	} {
+		t.Run(name, func(t *testing.T) { onlyProblem(t, untested(tc.page, file), tc.want) })
+	}
+}
+
+// onlyProblem expects one problem that holds want, or none if want is empty.
+func onlyProblem(t *testing.T, got []string, want string) {
+	t.Helper()
+	switch {
+	case want == "" && len(got) > 0:
+		t.Errorf("nothing is wrong, but reported is %q", got)
+	case want != "" && (len(got) != 1 || !strings.Contains(got[0], want)):
+		t.Errorf("got %q, want one problem that says %q", got, want)
 	}
 }
 
@@ -64,159 +120,101 @@ func TestReadmeIsTwoScreens(t *testing.T) {
 	}
 }
 
-func TestDocsNameOnlyTargetsThatExist(t *testing.T) {
-	makefile := read(t, "Makefile")
-	for name, page := range pages(t) {
-		for _, m := range regexp.MustCompile("`make ([a-z-]+)").FindAllStringSubmatch(page, -1) {
-			if !strings.Contains(makefile, "\n"+m[1]+": ") {
-				t.Errorf("%s names `make %s`, which the Makefile does not have", name, m[1])
-			}
-		}
-	}
-}
-
-// Every link that stays in the repository leads to a file, and to a heading of it.
-func TestDocsLinksLead(t *testing.T) {
+// A page answers one question, which is its title, and the index lists it.
+func TestEveryPageIsAQuestionInTheIndex(t *testing.T) {
 	all := pages(t)
-	for name, page := range all {
-		for _, problem := range deadLinks(name, page, func(path string) (string, bool) {
-			if text, ok := all[path]; ok {
-				return text, true
-			}
-			_, err := os.Stat(filepath.Join(root, path))
-			return "", err == nil
-		}) {
-			t.Error(problem)
-		}
+	for _, problem := range lost(all) {
+		t.Error(problem)
 	}
 }
 
-var (
-	link    = regexp.MustCompile(`\]\(([^)\s]*)\)`)
-	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	fenced  = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
-)
-
-// deadLinks follows the relative links of a page.
-func deadLinks(name, page string, file func(path string) (text string, ok bool)) (problems []string) {
-	for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
-		target, anchor, _ := strings.Cut(m[1], "#")
-		if strings.Contains(target, "://") {
+func lost(pages map[string]string) (problems []string) {
+	for name, page := range pages {
+		if !strings.HasPrefix(name, "docs/") || name == "docs/README.md" {
 			continue
 		}
-		text := page
-		if target != "" {
-			var ok bool
-			if text, ok = file(path.Join(path.Dir(name), target)); !ok {
-				problems = append(problems, fmt.Sprintf("%s links to %s, which is not there", name, m[1]))
-				continue
-			}
+		title, _, _ := strings.Cut(page, "\n")
+		question, ok := strings.CutPrefix(title, "# ")
+		if !ok || !strings.HasSuffix(question, "?") {
+			problems = append(problems, fmt.Sprintf("%s begins with %q: begin with the question it answers, as a heading", name, title))
+			continue
 		}
-		if anchor != "" && !slices.Contains(anchors(text), anchor) {
-			problems = append(problems, fmt.Sprintf("%s links to %s, which has no such heading", name, m[1]))
+		if row := fmt.Sprintf("[%s](%s)", question, strings.TrimPrefix(name, "docs/")); !strings.Contains(pages["docs/README.md"], row) {
+			problems = append(problems, fmt.Sprintf("docs/README.md does not have %s", row))
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+func TestLostPagesAreSeen(t *testing.T) {
+	index := "| [What is it?](is.md) |"
+	for name, tc := range map[string]struct{ path, page, want string }{
+		"a page of the index":           {"docs/is.md", "# What is it?\n\nThis.", ""},
+		"a page that nobody links to":   {"docs/of.md", "# What of it?\n\nThat.", "docs/README.md does not have"},
+		"a title that differs":          {"docs/is.md", "# What was it?\n", "docs/README.md does not have"},
+		"a page that asks nothing":      {"docs/is.md", "# What it is\n", "begin with the question"},
+		"a page without a title":        {"docs/is.md", "What is it?\n", "begin with the question"},
+		"a page that is not of docs":    {"NEWS.md", "news\n", ""},
+		"the index need not ask itself": {"docs/README.md", index, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onlyProblem(t, lost(map[string]string{"docs/README.md": index, tc.path: tc.page}), tc.want)
+		})
+	}
+}
+
+// Long lines are hard to read in a terminal and to compare in a change. A row of a
+// table cannot be broken, nor can a block of code.
+func TestLinesFitAScreen(t *testing.T) {
+	const most = 140
+	for name, page := range pages(t) {
+		for _, problem := range tooLong(page, most) {
+			t.Errorf("%s: %s", name, problem)
+		}
+	}
+}
+
+func tooLong(page string, most int) (problems []string) {
+	inBlock := false
+	for i, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, "```") {
+			inBlock = !inBlock
+		}
+		if n := len([]rune(line)); n > most && !inBlock && !strings.HasPrefix(line, "|") {
+			problems = append(problems, fmt.Sprintf("line %d has %d characters, at most %d fit a screen", i+1, n, most))
 		}
 	}
 	return problems
 }
 
-// anchors are the names that a forge gives to the headings of a page.
-func anchors(page string) (all []string) {
-	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
-		all = append(all, strings.Map(func(r rune) rune {
-			switch {
-			case r == ' ':
-				return '-'
-			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
-				return unicode.ToLower(r)
-			}
-			return -1
-		}, m[1]))
-	}
-	return all
-}
-
-func TestDeadLinksAreSeen(t *testing.T) {
-	file := func(path string) (string, bool) {
-		return "# A page, and more\n", path == "docs/a.md" || path == "LICENSE"
-	}
-	for page, want := range map[string]int{
-		"[a](docs/a.md) [b](docs/a.md#a-page-and-more) [c](LICENSE) [d](https://example.org/x)": 0,
-		"[a](docs/b.md)":                           1,
-		"[a](docs/a.md#nothing)":                   1,
-		"# Here\n[a](#here) [b](#there)":           1,
-		"```\n[a](docs/b.md)\n```\n[b](docs/c.md)": 1,
+func TestLongLinesAreSeen(t *testing.T) {
+	long := strings.Repeat("x", 11)
+	for name, tc := range map[string]struct{ page, want string }{
+		"a line that fits":     {"xxxxxxxxxx\n", ""},
+		"a line that does not": {"a\n" + long + "\n", "line 2 has 11 characters"},
+		"letters, not bytes":   {"ääääääääää\n", ""},
+		"a row of a table":     {"| " + long + " |\n", ""},
+		"a block of code":      {"```\n" + long + "\n```\n", ""},
+		"after a block":        {"```\nx\n```\n" + long, "line 4"},
 	} {
-		if got := deadLinks("README.md", page, file); len(got) != want {
-			t.Errorf("%q: %q, want %d", page, got, want)
-		}
+		t.Run(name, func(t *testing.T) { onlyProblem(t, tooLong(tc.page, 10), tc.want) })
 	}
-}
-
-// What the documentation calls by its Go name is there.
-func TestDocsNameWhatExists(t *testing.T) {
-	exported := map[string]map[string]bool{}
-	for _, dir := range []string{"middleware", "strategies", "roles", "middleware/inbox", "middleware/zaplog", "middleware/middlewaretest"} {
-		exported[path.Base(dir)] = names(t, dir)
-	}
-	for name, page := range pages(t) {
-		if name == "CHANGELOG.md" { // which names what was
-			continue
-		}
-		for _, m := range regexp.MustCompile(`\b(middleware|strategies|roles|inbox|zaplog|middlewaretest)\.([A-Z]\w*)`).FindAllStringSubmatch(page, -1) {
-			if !exported[m[1]][m[2]] {
-				t.Errorf("%s names %s.%s, which is not there", name, m[1], m[2])
-			}
-		}
-	}
-}
-
-// names are the exported names of a package, without methods and fields.
-func names(t *testing.T, dir string) map[string]bool {
-	t.Helper()
-	all := map[string]bool{}
-	found, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-	if err != nil || len(found) == 0 {
-		t.Fatalf("%s: %d files, %v", dir, len(found), err)
-	}
-	for _, name := range found {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range f.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				if d.Recv == nil {
-					all[d.Name.Name] = true
-				}
-			case *ast.GenDecl:
-				for _, s := range d.Specs {
-					switch s := s.(type) {
-					case *ast.TypeSpec:
-						all[s.Name.Name] = true
-					case *ast.ValueSpec:
-						for _, id := range s.Names {
-							all[id.Name] = true
-						}
-					}
-				}
-			}
-		}
-	}
-	return all
 }
 
 func TestABlockIsFoundWhateverItsIndentation(t *testing.T) {
-	file := "func f() {\n\tif x {\n\t\ta()\n\n\t\tb()\n\t}\n}\n"
+	file := "func f() {\n\tif x {\n\t\ta()\n\n\t\tb()\n\t}\n\t// Output:\n\t// one\n\t//   two\n\t// three\n}\n"
 	for block, want := range map[string]bool{
-		"a()\n\nb()":        true,
-		"if x {\n\ta()":     true,
-		"a()\nb()":          false,
-		"\ta()\n\n\tb()":    true,
-		"if x {\n\t\t\ta()": false,
+		"a()\n\nb()":                  true,
+		"if x {\n\ta()":               true,
+		"a()\nb()":                    false,
+		"\ta()\n\n\tb()":              true,
+		"if x {\n\t\t\ta()":           false,
+		"// one\n//   two":            true,
+		"one\n  two":                  true, // what a comment says
+		"one\ntwo":                    false,
+		"one\n  two\nthree\n}":        false, // but not beyond its end
+		"a()\n\nb()\n}\nOutput:\none": false,
 	} {
 		if got := contains(file, block); got != want {
 			t.Errorf("contains(%q) = %v, want %v", block, got, want)
@@ -224,17 +222,34 @@ func TestABlockIsFoundWhateverItsIndentation(t *testing.T) {
 	}
 }
 
-// contains says whether block stands in file as it is, but for the indentation
-// of the whole.
+// contains says whether block stands in file as it is, or is what a comment of it
+// says, but for the indentation of the whole.
 func contains(file, block string) bool {
-	want := dedent(strings.Split(block, "\n"))
-	lines := strings.Split(file, "\n")
+	want, lines := dedent(strings.Split(block, "\n")), strings.Split(file, "\n")
+	return among(lines, want) || among(comments(lines), want)
+}
+
+func among(lines, want []string) bool {
 	for i := 0; i+len(want) <= len(lines); i++ {
-		if equal(dedent(lines[i:i+len(want)]), want) {
+		if slices.Equal(dedent(lines[i:i+len(want)]), want) {
 			return true
 		}
 	}
 	return false
+}
+
+// comments is what the comments of a file say; in the place of code stand lines that
+// match nothing.
+func comments(lines []string) []string {
+	said := make([]string, len(lines))
+	for i, l := range lines {
+		text, ok := strings.CutPrefix(strings.TrimLeft(l, "\t "), "//")
+		if !ok {
+			text = "\x00"
+		}
+		said[i] = strings.TrimPrefix(text, " ")
+	}
+	return said
 }
 
 func dedent(lines []string) []string {
@@ -251,18 +266,9 @@ func dedent(lines []string) []string {
 	return out
 }
 
-func equal(a, b []string) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", path))
+	text, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
 		t.Fatal(err)
 	}
