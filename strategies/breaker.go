@@ -198,7 +198,7 @@ func (b *Breaker) AllowTrial() (Permit, error) {
 	if !refused || open.State != StateOpen && open.State != StateHalfOpen {
 		return permit, err
 	}
-	return Permit{breaker: b, gen: generation(b.word.Load()), forced: true}, nil
+	return Permit{breaker: b, gen: generation(b.word.Load()), special: &special{forced: true}}, nil
 }
 
 // allowTrial lets a call through a breaker that is half-open, or open with its
@@ -208,7 +208,10 @@ func (b *Breaker) allowTrial() (Permit, error) {
 	if state != StateClosed && t == nil {
 		return Permit{}, b.refuse(state, left)
 	}
-	return Permit{breaker: b, gen: gen, trial: t}, nil
+	if t == nil {
+		return Permit{breaker: b, gen: gen}, nil
+	}
+	return Permit{breaker: b, gen: gen, special: &special{trial: t}}, nil
 }
 
 func (b *Breaker) refuse(s State, left time.Duration) error {

@@ -7,15 +7,21 @@ import "time"
 type Permit struct {
 	breaker *Breaker
 	gen     uint64
-	trial   *trial
-	ramp    *ramp // of a slow start, whose place it has
-	forced  bool  // a person wants it made
+	special *special // nil: of a closed breaker, as nearly all are
+}
+
+// special is what is seldom about a permit. It is one pointer, since a permit of
+// three words stays in registers.
+type special struct {
+	trial  *trial
+	ramp   *ramp // of a slow start, whose place it has
+	forced bool  // a person wants it made
 }
 
 // Success books that the call succeeded.
 func (p *Permit) Success() {
 	b := p.breaker
-	if p.ramp != nil || p.forced {
+	if s := p.special; s != nil && s.trial == nil {
 		p.seldom(nil)
 		return
 	}
@@ -38,7 +44,7 @@ func (p *Permit) Failure(err error) {
 	if err == nil {
 		err = errAborted
 	}
-	if p.ramp != nil || p.forced {
+	if s := p.special; s != nil && s.trial == nil {
 		p.seldom(err)
 		return
 	}
@@ -47,9 +53,9 @@ func (p *Permit) Failure(err error) {
 
 // seldom books a call of a slow start, or one that a person wanted made.
 func (p *Permit) seldom(err error) {
-	b, r := p.breaker, p.ramp
-	if p.forced {
-		if p.forced = false; err != nil {
+	b, r := p.breaker, p.special.ramp
+	if p.special.forced {
+		if p.special = nil; err != nil {
 			b.failed(err)
 		} else {
 			b.revive()
@@ -57,7 +63,7 @@ func (p *Permit) seldom(err error) {
 		b.changes.deliver()
 		return
 	}
-	p.ramp = nil
+	p.special = nil
 	if r.end(err == nil) {
 		b.endRamp(r)
 	}
@@ -74,7 +80,7 @@ func (p *Permit) Slow(err error) { p.Failure(err) }
 // each counts as a failure; of a trial the first one does.
 func (p *Permit) Expired(err error) {
 	b := p.breaker
-	if p.trial != nil {
+	if p.trial() != nil {
 		p.Failure(err)
 		return
 	}
@@ -89,28 +95,39 @@ func (p *Permit) Expired(err error) {
 // Neutral books that the call ended in a way that says nothing about the
 // agent: its caller left, its request was wrong.
 func (p *Permit) Neutral() {
-	if r := p.ramp; r != nil {
-		if p.ramp = nil; r.end(false) {
+	if p.special == nil {
+		return
+	}
+	if r := p.special.ramp; r != nil {
+		if p.special = nil; r.end(false) {
 			p.breaker.endRamp(r)
 		}
+		return
 	}
-	if p.trial != nil {
-		p.breaker.trials.free(p.trial)
+	if t := p.trial(); t != nil {
+		p.breaker.trials.free(t)
 	}
 }
 
 // IsTrial says whether p is a half-open trial.
-func (p *Permit) IsTrial() bool { return p.trial != nil }
+func (p *Permit) IsTrial() bool { return p.trial() != nil }
+
+func (p *Permit) trial() *trial {
+	if p.special == nil {
+		return nil
+	}
+	return p.special.trial
+}
 
 // Trial says whether p is a half-open trial, and the limit that its context gets;
 // 0: none. attempt is the agent's own limit of an attempt, 0 if it has none: a
 // trial lasts at least as long.
 func (p *Permit) Trial(attempt time.Duration) (limit time.Duration, ok bool) {
-	if p.trial == nil {
+	if p.trial() == nil {
 		return 0, false
 	}
 	b := p.breaker
-	b.trials.extend(p.trial, max(b.trialTimeout(), attempt))
+	b.trials.extend(p.trial(), max(b.trialTimeout(), attempt))
 	if attempt == 0 && b.TrialTimeout == 0 {
 		return 0, true
 	}
@@ -122,8 +139,8 @@ func (p *Permit) Trial(attempt time.Duration) (limit time.Duration, ok bool) {
 // if it is not nil, says that the trial waits for its reader and not for the
 // agent: then its slot is given to the next caller.
 func (p *Permit) Prolong(bounded bool, idle func() bool) {
-	if p.trial != nil {
-		p.breaker.trials.prolong(p.trial, bounded, idle)
+	if p.trial() != nil {
+		p.breaker.trials.prolong(p.trial(), bounded, idle)
 	}
 }
 
@@ -162,8 +179,8 @@ func (b *Breaker) settle(p *Permit, err error) {
 	} else if b.suspicion.Load() != 0 {
 		b.suspicion.Store(0)
 	}
-	if p.trial != nil {
-		b.settleTrial(p.trial, err)
+	if p.trial() != nil {
+		b.settleTrial(p.trial(), err)
 	} else if w := b.word.Load(); generation(w) == p.gen {
 		b.engine.Load().record(p.gen, err)
 		b.stamp(w, err)

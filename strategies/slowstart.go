@@ -51,7 +51,7 @@ func (b *Breaker) allowRamp(w uint64) (Permit, error) {
 	if !r.take() {
 		return Permit{}, b.refuse(StateHalfOpen, rampRetry)
 	}
-	return Permit{breaker: b, gen: generation(w), ramp: r}, nil
+	return Permit{breaker: b, gen: generation(w), special: &special{ramp: r}}, nil
 }
 
 // rampRetry is when it makes sense to ask again: places become free all the time.
