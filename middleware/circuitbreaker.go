@@ -109,14 +109,14 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (Resp, err
 
 // under makes a call that has leave.
 func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, err error) {
-	settled := false
+	settled, kept := false, permit // what the deferred call needs, without the permit's address
 	defer func() {
 		if !settled {
-			l.aborted(ctx, &permit)
+			l.aborted(ctx, kept)
 		}
 	}()
 	var began time.Time
-	if _, hurried := ctx.Deadline(); hurried || l.breaker.SlowCall > 0 {
+	if l.breaker.SlowCall > 0 || hurried(ctx) {
 		began = time.Now()
 	}
 	var late error
@@ -138,7 +138,7 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 }
 
 // aborted: a panic or a Goexit is on its way through.
-func (l *circuitBreaker[Req, Resp]) aborted(ctx context.Context, permit *strategies.Permit) {
+func (l *circuitBreaker[Req, Resp]) aborted(ctx context.Context, permit strategies.Permit) {
 	if passing(ctx) {
 		permit.Neutral()
 	} else {
@@ -272,7 +272,7 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit s
 		ends = func() { timer.Stop() }
 	}
 	defer ends()
-	_, total := ctx.Deadline()
+	total := hurried(ctx)
 	c.stream.onCommit = func(bounded bool) {
 		ends()
 		permit.Prolong(bounded || total, c.stream.clock.readers)

@@ -178,7 +178,13 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 			l.owner.note(ctx, func(p *provenance) { p.level = level })
 		}
 	}
-	resp, err := l.within(inner, req)
+	var resp Resp
+	var err error
+	if l.spares && hurried(inner) {
+		resp, err = spare(inner, l.owner, l.next, req)
+	} else {
+		resp, err = l.next.Run(inner, req)
+	}
 	if err == nil {
 		if l.ladder != nil {
 			l.ladder.Succeeded()
@@ -188,14 +194,10 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	return l.reduce(ctx, req, err)
 }
 
-// within asks those inside. Of a deadline that the caller brings a slice is left.
-func (l *degrade[Req, Resp]) within(ctx context.Context, req Req) (Resp, error) {
-	if l.spares {
-		if _, hurried := ctx.Deadline(); hurried {
-			return spare(ctx, l.owner, l.next, req)
-		}
-	}
-	return l.next.Run(ctx, req)
+// hurried says whether a caller brings a deadline, of which a slice is left for the rungs.
+func hurried(ctx context.Context) bool {
+	_, is := ctx.Deadline()
+	return is
 }
 
 func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (none Resp, _ error) {
