@@ -48,7 +48,7 @@ func batch(model runner, budget *strategies.Budget, desk *inbox.Desk) (*guarded,
 			MaxRetryAfter: 5 * time.Minute, // a provider that asks for minutes gets them
 			Budget:        budget,          // of all jobs
 		}).
-		CircuitBreaker(&strategies.Breaker{TrialTimeout: 5 * time.Minute}). // a trial may take as long as an attempt
+		CircuitBreaker(&strategies.Breaker{}). // its trials may take as long as an attempt
 		Bulkhead(&strategies.Bulkhead{MaxConcurrent: 8, MaxWait: 10 * time.Minute}).
 		Timeout(5 * time.Minute).
 		Intervene(middleware.Intervention{Ask: desk, Deadline: time.Hour}). // silence aborts
