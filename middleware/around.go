@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -79,11 +80,14 @@ func (l *around[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err er
 	err = l.do(ctx, func(ctx context.Context) error {
 		asked = true
 		resp, last = l.next.Run(ctx, req)
-		return last
+		return raw(last)
 	})
 	returned = true
 	switch {
 	case err != nil:
+		if last != nil && errtree.Same(err, raw(last)) {
+			err = last // with what the layers inside know of it
+		}
 	case !asked:
 		err = &strategies.ConfigError{Setting: l.name, Problem: "returned nil without calling next", Fix: "call next, or return an error"}
 	default:

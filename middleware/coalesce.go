@@ -15,7 +15,8 @@ import (
 // leaves ends it. So the shared call keeps the values of the first caller's
 // context and not its deadline: bound it with [Builder.Deadline]. Nothing is kept
 // once a call has ended: it is no cache. Answers are shared, not copied: they must
-// not be written to.
+// not be written to. What happens in the shared call is told once, as events of a
+// call of its own; each caller's [Outcome] says how it was answered.
 //
 // It costs a goroutine, a channel and a context a shared call; a caller who joins
 // costs one map look-up.
@@ -61,6 +62,7 @@ type coalesce[Req, Resp any] struct {
 }
 
 func newCoalesce[Req, Resp any](o *Owner, key func(Req) string, next Runner[Req, Resp]) *coalesce[Req, Resp] {
+	o.guests.Store(true) // one account may reach many callers
 	return &coalesce[Req, Resp]{owner: o, key: key, next: next, flights: map[string]*flight[Resp]{}}
 }
 
@@ -123,6 +125,11 @@ func (l *coalesce[Req, Resp]) fly(ctx context.Context, key string, f *flight[Res
 	call := l.owner.traced(ctx)
 	call.up = nil // its first caller may be gone long before it
 	f.resp, f.err = guard(&call.call, l.next, req)
+	if f.err != nil { // told here, once, and not by each who gets it
+		if v := l.owner.judge(&call.call, f.err); !v.Pass {
+			f.err = l.owner.account(&call.call, f.err, v)
+		}
+	}
 	f.how = call.settle(nil)
 }
 

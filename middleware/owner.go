@@ -204,8 +204,9 @@ func (o *Owner) row(c strategies.Class, hint time.Duration) strategies.Verdict {
 }
 
 // judged is a failure on its way up with the classifier's verdict on it, whatever
-// has become of the context. Nobody but the layers sees that it is there: text, errors.Is and errors.As are those of the
-// failure itself, which is what the caller gets.
+// has become of the context. The caller gets the failure itself, and so does a
+// function of [Around]; for a layer of the user's that sees values its text,
+// errors.Is and errors.As are those of the failure.
 type judged struct {
 	owner   *Owner
 	verdict strategies.Verdict
@@ -292,6 +293,9 @@ func (o *Owner) note(ctx context.Context, change func(*provenance)) {
 // recovered tells the provenance and the observer how a call was answered after
 // all: attempts counts every call that was made or refused, the last included.
 func (o *Owner) recovered(ctx context.Context, id uint64, by string, how strategies.Strategy, level strategies.Level, attempts int) {
+	if c := o.own(ctx); c != nil && (c.up == nil || c.up.level != c.level) { // the agent's own ladder stands lower
+		level = max(level, c.level)
+	}
 	told := true
 	o.note(ctx, func(p *provenance) {
 		p.strategy, p.servedBy, p.level, p.attempts = how, by, max(level, p.level), attempts
