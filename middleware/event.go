@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -127,52 +128,32 @@ func (o observers) Observe(ctx context.Context, event Event) {
 	}
 }
 
-// Severity is how loud an event is, for every logger alike.
-type Severity uint8
-
-const (
-	// SeverityInfo: what was recovered, or is nobody's failure.
-	SeverityInfo Severity = iota
-	// SeverityWarn: what failed on the way.
-	SeverityWarn
-	// SeverityError: what nobody could answer, or somebody must look at.
-	SeverityError
-)
-
-var severityNames = [...]string{"info", "warn", "error"}
-
-// String returns info, warn or error.
-func (s Severity) String() string {
-	if int(s) < len(severityNames) {
-		return severityNames[s]
-	}
-	return "unknown"
-}
-
-// Severity says how loud the event is.
-func (e Event) Severity() Severity {
+// Severity says how loud the event is, for every logger alike: slog.LevelError is
+// what nobody could answer, or what somebody must look at, slog.LevelWarn what
+// failed on the way, and slog.LevelInfo the rest.
+func (e Event) Severity() slog.Level {
 	v := strategies.VerdictOf(e.Class)
 	switch e.Kind {
 	case EventFailed, EventAttemptFailed, EventStandInFailed, EventRungFailed:
 		switch {
 		case e.Class == strategies.ClassCanceled: // a caller who left is no failure of ours
-			return SeverityInfo
+			return slog.LevelInfo
 		case e.Kind == EventFailed, v.Loud:
-			return SeverityError
+			return slog.LevelError
 		}
-		return SeverityWarn
+		return slog.LevelWarn
 	case EventRecovered:
 		if e.Strategy == strategies.StrategyDegradation {
-			return SeverityWarn
+			return slog.LevelWarn
 		}
 	case EventRetriesEnded, EventPersonAsked, EventLevelChanged, EventStreamContinued, EventHiddenRequests, EventWorkAbandoned:
-		return SeverityWarn
+		return slog.LevelWarn
 	case EventBreakerChanged:
 		if e.Delay > 0 {
-			return SeverityWarn // opened, or held
+			return slog.LevelWarn // opened, or held
 		}
 	}
-	return SeverityInfo
+	return slog.LevelInfo
 }
 
 // Attributes calls add for each field of the event that is set, by the keys that

@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -15,25 +16,22 @@ func TestEventSeverity(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		event middleware.Event
-		want  middleware.Severity
+		want  slog.Level
 	}{
-		{"it is an error when nobody could answer", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassTransient}, middleware.SeverityError},
-		{"it is no failure when the caller left", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassCanceled}, middleware.SeverityInfo},
-		{"it is a warning when an attempt failed", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassTransient}, middleware.SeverityWarn},
-		{"it is an error when a key was refused, recovered or not", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassUnauthorized}, middleware.SeverityError},
-		{"it is an error when a stand-in cannot recover", middleware.Event{Kind: middleware.EventStandInFailed, Class: strategies.ClassUnrecoverable}, middleware.SeverityError},
-		{"it is no failure when the caller left during a rung", middleware.Event{Kind: middleware.EventRungFailed, Class: strategies.ClassCanceled}, middleware.SeverityInfo},
-		{"it is info when all was made well", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyRetry}, middleware.SeverityInfo},
-		{"it is a warning when the answer is a reduced one", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyDegradation}, middleware.SeverityWarn},
-		{"it is a warning when a breaker opened", middleware.Event{Kind: middleware.EventBreakerChanged, Delay: time.Second}, middleware.SeverityWarn},
-		{"it is info when a breaker closed", middleware.Event{Kind: middleware.EventBreakerChanged}, middleware.SeverityInfo},
-		{"it is info of a kind that is none", middleware.Event{Kind: 200}, middleware.SeverityInfo},
+		{"it is an error when nobody could answer", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassTransient}, slog.LevelError},
+		{"it is no failure when the caller left", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassCanceled}, slog.LevelInfo},
+		{"it is a warning when an attempt failed", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassTransient}, slog.LevelWarn},
+		{"it is an error when a key was refused, recovered or not", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassUnauthorized}, slog.LevelError},
+		{"it is an error when a stand-in cannot recover", middleware.Event{Kind: middleware.EventStandInFailed, Class: strategies.ClassUnrecoverable}, slog.LevelError},
+		{"it is no failure when the caller left during a rung", middleware.Event{Kind: middleware.EventRungFailed, Class: strategies.ClassCanceled}, slog.LevelInfo},
+		{"it is info when all was made well", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyRetry}, slog.LevelInfo},
+		{"it is a warning when the answer is a reduced one", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyDegradation}, slog.LevelWarn},
+		{"it is a warning when a breaker opened", middleware.Event{Kind: middleware.EventBreakerChanged, Delay: time.Second}, slog.LevelWarn},
+		{"it is info when a breaker closed", middleware.Event{Kind: middleware.EventBreakerChanged}, slog.LevelInfo},
+		{"it is info of a kind that is none", middleware.Event{Kind: 200}, slog.LevelInfo},
 	} {
 		t.Run(tc.name, func(t *testing.T) { expect(t, "severity", tc.event.Severity(), tc.want) })
 	}
-	t.Run("it has a name", func(t *testing.T) {
-		expect(t, "names", fmt.Sprint(middleware.SeverityInfo, middleware.SeverityWarn, middleware.SeverityError, middleware.Severity(9)), "info warn error unknown")
-	})
 }
 
 func TestEventAttributes(t *testing.T) {

@@ -14,7 +14,7 @@ func Slog(logger *slog.Logger) Observer {
 		return nil
 	}
 	return ObserverFunc(func(ctx context.Context, e Event) {
-		level := slogLevels[e.Severity()]
+		level := e.Severity()
 		if !logger.Enabled(ctx, level) {
 			return
 		}
@@ -26,5 +26,3 @@ func Slog(logger *slog.Logger) Observer {
 		logger.LogAttrs(ctx, level, e.Kind.String(), attrs...)
 	})
 }
-
-var slogLevels = [...]slog.Level{SeverityInfo: slog.LevelInfo, SeverityWarn: slog.LevelWarn, SeverityError: slog.LevelError}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/internal/foreign"
 )
 
@@ -65,7 +66,7 @@ func (w *walker) tree(err error) {
 		} else if broken(err) {
 			w.found(ClassTransient, 0)
 		}
-		next, branches := unwrap(err)
+		next, branches := errtree.Unwrap(err)
 		for _, branch := range branches {
 			if w.left--; w.done() {
 				return
@@ -120,17 +121,6 @@ func (w *walker) read(err error) {
 	}
 }
 
-// unwrap returns what err wraps: one error, or several.
-func unwrap(err error) (next error, branches []error) {
-	switch w := err.(type) {
-	case interface{ Unwrap() error }:
-		return foreign.Ask(w.Unwrap), nil
-	case interface{ Unwrap() []error }:
-		return nil, foreign.Ask(w.Unwrap)
-	}
-	return nil, nil
-}
-
 // findCut returns the first [StreamError] in the tree of err, or nil. errors.As
 // is not used: it has no bound, and lets a panic through.
 func findCut(err error) *StreamError {
@@ -144,7 +134,7 @@ func findCutIn(err error, left *int) *StreamError {
 		if cut, ok := err.(*StreamError); ok && cut != nil {
 			return cut
 		}
-		next, branches := unwrap(err)
+		next, branches := errtree.Unwrap(err)
 		for _, branch := range branches {
 			if *left--; *left <= 0 {
 				return nil

@@ -59,7 +59,10 @@ func (s *rpcStatus) Message() string         { return "the text of the status" }
 func (s *rpcStatus) Details() []any          { return s.details }
 func (hostileDetail) GetReason() string      { panic("GetReason") }
 func (q *quota) GetViolations() []*violation { return q.ids }
-func (v *violation) GetQuotaId() string      { return string(*v) } //nolint:revive // protoc spells it so
+
+//lint:ignore ST1003 protoc spells it so
+func (v *violation) GetQuotaId() string { return string(*v) }
+
 func named(ids ...violation) (list []*violation) {
 	for i := range ids {
 		list = append(list, &ids[i])

@@ -18,6 +18,7 @@ package zaplog
 
 import (
 	"context"
+	"log/slog"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -33,7 +34,7 @@ func New(logger *zap.Logger) middleware.Observer {
 		return nil
 	}
 	return middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
-		entry := logger.Check(levels[e.Severity()], e.Kind.String())
+		entry := logger.Check(levelOf(e.Severity()), e.Kind.String())
 		if entry == nil {
 			return
 		}
@@ -46,8 +47,5 @@ func New(logger *zap.Logger) middleware.Observer {
 	})
 }
 
-var levels = [...]zapcore.Level{
-	middleware.SeverityInfo:  zapcore.InfoLevel,
-	middleware.SeverityWarn:  zapcore.WarnLevel,
-	middleware.SeverityError: zapcore.ErrorLevel,
-}
+// levelOf is zap's name for a level: its steps are 1, and slog's 4.
+func levelOf(l slog.Level) zapcore.Level { return zapcore.Level(l / 4) }

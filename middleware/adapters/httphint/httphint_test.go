@@ -377,7 +377,7 @@ func TestStreams(t *testing.T) {
 		p := start(t, says(429, "Retry-After-Ms", "5"), says(200))
 		var events middlewaretest.Recorder
 		guarded, err := middleware.WrapStream(tell(p)).
-			Retry(strategies.Retry{Backoff: strategies.Delays{time.Nanosecond}}).
+			Retry(strategies.Retry{Backoff: strategies.Delays{time.Microsecond}}).
 			Around(middleware.StageAgent, httphint.Layer(httphint.Hidden(&events, "bard"))).
 			Observe(&events).
 			Build()
