@@ -202,6 +202,22 @@ func (c *Cast[Req, Resp]) StandIns(name string) []string {
 	return names
 }
 
+// Missing returns the roles of the table that no registered agent has, sorted: a
+// role that nobody plays yet, or a name with a typing error. Ask once all agents
+// are registered.
+func (c *Cast[Req, Resp]) Missing() []Role {
+	var missing []Role
+	for role, others := range c.understudies {
+		for _, r := range append([]Role{role}, others...) {
+			if _, ok := c.byRole.Load(r); !ok && !slices.Contains(missing, r) {
+				missing = append(missing, r)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
 // Failures returns how many calls of an agent have failed since it last
 // recovered; 0 for an unknown name.
 func (c *Cast[Req, Resp]) Failures(name string) int { return c.tally.Failures(name) }

@@ -20,6 +20,13 @@ type Classifier struct {
 	// given here are ignored, and Counted, Holds and Loud can be added to a row,
 	// but not taken away. So a row that leaves these fields out breaks no promise.
 	Verdicts map[Class]Verdict
+
+	// HoldsBreaker is asked about an error that would hold the breaker for all who
+	// share it, a rate limit or an exhausted quota. False says that it concerns
+	// one key, one user or one request only: the breaker is left alone, and a
+	// retry waits as the provider says all the same. nil: everyone is held. It may
+	// be called concurrently; a panic counts as true.
+	HoldsBreaker func(err error) bool
 }
 
 // Classify is the default [Classifier] asked about err. A nil error has the zero
@@ -64,7 +71,17 @@ func (c *Classifier) Classify(err error) Verdict {
 		v.Trips = v.Trips || c.cutTrips(err)
 		return v
 	}
-	return c.verdict(class, hint)
+	v := c.verdict(class, hint)
+	if v.Holds && c != nil && c.HoldsBreaker != nil {
+		v.Holds = c.holds(err)
+	}
+	return v
+}
+
+func (c *Classifier) holds(err error) (holds bool) {
+	holds = true
+	defer func() { _ = recover() }()
+	return c.HoldsBreaker(err)
 }
 
 func (c *Classifier) verdict(class Class, hint time.Duration) (v Verdict) {

@@ -20,7 +20,7 @@ type (
 )
 
 // walk goes through the tree of err, outermost first, and returns the first
-// class and the first retry hint it meets.
+// class and the first retry hint it meets; of joined errors the longest hint.
 func walk(err error) (Class, time.Duration) {
 	w := walker{left: maxErrors}
 	w.tree(err)
@@ -67,13 +67,30 @@ func (w *walker) tree(err error) {
 			w.found(ClassTransient, 0)
 		}
 		next, branches := errtree.Unwrap(err)
-		for _, branch := range branches {
-			if w.left--; w.done() {
-				return
-			}
-			w.tree(branch)
+		if len(branches) > 0 {
+			w.branches(branches)
+			return
 		}
 		err = next
+	}
+}
+
+// branches walks errors that were joined, which may be attempts at different
+// times. The first class counts, and the longest hint: which of them was said
+// last is not known, and no wait is ever made shorter.
+func (w *walker) branches(all []error) {
+	known, longest := w.hint, time.Duration(0)
+	for _, branch := range all {
+		if w.left--; w.done() {
+			break
+		}
+		w.tree(branch)
+		if known == 0 {
+			longest, w.hint = max(longest, w.hint), 0
+		}
+	}
+	if known == 0 {
+		w.hint = longest
 	}
 }
 
