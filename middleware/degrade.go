@@ -247,6 +247,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		}
 		v := l.owner.judge(ctx, err)
 		if v.Pass {
+			l.owner.paused(ctx, len(a.attempts)+1)
 			return none, strategies.LevelFull, err
 		}
 		a = h.next(a)

@@ -226,6 +226,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		}
 		cv := l.owner.judge(ctx, err)
 		if cv.Pass {
+			l.owner.paused(ctx, len(a.attempts)+1)
 			return none, err
 		}
 		a = h.next(a)

@@ -170,6 +170,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		}
 		v := l.owner.judge(free, err)
 		if v.Pass {
+			l.owner.paused(ctx, len(a.attempts)+max(calls, 1))
 			return none, err
 		}
 		before := len(a.attempts)

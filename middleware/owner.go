@@ -328,6 +328,12 @@ func (o *Owner) answered() {
 // helped notes that others have answered for the agent.
 func (o *Owner) helped() { o.others.CompareAndSwap(0, time.Now().UnixNano()) }
 
+// paused tells the provenance how many calls there were until a framework's
+// interrupt, which nobody else counts.
+func (o *Owner) paused(ctx context.Context, attempts int) {
+	o.note(ctx, func(p *provenance) { p.attempts = attempts })
+}
+
 // protect calls code of the user's that is not the agent's: a panic in it
 // becomes the call's error, as a panic of the agent does.
 func protect(f func() error) (err error) {

@@ -159,6 +159,7 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 	a, v := r.account, r.owner.judge(ctx, err)
 	r.err, a.verdict = err, v
 	if v.Pass {
+		r.owner.paused(ctx, len(a.attempts)+1)
 		return 0, false // it is no failure
 	}
 	if len(a.attempts) == 0 {

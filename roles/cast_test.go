@@ -430,3 +430,15 @@ func TestCastUnderConcurrency(t *testing.T) {
 		expect(t, "order of names and health", h.Agent, names[i])
 	}
 }
+
+// A typing error in the table is not silent.
+func TestCastTellsWhichRolesNobodyPlays(t *testing.T) {
+	c := company(t, roles.Understudies{"writer": {"editor", "edtior"}, "painter": {"writer"}}, nil)
+	expect(t, "before anybody came", c.Missing(), []roles.Role{"editor", "edtior", "painter", "writer"})
+	register(t, c, plays("will", "writer"))
+	register(t, c, plays("ed", "editor"))
+	expect(t, "with a name mistyped", c.Missing(), []roles.Role{"edtior", "painter"})
+	register(t, c, plays("pam", "painter"))
+	register(t, c, plays("tom", "edtior"))
+	expect(t, "when all are there", len(c.Missing()), 0)
+}
