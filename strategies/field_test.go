@@ -415,11 +415,15 @@ func (s fieldShape) asAmazon() error {
 	}}
 }
 
-// TestField reads every shape through every client and logs, a line for each provider, how many
-// are judged right.
-//
-// The classifier does not know the field yet: until it does, a wrong verdict is logged and counted
-// and fails nothing. Make miss an Errorf when it does.
+// What the classifier reads right today. It gets better and never worse: whoever
+// teaches it more raises the one, or lowers the other.
+const (
+	fieldRight = 188
+	fieldTaken = 7
+)
+
+// TestField reads every shape through every client, logs a line for each provider
+// (run it with -v), and holds the sum to the constants above.
 func TestField(t *testing.T) {
 	var all, right, friends, taken int
 	for _, file := range readField(t) {
@@ -446,6 +450,9 @@ func TestField(t *testing.T) {
 		}
 	}
 	t.Logf("%-42s %3d of %3d right, %d of %d false friends taken", "all", right, all, taken, friends)
+	if right != fieldRight || taken != fieldTaken {
+		t.Errorf("%d shapes are right and %d friends taken; it was %d and %d: if it is better now, say so above", right, taken, fieldRight, fieldTaken)
+	}
 }
 
 // judge says what is wrong with the verdict on a shape, or "".
