@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var update = flag.Bool("update", false, "write the tables of the documentation from bench-results")
@@ -109,8 +110,10 @@ func say(title string, lost []loss) string {
 	for i, l := range lost {
 		if i == 0 || l.row != lost[i-1].row {
 			b.WriteString("\n- " + l.row + " (we: " + l.ours + "): ")
+		} else if b.WriteString(";"); utf8.RuneCountInString(b.String()[strings.LastIndex(b.String(), "\n"):])+len(l.system+l.theirs) > 130 {
+			b.WriteString("\n  ") // the list goes on in the next line
 		} else {
-			b.WriteString("; ")
+			b.WriteString(" ")
 		}
 		b.WriteString(l.system + " " + l.theirs)
 	}

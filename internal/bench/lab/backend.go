@@ -51,6 +51,8 @@ type backend struct {
 	free   []time.Duration // when each server is
 	starts []time.Duration // of those that wait
 	passed map[window]int  // calls let through by a limit
+	at     int             // calls that a cold agent works on
+	bears  int             // how many of them it bears; 0: it is warm
 	calls  []*Call
 }
 
@@ -92,6 +94,9 @@ func (b *backend) Run(ctx context.Context, req Request) (Answer, error) {
 		<-ctx.Done()
 		return Answer{}, ctx.Err()
 	}
+	if d.works {
+		defer b.leaves()
+	}
 	if err := sleep(ctx, d.takes); err != nil {
 		call.Crowded = d.queued > b.agent.Median.D() // mostly spent waiting
 		return Answer{}, err
@@ -99,6 +104,7 @@ func (b *backend) Run(ctx context.Context, req Request) (Answer, error) {
 	if d.refusal != nil {
 		return Answer{}, d.refusal
 	}
+	b.warmer()
 	return Answer{By: b.name, Good: !d.bad}, nil
 }
 
@@ -109,6 +115,7 @@ type decision struct {
 	refusal *StatusError
 	hang    bool
 	bad     bool
+	works   bool // the agent works on it, and gives no refusal
 }
 
 func (b *backend) decide(req Request, call *Call, luck func(int) float64) decision {
@@ -124,7 +131,7 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 	}
 	if req.Poison {
 		call.Futile = true
-		return refuse(400, "invalid_request_error", 0)
+		return refuse(b.day.Refusal, map[bool]string{true: "invalid_request_error"}[b.day.Refusal == 400], 0)
 	}
 	slow, bad := 1.0, false
 	for i, f := range b.faults {
@@ -137,11 +144,15 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 			if b.passed[in]++; b.passed[in] > f.Limit.Calls {
 				call.Futile = true
 				next := since + time.Duration(in.n+1)*f.Limit.Per.D()
+				if f.Limit.Mute {
+					next = now
+				}
 				return refuse(429, "rate_limit_exceeded", min(next, since+f.For.D())-now)
 			}
 		}
 		if luck(forError) < f.Errors {
 			call.Futile = f.Errors == 1
+			b.cools()
 			return refuse(f.Status, f.Code, 0)
 		}
 		if luck(forHang) < f.Hangs {
@@ -150,6 +161,11 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		}
 		slow *= f.Slow
 		bad = bad || luck(forBad) < f.Bad
+	}
+	if b.bears > 0 && b.at >= b.bears { // too many: it falls over
+		call.Crowded = true
+		b.cools()
+		return refuse(503, "overloaded", 0)
 	}
 	service := float64(b.agent.lognormal(luck(forLatency), luck(forLatency2))) * slow
 	wait, ok := time.Duration(0), true
@@ -161,7 +177,33 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		call.Crowded = true
 		return refuse(503, "overloaded", 0)
 	}
-	return decision{takes: wait + time.Duration(service), queued: wait, bad: bad}
+	b.at++
+	return decision{takes: wait + time.Duration(service), queued: wait, bad: bad, works: true}
+}
+
+// cools empties the caches of an agent that has some.
+func (b *backend) cools() {
+	if b.agent.Cold != nil {
+		b.bears = b.agent.Cold.Calls
+	}
+}
+
+// warmer is what an answer makes an agent: it bears one more call at a time.
+func (b *backend) warmer() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bears == 0 {
+		return
+	}
+	if b.bears++; b.bears > b.agent.Cold.Warm {
+		b.bears = 0
+	}
+}
+
+func (b *backend) leaves() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at--
 }
 
 // busy is the share of servers that are.

@@ -16,12 +16,15 @@
 //	  "surges": [{"from": "10m", "for": "1m", "times": 3}],
 //	  "patience": "2m",              // callers leave after that. Default 2m
 //	  "timeout": "30s",              // of an attempt, for every system. Default 30s
-//	  "poison": 0.02,                // requests that every agent refuses with 400
+//	  "poison": 0.02,                // requests that every agent refuses
+//	  "poison_status": 400,          // with this status. Default 400
 //	  "primary": {
 //	    "median": "2s", "sigma": 0.4,  // latency, lognormal. Default 2s and 0.4
 //	    "servers": 8,                // calls at a time. Default: no limit
 //	    "queue": 100,                // calls that may wait; others get 503
-//	    "slowdown": 0.5              // all busy: so much slower than alone
+//	    "slowdown": 0.5,             // all busy: so much slower than alone
+//	    "cold": {"calls": 3, "warm": 40} // after errors it bears 3 calls at a time, one more
+//	                                 // for each answer, and with 40 any number; too many: from the start
 //	  },
 //	  "stand_in": {},                // the same fields; without it there is none
 //	  "faults": [{
@@ -34,7 +37,7 @@
 //	    "hangs": 0.1,                // share of calls that never answer
 //	    "bad": 0.1,                  // share of answers that are no good, with 200
 //	    "slow": 3,                   // latencies times this
-//	    "limit": {"calls": 30, "per": "1m"} // others get 429 and Retry-After
+//	    "limit": {"calls": 30, "per": "1m", "mute": false} // others get 429, and Retry-After unless mute
 //	  }]
 //	}
 //

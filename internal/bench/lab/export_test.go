@@ -26,5 +26,8 @@ func NewTrace(day *Scenario, ends []End, calls []*Call, openings ...time.Duratio
 	return &Trace{Ends: ends, Calls: calls, Openings: openings, primary: primary}
 }
 
+// NewAgent is the primary of a day.
+func NewAgent(day *Scenario, requests int) Ask { return newBackend(Primary, day.Primary, day, requests).Run }
+
 // ErrTest is a failure.
 var ErrTest = errBad

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"time"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -28,15 +27,15 @@ var ours = System{
 
 var oursTuned = System{
 	Name: "understudy, tuned",
-	Config: "the same; breaker with a Window of 1m at Ratio 0.2 and 3 Trials, which leaves a brown-out sooner; a stand-in with a breaker of its own;\n" +
-		"Deadline 60s; Degrade to a fixed answer, which counts as degraded",
+	Config: "the same; breaker with a Window of 1m (twice the timeout of an attempt) at Ratio 0.2 and 3 Trials, which leaves a brown-out sooner; a stand-in with a breaker of its own;\n" +
+		"Deadline of twice the timeout, 60s; Degrade to a fixed answer, which counts as degraded",
 	Build: func(env Env) Ask {
 		b := middleware.Wrap(runner(env.Primary)).
 			Named(Primary).
 			Retry(strategies.Retry{}).
-			CircuitBreaker(watched(&strategies.Breaker{Window: time.Minute, Ratio: 0.2, Trials: 3, NoJitter: true}, env)).
+			CircuitBreaker(watched(&strategies.Breaker{Window: 2 * env.Timeout, Ratio: 0.2, Trials: 3, NoJitter: true}, env)).
 			Timeout(env.Timeout).
-			Deadline(time.Minute).
+			Deadline(2*env.Timeout).
 			Validate(good).
 			Degrade(strategies.LevelReduced, runner(canned))
 		if env.StandIn != nil {

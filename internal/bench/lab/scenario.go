@@ -27,6 +27,7 @@ type Scenario struct {
 	Patience Duration `json:"patience"`
 	Timeout  Duration `json:"timeout"`
 	Poison   float64  `json:"poison"`
+	Refusal  int      `json:"poison_status"`
 	Primary  Agent    `json:"primary"`
 	StandIn  *Agent   `json:"stand_in"`
 	Faults   []Fault  `json:"faults"`
@@ -46,6 +47,14 @@ type Agent struct {
 	Servers  int      `json:"servers"`
 	Queue    int      `json:"queue"`
 	Slowdown float64  `json:"slowdown"`
+	Cold     *Cold    `json:"cold"`
+}
+
+// Cold is an agent that falls over if many come at once after an outage: its
+// caches fill with each answer.
+type Cold struct {
+	Calls int `json:"calls"`
+	Warm  int `json:"warm"`
 }
 
 // Fault is what is wrong with an agent for a time.
@@ -68,6 +77,7 @@ type Fault struct {
 type Limit struct {
 	Calls int      `json:"calls"`
 	Per   Duration `json:"per"`
+	Mute  bool     `json:"mute"`
 }
 
 // The names of the two agents.
@@ -137,6 +147,7 @@ func Parse(file string, text []byte) (Scenario, error) {
 	if _, err := in.Token(); err != io.EOF {
 		return s, fmt.Errorf("%s: goes on after the scenario: one file, one scenario", file)
 	}
+	s.Refusal = cmp.Or(s.Refusal, 400)
 	s.Primary.defaults()
 	if s.StandIn != nil {
 		s.StandIn.defaults()
@@ -198,6 +209,9 @@ func (s *Scenario) check(say complaint) {
 		say("length", "makes %.0f requests: a million is enough", n)
 	}
 	share(say, "poison", s.Poison)
+	if s.Refusal < 400 || s.Refusal > 599 {
+		say("poison_status", "is %d: use a status from 400 to 599", s.Refusal)
+	}
 	for i, surge := range s.Surges {
 		at := fmt.Sprintf("surges[%d].", i)
 		notNegative(say, at+"from", surge.From)
@@ -228,6 +242,9 @@ func (a *Agent) check(say complaint, at string) {
 	}
 	if a.Servers == 0 && (a.Queue > 0 || a.Slowdown != 0) {
 		say(at+"servers", "is missing: a queue and a slowdown need a number of servers")
+	}
+	if c := a.Cold; c != nil && (c.Calls < 1 || c.Warm < c.Calls) {
+		say(at+"cold", "is %d calls of %d: give at least one, and not more than when it is warm", c.Calls, c.Warm)
 	}
 	if !(a.Slowdown >= 0 && a.Slowdown <= 100) {
 		say(at+"slowdown", "is %v: use a number from 0 to 100", a.Slowdown)

@@ -14,9 +14,9 @@ const head = `"name": "x", "seed": 1, "length": "1h", "rate": 2, "primary": {}`
 func TestParse(t *testing.T) {
 	for _, tc := range []struct{ it, text, want string }{
 		{"takes the least there is", `{` + head + `}`, ""},
-		{"takes all there is", `{` + head + `, "about": "a", "patience": "1m", "timeout": "5s", "poison": 0.5, "surges": [{"from": "1m", "for": "1m", "times": 2}],
-			"stand_in": {"median": "1s", "sigma": 1, "servers": 3, "queue": 4, "slowdown": 2},
-			"faults": [{"on": "stand_in", "from": "1m", "for": "1m", "every": "2m", "times": 3, "errors": 1, "status": 500, "code": "c", "hangs": 1, "bad": 1, "slow": 2, "limit": {"calls": 0, "per": "1m"}}]}`, ""},
+		{"takes all there is", `{` + head + `, "about": "a", "patience": "1m", "timeout": "5s", "poison": 0.5, "poison_status": 500, "surges": [{"from": "1m", "for": "1m", "times": 2}],
+			"stand_in": {"median": "1s", "sigma": 1, "servers": 3, "queue": 4, "slowdown": 2, "cold": {"calls": 2, "warm": 9}},
+			"faults": [{"on": "stand_in", "from": "1m", "for": "1m", "every": "2m", "times": 3, "errors": 1, "status": 500, "code": "c", "hangs": 1, "bad": 1, "slow": 2, "limit": {"calls": 0, "per": "1m", "mute": true}}]}`, ""},
 		{"refuses a field it does not know", `{` + head + `, "rat": 3}`, `f.json: rat: no such field`},
 		{"refuses one within a fault too", `{` + head + `, "faults": [{"on": "primary", "error": 1}]}`, `f.json: error: no such field`},
 		{"refuses a second value", `{` + head + `} {}`, "f.json: goes on after the scenario"},
@@ -37,6 +37,8 @@ func TestParse(t *testing.T) {
 		{"refuses a fault that does nothing", `{` + head + `, "faults": [{"on": "primary"}]}`, "f.json: faults[0]: does nothing"},
 		{"refuses a status that is no failure", `{` + head + `, "faults": [{"on": "primary", "errors": 1, "status": 200}]}`, "f.json: faults[0].status: is 200"},
 		{"refuses repetitions that run into each other", `{` + head + `, "faults": [{"on": "primary", "errors": 1, "for": "2m", "every": "1m", "times": 2}]}`, "f.json: faults[0].times: is 2"},
+		{"refuses a poison that is no failure", `{` + head + `, "poison": 0.1, "poison_status": 200}`, "f.json: poison_status: is 200"},
+		{"refuses an agent that stays cold", `{"name": "x", "length": "1h", "rate": 1, "primary": {"cold": {"warm": 3}}}`, "f.json: primary.cold: is 0 calls of 3"},
 		{"refuses a limit of no length", `{` + head + `, "faults": [{"on": "primary", "limit": {"calls": 3}}]}`, "f.json: faults[0].limit.per: is 0s"},
 	} {
 		t.Run("it "+tc.it, func(t *testing.T) {
