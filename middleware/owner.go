@@ -31,11 +31,13 @@ type Owner struct {
 	// Tally keeps the agent's failed calls. nil: a count of its own.
 	Tally *strategies.Tally
 
-	once  sync.Once
-	count *strategies.Count
+	once sync.Once
+	// What a healthy call reads stands together, in one line of the cache.
+	count  *strategies.Count
+	alone  strategies.Count // without a Tally
+	others atomic.Int64     // since when others answer for it, Unix ns; 0: it does itself
 
 	last   atomic.Pointer[lastFailure] // that was real, for health
-	others atomic.Int64                // since when others answer for it, Unix ns; 0: it does itself
 	still  standstill
 	limits atomic.Pointer[[]*strategies.TimeoutError]
 	// guests says that code of the user's stands between the layers: it may keep
@@ -57,7 +59,7 @@ func (o *Owner) ready() *Owner {
 		case o.Tally != nil:
 			o.count = o.Tally.Of(o.name())
 		default:
-			o.count = &strategies.Count{}
+			o.count = &o.alone
 		}
 	})
 	return o
