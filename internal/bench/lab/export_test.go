@@ -27,7 +27,9 @@ func NewTrace(day *Scenario, ends []End, calls []*Call, openings ...time.Duratio
 }
 
 // NewAgent is the primary of a day.
-func NewAgent(day *Scenario, requests int) Ask { return newBackend(Primary, day.Primary, day, requests).Run }
+func NewAgent(day *Scenario, requests int) Ask {
+	return newBackend(Primary, day.Primary, day, requests).Run
+}
 
 // ErrTest is a failure.
 var ErrTest = errBad
