@@ -65,24 +65,21 @@ type around[Req, Resp any] struct {
 	next Runner[Req, Resp]
 }
 
-func (l *around[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
-	returned, asked := false, false
+func (l *around[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	return guard(ctx, (*unguarded[Req, Resp])(l), req)
+}
+
+// unguarded is the same without a guard against the panics of the function.
+type unguarded[Req, Resp any] around[Req, Resp]
+
+func (l *unguarded[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err error) {
+	asked := false
 	var last error
-	defer func() {
-		if returned || passing(ctx) {
-			return
-		}
-		if v := recover(); v != nil {
-			var none Resp
-			resp, err = none, panicked(v)
-		}
-	}()
 	err = l.do(ctx, func(ctx context.Context) error {
 		asked = true
 		resp, last = l.next.Run(ctx, req)
 		return raw(last)
 	})
-	returned = true
 	switch {
 	case err != nil:
 		if last != nil && errtree.Same(err, raw(last)) {
@@ -93,9 +90,5 @@ func (l *around[Req, Resp]) Run(ctx context.Context, req Req) (resp Resp, err er
 	default:
 		err = last
 	}
-	if err != nil {
-		var none Resp
-		return none, err
-	}
-	return resp, nil
+	return resp, err
 }

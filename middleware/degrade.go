@@ -201,17 +201,9 @@ func hurried(ctx context.Context) bool {
 }
 
 func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	v := l.owner.judge(ctx, err)
-	if v.Pass {
-		return none, err
-	}
-	a := l.owner.account(ctx, err, v)
-	if !v.Degrade || ctx.Err() != nil {
-		return none, a
-	}
-	h := &helping{}
-	if !h.claim(ctx, a) {
-		return none, h.refused(a)
+	h, a, v, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Degrade })
+	if h == nil {
+		return none, up
 	}
 	from := strategies.LevelReduced
 	if l.ladder != nil {

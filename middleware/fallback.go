@@ -189,17 +189,9 @@ func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 }
 
 func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	v := l.owner.judge(ctx, err)
-	if v.Pass {
-		return none, err
-	}
-	a := l.owner.account(ctx, err, v)
-	if !v.Fallback || ctx.Err() != nil {
-		return none, a
-	}
-	h := &helping{}
-	if !h.claim(ctx, a) {
-		return none, h.refused(a)
+	h, a, v, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Fallback })
+	if h == nil {
+		return none, up
 	}
 	var problem error
 	var standIns []standIn[Req, Resp]

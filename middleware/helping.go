@@ -1,6 +1,29 @@
 package middleware
 
-import "context"
+import (
+	"context"
+
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// recovers begins the recovery of a call that failed with err, for a layer that
+// acts where may says so. If there is to be none, h is nil, and the last result is
+// what goes up.
+func (o *Owner) recovers(ctx context.Context, err error, may func(strategies.Verdict) bool) (h *helping, a *account, v strategies.Verdict, up error) {
+	v = o.judge(ctx, err)
+	if v.Pass {
+		return nil, nil, v, err
+	}
+	a = o.account(ctx, err, v)
+	if !may(v) || ctx.Err() != nil {
+		return nil, nil, v, a
+	}
+	h = &helping{}
+	if !h.claim(ctx, a) {
+		return nil, nil, v, h.refused(a)
+	}
+	return h, a, v, nil
+}
 
 // helping is one recovery of a call: the agent that is being recovered, and
 // whom it asks. It is in one piece with the first of them, for most recoveries

@@ -121,17 +121,9 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (resp Resp, _ error) {
 	var none Resp
-	v := l.owner.judge(ctx, err)
-	if v.Pass {
-		return none, err
-	}
-	a := l.owner.account(ctx, err, v)
-	if !v.Intervene || ctx.Err() != nil {
-		return none, a
-	}
-	h := &helping{}
-	if !h.claim(ctx, a) {
-		return none, h.refused(a)
+	h, a, _, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Intervene })
+	if h == nil {
+		return none, up
 	}
 	a = h.next(a)
 	a.person = true
