@@ -1,16 +1,15 @@
 package conformance
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/middlewaretest"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -57,7 +56,7 @@ type Scene[F any] struct {
 
 	retry   strategies.Retry
 	timeout time.Duration
-	watch   *watch
+	watch   *middlewaretest.Recorder
 }
 
 // StandIn is a stand-in's name, and the model it asks.
@@ -176,7 +175,7 @@ func (a Adapter[F]) play(t *testing.T, p plot) {
 			}
 			once := func(t *testing.T) {
 				s := scene(a.Faults, p, form)
-				for _, problem := range p.want.problems(ask(t, s), s.watch.told()) {
+				for _, problem := range p.want.problems(ask(t, s), s.watch.Events()) {
 					t.Error(problem)
 				}
 			}
@@ -191,7 +190,7 @@ func (a Adapter[F]) play(t *testing.T, p plot) {
 
 // scene is a case in an adapter's own terms.
 func scene[F any](faults Faults[F], p plot, form int) Scene[F] {
-	s := Scene[F]{Script: map[string][]F{}, StandIn: p.standIn, Reduced: p.reduced, retry: Soon, timeout: p.timeout, watch: &watch{}}
+	s := Scene[F]{Script: map[string][]F{}, StandIn: p.standIn, Reduced: p.reduced, retry: Soon, timeout: p.timeout, watch: &middlewaretest.Recorder{}}
 	s.retry.MaxRetries = p.retries
 	for model, fault := range p.faults {
 		played := faults[fault][0]
@@ -259,22 +258,4 @@ func counted(p Provider, want map[string]int) (found []string) {
 		found = append(found, fmt.Sprintf("the server saw %d requests in all, want exactly %d", all.Total(), total))
 	}
 	return found
-}
-
-// watch is an observer that keeps what it is told.
-type watch struct {
-	mu     sync.Mutex
-	events []middleware.Event
-}
-
-func (w *watch) Observe(_ context.Context, e middleware.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events = append(w.events, e)
-}
-
-func (w *watch) told() []middleware.Event {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.events)
 }

@@ -74,16 +74,10 @@ func TestOneContextKey(t *testing.T) {
 // Every setting can be found on the type that a user holds.
 func TestBuildersListEverySetting(t *testing.T) {
 	methods := map[string]map[string]bool{}
-	files := token.NewFileSet()
-	names, _ := filepath.Glob(filepath.Join(root, "middleware", "*.go"))
-	for _, name := range names {
-		f, err := parser.ParseFile(files, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, f := range parsed(t, "middleware") {
 		for _, d := range f.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil && fn.Name.IsExported() {
-				on := receiver(fn.Recv.List[0].Type)
+				on := base(fn.Recv.List[0].Type)
 				if methods[on] == nil {
 					methods[on] = map[string]bool{}
 				}
@@ -103,16 +97,15 @@ func TestBuildersListEverySetting(t *testing.T) {
 	}
 }
 
-func receiver(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.StarExpr:
-		return receiver(e.X)
-	case *ast.IndexExpr:
-		return receiver(e.X)
-	case *ast.IndexListExpr:
-		return receiver(e.X)
-	case *ast.Ident:
-		return e.Name
+// parsed is the same as syntax trees.
+func parsed(t *testing.T, dir string) (all []*ast.File) {
+	t.Helper()
+	for name, lines := range code(t, dir) {
+		f, err := parser.ParseFile(token.NewFileSet(), name, strings.Join(lines, "\n"), parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
 	}
-	return ""
+	return all
 }
