@@ -32,7 +32,12 @@ const (
 	ClassInvalidAnswer
 	// ClassUnauthorized is a wrong or missing credential (HTTP 401, 403).
 	ClassUnauthorized
-	// ClassBadRequest is a request nobody can serve (HTTP 400, 413, 422).
+	// ClassNotFound is a model, a deployment or an address that is missing, retired
+	// or not for this account (HTTP 404, 410), or a wrong address in the settings.
+	// It does not heal, and the key is not at fault.
+	ClassNotFound
+	// ClassBadRequest is a request that this agent cannot serve (HTTP 400, 413, 422).
+	// Another provider may: what one refuses, another may accept.
 	ClassBadRequest
 	// ClassUnrecoverable is an agent's own word that only a person can help.
 	ClassUnrecoverable
@@ -58,7 +63,7 @@ const (
 
 var classNames = [classes]string{
 	"unclassified", "transient", "timeout", "rate_limited", "overloaded", "quota_exhausted",
-	"context_overflow", "blocked", "invalid_answer", "unauthorized", "bad_request",
+	"context_overflow", "blocked", "invalid_answer", "unauthorized", "not_found", "bad_request",
 	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled", "stalled",
 }
 
@@ -122,7 +127,8 @@ var verdicts = [classes]Verdict{
 	ClassBlocked:         {Class: ClassBlocked, Degrade: true, Intervene: true, Counted: true},
 	ClassInvalidAnswer:   {Class: ClassInvalidAnswer, Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2, Counted: true},
 	ClassUnauthorized:    {Class: ClassUnauthorized, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
-	ClassBadRequest:      {Class: ClassBadRequest},
+	ClassNotFound:        {Class: ClassNotFound, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
+	ClassBadRequest:      {Class: ClassBadRequest, Fallback: true},
 	ClassUnrecoverable:   {Class: ClassUnrecoverable, Intervene: true, Counted: true, Loud: true},
 	ClassPanic:           {Class: ClassPanic, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
 	ClassRejected:        {Class: ClassRejected, Fallback: true, Degrade: true, Intervene: true, Counted: true, Refused: true},

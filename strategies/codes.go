@@ -2,7 +2,11 @@ package strategies
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
+	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -25,8 +29,30 @@ func recognise(err error) (Class, time.Duration) {
 	if foreign.Bare(err) {
 		return ClassUnclassified, 0 // most errors are, and reflection is slow
 	}
+	if configured(err) {
+		return ClassNotFound, 0
+	}
 	f := foreign.Read(err)
-	return judge(&f), f.Wait
+	return judge(&f)
+}
+
+// configured says that err is a wrong setting of ours: a name that nobody has, a
+// certificate that is not trusted, a scheme that the other side does not speak.
+// None of them passes by waiting. A name server that is down may be back soon.
+func configured(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // the walk unwraps
+	case *net.DNSError:
+		return e != nil && e.IsNotFound && !e.IsTemporary && !e.IsTimeout
+	case x509.UnknownAuthorityError, x509.HostnameError, x509.CertificateInvalidError, x509.SystemRootsError, *tls.CertificateVerificationError, tls.RecordHeaderError:
+		return true
+	case *url.Error:
+		if e == nil || e.Err == nil || !foreign.Bare(e.Err) {
+			return false
+		}
+		text := e.Err.Error()
+		return strings.HasPrefix(text, "unsupported protocol scheme") || text == "http: server gave HTTP response to HTTPS client" || text == "http: no Host in request URL"
+	}
+	return false
 }
 
 // broken says that err is itself the end of a connection.
@@ -38,74 +64,50 @@ func broken(err error) bool {
 	return false
 }
 
-// judge says what facts mean: codes before the status, the status before the text.
-func judge(f *foreign.Facts) Class {
-	if f.Daily {
-		return ClassQuotaExhausted
-	}
-	if c := cmp.Or(codeClass(f.Code), codeClass(f.Kind)); c != ClassUnclassified {
-		return c
-	}
+// judge says what facts mean: codes before the status, the status before the
+// text; and the text only beside an error's status, or from a client known to
+// lose it.
+func judge(f *foreign.Facts) (Class, time.Duration) {
+	class := cmp.Or(codesClass(&f.Codes), numberClass(f.Where, f.Number), codesClass(&f.Kinds))
+	coded := class != ClassUnclassified
 	status := f.Status
 	if status < 400 {
-		status = cmp.Or(vague(f.Code), vague(f.Kind))
+		status = cmp.Or(vague(&f.Codes), vague(&f.Kinds))
 	}
-	c := cmp.Or(rpcClass(f.RPC), statusClass(status))
+	if !coded {
+		class = cmp.Or(rpcClass(f.RPC), statusClass(status))
+	}
+	text := sentence{}
+	if status >= 400 || f.RPC != "" || f.Lost || coded && f.Text != "" {
+		text = read(f.Text)
+		class = text.refine(f, class, coded)
+	}
 	switch {
-	case c == ClassBadRequest && (f.Code == "" || vague(f.Code) != 0):
-		return textClass(f.Text)
-	case c == ClassUnclassified && f.Late:
-		return ClassTimeout
+	case f.Daily:
+		class = ClassQuotaExhausted
+	case f.Blocked && (status < 500 || status == 0):
+		class = ClassBlocked
+	case class == ClassUnclassified && f.Late:
+		class = ClassTimeout
 	}
-	return c
+	wait := f.Wait
+	if v := VerdictOf(class); wait == 0 && (v.Holds || class == ClassOverloaded) {
+		wait = cmp.Or(f.Reset, f.WaitIn(text.all))
+	}
+	return class, wait
 }
 
-// The tables below are the providers' vocabulary, compared in lower case and as
-// whole words: prose is changed without notice, codes are a contract.
-
-// codeClass is the class of a provider's error code or type. The vague ones
-// ("server_error") are in [vague]: the HTTP status knows more than they do.
-func codeClass(code string) Class {
-	switch strings.ToLower(code) {
-	case "rate_limit_exceeded", "rate_limit_error", "rate_limit", "throttlingexception":
-		return ClassRateLimited
-	case "overloaded_error", "server_is_overloaded", "server_overloaded", "service_unavailable_error",
-		"slow_down", "flex_unavailable":
-		return ClassOverloaded
-	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
-		"billing_not_active", "billing_disabled", "credit_balance_exhausted", "usage_limit_exceeded", "organization_usage_limit_exceeded",
-		"organization_spend_limit_exceeded", "project_spend_limit_exceeded", "servicequotaexceededexception":
-		return ClassQuotaExhausted
-	case "context_length_exceeded", "model_context_window_exceeded", "exceed_context_size_error", "token_limit":
-		return ClassContextOverflow
-	case "content_filter", "content_policy_violation", "image_content_policy_violation",
-		"responsibleaipolicyviolation", "moderation_blocked", "invalid_prompt", "refusal",
-		"cyber_policy", "bio_policy", "misalignment_policy_violation":
-		return ClassBlocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
-	case "invalid_api_key", "api_key_invalid", "authentication_error", "authentication", "permission_error",
-		"permission_denied", "accessdeniedexception", "expiredtokenexception":
-		return ClassUnauthorized
-	case "model_not_found", "not_found_error", "deploymentnotfound", "resource_not_found", "resourcenotfoundexception":
-		return ClassUnauthorized // see 404 in statusClass
-	case "request_too_large", "string_above_max_length":
-		return ClassBadRequest
-	case "timeout_error", "timeout", "request_timeout", "vector_store_timeout", "modeltimeoutexception":
-		return ClassTimeout
-	case "modelnotreadyexception", "modelerrorexception", "modelstreamerrorexception":
-		return ClassTransient // Amazon sends them as 4xx
-	}
-	return ClassUnclassified
-}
-
-// vague is the HTTP status that a code stands for when it says no more than
-// such a status does. It counts only where there is no status: in a stream,
-// whose own status was 200.
-func vague(code string) int {
-	switch strings.ToLower(code) {
-	case "invalid_request_error", "invalid_request", "invalid_argument", "bad_request", "badrequesterror", "validationexception":
-		return 400
-	case "api_error", "server_error", "internal_error", "internal_server_error", "provider_unavailable":
-		return 500
+// vague is the HTTP status that words stand for which say no more than such a
+// status does. It counts only where there is no status: in a stream, whose own
+// status was 200.
+func vague(words *foreign.Words) int {
+	for _, word := range words {
+		switch plainWord(word) {
+		case "invalidrequesterror", "invalidrequest", "invalidargument", "badrequest", "badrequesterror", "validationexception":
+			return 400
+		case "apierror", "servererror", "internalerror", "internalservererror", "providerunavailable":
+			return 500
+		}
 	}
 	return 0
 }
@@ -120,8 +122,10 @@ func rpcClass(name string) Class {
 		return ClassTimeout
 	case "RESOURCE_EXHAUSTED":
 		return ClassRateLimited
-	case "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND":
+	case "PERMISSION_DENIED", "UNAUTHENTICATED":
 		return ClassUnauthorized
+	case "NOT_FOUND":
+		return ClassNotFound
 	case "INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "ALREADY_EXISTS", "UNIMPLEMENTED":
 		return ClassBadRequest
 	}
@@ -131,15 +135,15 @@ func rpcClass(name string) Class {
 // statusClass is the class of an HTTP status that nothing better is known of.
 func statusClass(status int) Class {
 	switch status {
-	case 401, 403, 404:
-		// 404 is a model that is not there for us: like a wrong credential it
-		// does not heal, another agent may do, and somebody must be told.
+	case 401, 403, 407:
 		return ClassUnauthorized
+	case 404, 410:
+		return ClassNotFound // the address of an agent names its model
 	case 402:
 		return ClassQuotaExhausted
-	case 408:
+	case 408, 524: // Cloudflare's: the origin had the request, and was too slow
 		return ClassTimeout
-	case 409, 425:
+	case 409, 424, 425:
 		return ClassTransient
 	case 429:
 		return ClassRateLimited
@@ -155,23 +159,4 @@ func statusClass(status int) Class {
 		return ClassTransient
 	}
 	return ClassUnclassified
-}
-
-// textClass reads what a provider says of a bad request to people, for want of
-// a code: Anthropic, Google and most servers of open models have none for the
-// two cases that are not the request's fault everywhere.
-func textClass(text string) Class {
-	text = strings.ToLower(text)
-	for _, phrase := range [...]string{
-		"prompt is too long", "maximum context length", "exceeds the maximum number of tokens", "context window",
-		"exceed context limit", "available context size", "input is too long for requested model",
-	} {
-		if strings.Contains(text, phrase) {
-			return ClassContextOverflow
-		}
-	}
-	if strings.Contains(text, "credit balance is too low") {
-		return ClassQuotaExhausted // Anthropic, as 400 invalid_request_error
-	}
-	return ClassBadRequest
 }

@@ -48,7 +48,8 @@
 //	blocked          -          -        yes     yes    -
 //	invalid_answer   2 at most  yes      yes     yes    -
 //	unauthorized     -          yes      yes     yes    yes
-//	bad_request      -          -        -       -      -
+//	not_found        -          yes      yes     yes    yes
+//	bad_request      -          yes      -       -      -
 //	unrecoverable    -          -        -       yes    -
 //	panic            -          yes      yes     yes    yes
 //	rejected         -          yes      yes     yes    -

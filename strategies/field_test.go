@@ -106,7 +106,7 @@ func readField(t *testing.T) []fieldFile {
 
 // TestFieldCorpus checks the data alone: it is well formed, and there is enough of it.
 func TestFieldCorpus(t *testing.T) {
-	classes := map[string]bool{"not_found": true} // a class that is still to come
+	classes := map[string]bool{}
 	for _, class := range strategies.Classes() {
 		classes[class.String()] = true
 	}
@@ -418,8 +418,8 @@ func (s fieldShape) asAmazon() error {
 // What the classifier reads right today. It gets better and never worse: whoever
 // teaches it more raises the one, or lowers the other.
 const (
-	fieldRight = 188
-	fieldTaken = 7
+	fieldRight = 514
+	fieldTaken = 0
 )
 
 // TestField reads every shape through every client, logs a line for each provider

@@ -162,7 +162,8 @@ func TestRecognise(t *testing.T) {
 		{"knows an empty account by the text", &apiError{Type: "invalid_request_error", Message: "Your credit balance is too low to access the API", HTTPStatusCode: 400}, ClassQuotaExhausted, 0},
 		{"reads the text where the code is vague", &apiError{Code: "invalid_request_error", Message: "prompt is too long: 9 > 8", HTTPStatusCode: 400}, ClassContextOverflow, 0},
 		{"reads no text where there is a code", &apiError{Code: "unsupported_value", Message: "context window", HTTPStatusCode: 400}, ClassBadRequest, 0},
-		{"reads no quota out of prose", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, ClassRateLimited, 0},
+		{"reads who ran out of what", &apiError{Message: "You exceeded your current quota, check your billing", HTTPStatusCode: 429}, ClassQuotaExhausted, 0},
+		{"reads no quota out of one that is back in seconds", &apiError{Message: "You exceeded your current quota. Please retry in 26.5s.", HTTPStatusCode: 429}, ClassRateLimited, 26500 * time.Millisecond},
 		{"says nothing of a success", &apiError{HTTPStatusCode: 200, Message: "prompt is too long"}, ClassUnclassified, 0},
 
 		{"finds headers in the response", &apiError{HTTPStatusCode: 429, Response: &http.Response{Header: retryAfter("7")}}, ClassRateLimited, 7 * time.Second},
@@ -223,7 +224,7 @@ func TestRecognise(t *testing.T) {
 func TestRecogniseStatus(t *testing.T) {
 	for status, want := range map[int]Class{
 		-1: ClassUnclassified, 0: ClassUnclassified, 100: ClassUnclassified, 204: ClassUnclassified, 302: ClassUnclassified,
-		400: ClassBadRequest, 401: ClassUnauthorized, 402: ClassQuotaExhausted, 403: ClassUnauthorized, 404: ClassUnauthorized,
+		400: ClassBadRequest, 401: ClassUnauthorized, 402: ClassQuotaExhausted, 403: ClassUnauthorized, 404: ClassNotFound, 407: ClassUnauthorized, 410: ClassNotFound, 424: ClassTransient, 524: ClassTimeout,
 		405: ClassBadRequest, 408: ClassTimeout, 409: ClassTransient, 413: ClassBadRequest, 418: ClassBadRequest, 422: ClassBadRequest,
 		425: ClassTransient, 429: ClassRateLimited, 499: ClassUnclassified,
 		500: ClassTransient, 501: ClassTransient, 502: ClassTransient, 503: ClassTransient, 504: ClassTransient, 520: ClassTransient, 529: ClassOverloaded,
@@ -242,7 +243,8 @@ func TestRecogniseCode(t *testing.T) {
 		ClassQuotaExhausted:  {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "quota_exceeded"},
 		ClassContextOverflow: {"context_length_exceeded", "model_context_window_exceeded"},
 		ClassBlocked:         {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "refusal", "invalid_prompt"},
-		ClassUnauthorized:    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "model_not_found", "not_found_error"},
+		ClassUnauthorized:    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied"},
+		ClassNotFound:        {"model_not_found", "not_found_error", "model_decommissioned"},
 		ClassBadRequest:      {"request_too_large", "string_above_max_length", "invalid_request_error"},
 		ClassTimeout:         {"timeout_error", "ModelTimeoutException"},
 		ClassTransient:       {"api_error", "server_error", "ModelNotReadyException"},
@@ -257,7 +259,7 @@ func TestRecogniseCode(t *testing.T) {
 		}
 	}
 	for code, class := range map[rpcCode]Class{
-		0: ClassUnclassified, 1: ClassUnclassified, 2: ClassTransient, 3: ClassBadRequest, 4: ClassTimeout, 5: ClassUnauthorized, 6: ClassBadRequest,
+		0: ClassUnclassified, 1: ClassUnclassified, 2: ClassTransient, 3: ClassBadRequest, 4: ClassTimeout, 5: ClassNotFound, 6: ClassBadRequest,
 		7: ClassUnauthorized, 8: ClassRateLimited, 9: ClassBadRequest, 10: ClassTransient, 11: ClassBadRequest, 12: ClassBadRequest,
 		13: ClassTransient, 14: ClassTransient, 15: ClassTransient, 16: ClassUnauthorized, 17: ClassUnclassified,
 	} {

@@ -1,8 +1,6 @@
 package foreign
 
 import (
-	"cmp"
-	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
@@ -16,32 +14,13 @@ var rpcNames = [...]string{
 	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 }
 
-// body reads a JSON error, bare or in the usual {"error": {...}}.
-func (f *Facts) body(data []byte) {
-	type inner struct {
-		Code    any
-		Type    string
-		Status  any
-		Message string
-		Details []map[string]any
-	}
-	var outer struct {
-		Error inner
-		inner
-	}
-	if len(data) > maxBody {
-		return
-	}
-	_ = json.Unmarshal(data, &outer) // a field of another type is left out, no more
-	for _, e := range [...]inner{outer.Error, outer.inner} {
-		f.setCode(word(reflect.ValueOf(e), "Code"))
-		f.setKind(e.Type)
-		if s, ok := e.Status.(string); ok && f.RPC == "" {
-			f.RPC = s
+func rpcName(name string) string {
+	for _, known := range rpcNames[1:] {
+		if name == known {
+			return known
 		}
-		f.Text = cmp.Or(e.Message, f.Text)
-		f.jsonDetails(e.Details)
 	}
+	return ""
 }
 
 func (f *Facts) jsonDetails(list []map[string]any) {
@@ -68,7 +47,7 @@ func (f *Facts) jsonDetail(d map[string]any) {
 		}
 	case "google.rpc.ErrorInfo":
 		reason, _ := d["reason"].(string) // a wrong key is 400 API_KEY_INVALID
-		f.setCode(reason)
+		f.setCode(reason, place{"reason", "details"})
 	}
 }
 
@@ -89,6 +68,6 @@ func (f *Facts) protoDetail(d any) {
 		}
 	}
 	if m, ok := d.(interface{ GetReason() string }); ok { // ErrorInfo
-		f.setCode(m.GetReason())
+		f.setCode(m.GetReason(), place{"reason", "details"})
 	}
 }

@@ -12,21 +12,32 @@ import (
 
 // Facts is what one error value says of itself. Empty: it says nothing of that.
 type Facts struct {
-	Code   string        // what happened, in the provider's word: "insufficient_quota"
-	Kind   string        // the coarser type beside it: "invalid_request_error"
-	RPC    string        // the name of the gRPC status: "UNAVAILABLE"
-	Status int           // the HTTP status
-	Text   string        // what it says to people
-	Wait   time.Duration // how long it asks to be left alone; never negative, at most 366 days
-	Daily  bool          // the quota that ran out comes back tomorrow
-	Late   bool          // it says it is a timeout
+	Codes   Words         // what happened, in the provider's words, the outer ones first: "insufficient_quota"
+	Kinds   Words         // the coarser types beside them: "invalid_request_error"
+	Number  int           // a provider's own number that is no HTTP status: 1113
+	Where   string        // the key of what Number stood in: "error", "errors", "base_resp", or "" for the body itself
+	RPC     string        // the name of the gRPC status: "UNAVAILABLE"
+	Status  int           // the HTTP status
+	Text    string        // what it says to people
+	Wait    time.Duration // how long it asks to be left alone; never negative, at most 366 days
+	Reset   time.Duration // when its limit is lifted: a hint only if it was a limit
+	Daily   bool          // the quota that ran out comes back tomorrow
+	Late    bool          // it says it is a timeout
+	Blocked bool          // it says what of the request was flagged
+	Lost    bool          // it is a provider's, and the client lost the status
+
+	now   time.Time // the server's clock, or ours
+	erred bool      // an error stood in a body
 }
+
+// Words are the first few words of a kind; the rest is empty.
+type Words [6]string
 
 // The bounds of what is read of a stranger's error.
 const (
 	maxText    = 16 << 10 // bytes of a text for people
 	maxCode    = 256      // bytes of a code; what is longer is none
-	maxBody    = 1 << 20  // bytes of a JSON body; a longer one is not read
+	maxBody    = 1 << 20  // bytes of a body; a longer one is not read
 	maxDetails = 100      // details, and violations in one of them
 )
 
@@ -50,10 +61,10 @@ func Read(err error) Facts {
 	f.methods(err)
 	f.foreign(reflect.ValueOf(err))
 	if f.Text == "" && f.Status >= 400 {
-		f.Text = Ask(err.Error)
+		f.say(Ask(err.Error), 0) // some keep the body nowhere else
 	}
-	f.Text = f.Text[:min(len(f.Text), maxText)]
-	f.Wait = Clamp(f.Wait)
+	f.Lost = f.Lost && f.Status < 400
+	f.Wait, f.Reset = Clamp(f.Wait), Clamp(f.Reset)
 	return f
 }
 
@@ -69,28 +80,48 @@ func quiet() { _ = recover() }
 // fields reads the exported fields of an SDK's error struct.
 func (f *Facts) fields(v reflect.Value) {
 	defer quiet()
-	f.Text = word(v, "Message", "ErrorMessage")
+	f.answer(v) // first, for the server's clock
 	f.setKind(word(v, "Type"))
-	f.RPC = word(v, "Status")
-	f.setStatus(word(v, "StatusCode", "HTTPStatusCode", "HTTPCode", "Status"))
+	f.status(v)
 	// A number in Code is an HTTP status only in an error made like an API's:
 	// net/textproto's 550 is not.
 	if code := word(v, "Code", "ErrorCode"); field(v, "Message").IsValid() || !isNumber(code) {
-		f.setCode(code)
+		f.setCode(code, place{"code", "error"})
 	}
-	f.answer(v)
+	if text := word(v, "Message", "ErrorMessage"); f.Status >= 400 || f.Lost || f.RPC != "" {
+		f.say(text, 0)
+	} else {
+		f.plain(text) // the words of no provider: JSON in them is quoted
+	}
 	if d, ok := value[time.Duration](field(v, "RetryAfter")); ok {
 		f.setWait(d)
 	}
 	if list, ok := value[[]map[string]any](field(v, "Details")); ok { // genai
 		f.jsonDetails(list)
 	}
-	if body, ok := value[[]byte](field(v, "Body")); ok { // go-openai's RequestError
-		f.body(body)
+	body := field(v, "Body") // go-openai's RequestError has bytes, others have text
+	if data, ok := value[[]byte](body); ok {
+		f.body(string(data[:min(len(data), maxBody+1)]))
+	} else if body.Kind() == reflect.String {
+		f.body(body.String())
 	}
 	if event := field(v, "Event"); event.Kind() == reflect.Struct { // openai-go, in mid-stream
 		if data, ok := value[[]byte](field(event, "Data")); ok {
-			f.body(data)
+			f.Lost = true
+			f.body(string(data[:min(len(data), maxBody+1)]))
+		}
+	}
+}
+
+// status reads the fields that a status may stand in.
+func (f *Facts) status(v reflect.Value) {
+	word0 := word(v, "Status")
+	f.RPC = cmp.Or(f.RPC, rpcName(word0))
+	f.setStatus(word(v, "StatusCode", "HTTPStatusCode", "HTTPCode"))
+	f.setStatus(word0)
+	for _, name := range [...]string{"StatusCode", "HTTPStatusCode"} {
+		if at := field(v, name); f.Status == 0 && at.IsValid() && at.IsZero() {
+			f.Lost = true
 		}
 	}
 }
@@ -113,12 +144,15 @@ func (f *Facts) answer(v reflect.Value) {
 // header reads the retry hint. A date in it is the server's, so it is compared
 // with the server's own clock where the answer has one.
 func (f *Facts) header(h http.Header) {
-	now := time.Now()
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
+	if date, err := http.ParseTime(h.Get("Date")); err == nil && f.now.IsZero() {
+		f.now = date
 	}
-	if d, ok := ParseRetryAfter(h, now); ok {
+	if d, ok := ParseRetryAfter(h, f.clock()); ok {
 		f.setWait(d)
+	}
+	f.resets(h)
+	if kind, _, _ := strings.Cut(h.Get("X-Amzn-Errortype"), ":"); kind != "" {
+		f.setCode(kind, place{"code", "error"})
 	}
 }
 
@@ -138,7 +172,8 @@ func (f *Facts) methods(err error) {
 	}
 	f.smithy(err)
 	if e, ok := err.(interface{ RawJSON() string }); ok { // openai-go, anthropic-sdk-go
-		f.body([]byte(Ask(e.RawJSON)))
+		f.Lost = true // in a stream, whose status was 200
+		f.body(Ask(e.RawJSON))
 	}
 }
 
@@ -152,9 +187,9 @@ func (f *Facts) smithy(err error) {
 		e, ok = Ask(w.Unwrap).(coded)
 	}
 	if ok {
-		f.setCode(Ask(e.ErrorCode))
+		f.setCode(Ask(e.ErrorCode), place{"code", "error"})
 		if m, ok := e.(interface{ ErrorMessage() string }); ok {
-			f.Text = cmp.Or(f.Text, Ask(m.ErrorMessage))
+			f.say(Ask(m.ErrorMessage), 0)
 		}
 	}
 }
@@ -175,7 +210,7 @@ func (f *Facts) foreign(v reflect.Value) {
 		f.RPC = rpcNames[code.Uint()]
 	}
 	if m, ok := value[interface{ Message() string }](status); ok {
-		f.Text = cmp.Or(m.Message(), f.Text)
+		f.say(m.Message(), 0)
 	}
 	if m, ok := value[interface{ Details() []any }](status); ok {
 		details := m.Details()
@@ -187,19 +222,37 @@ func (f *Facts) foreign(v reflect.Value) {
 
 // The setters keep what came first: it came from a better source.
 
-func (f *Facts) setCode(code string) {
+func (f *Facts) setCode(code string, at place) {
+	n, err := strconv.Atoi(code)
 	switch {
-	case len(code) > maxCode:
-	case isNumber(code):
+	case code == "" || len(code) > maxCode:
+	case err != nil:
+		f.addCode(&f.Codes, code)
+	case n >= 100 && n < 600 && at.key != "error_code" && at.in != "base_resp":
 		f.setStatus(code) // OpenRouter and vLLM repeat the status as the code
-	default:
-		f.Code = cmp.Or(f.Code, code)
+	case f.Number == 0 && n > 0:
+		f.Number, f.Where = n, at.in
+		if at.key == "error_code" {
+			f.Where = at.key
+		}
+	}
+}
+
+func (f *Facts) addCode(to *Words, code string) {
+	if strings.Contains(code, "://") {
+		return // the type of problem+json (RFC 9457): an address
+	}
+	for i, known := range to {
+		if known == "" || known == code {
+			to[i] = code
+			return
+		}
 	}
 }
 
 func (f *Facts) setKind(kind string) {
-	if len(kind) <= maxCode {
-		f.Kind = cmp.Or(f.Kind, kind)
+	if kind != "" && len(kind) <= maxCode {
+		f.addCode(&f.Kinds, kind)
 	}
 }
 

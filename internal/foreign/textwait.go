@@ -1,0 +1,285 @@
+package foreign
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Waits that stand in a header without a standard, or in a sentence.
+
+// clockWait reads a moment or a number of seconds: an epoch in seconds or
+// milliseconds, a date, a duration, or seconds from now. The server's own clock
+// counts where there is one.
+func (f *Facts) clockWait(value string) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	if n, err := strconv.ParseFloat(value, 64); err == nil {
+		switch {
+		case n >= 1e17: // a bug of the server's, or nanoseconds
+			return 0, false
+		case n >= 1e11:
+			return Clamp(time.UnixMilli(int64(n)).Sub(f.clock())), true
+		case n >= 1e9:
+			return Clamp(time.Unix(0, int64(n*1e9)).Sub(f.clock())), true
+		}
+		return parseDelay(value, time.Second)
+	}
+	if d, ok := duration(value); ok {
+		return d, true
+	}
+	if t, err := time.Parse(time.RFC3339, value); err == nil {
+		return Clamp(t.Sub(f.clock())), true
+	}
+	if t, err := http.ParseTime(value); err == nil {
+		return Clamp(t.Sub(f.clock())), true
+	}
+	return 0, false
+}
+
+func (f *Facts) clock() time.Time {
+	if f.now.IsZero() {
+		f.now = time.Now()
+	}
+	return f.now
+}
+
+// resets reads the headers that say when a limit is lifted: of those that are
+// used up, the longest. A limit with something left says nothing of this failure.
+//
+// They are x-ratelimit-reset and x-ratelimit-reset-tokens with their kin,
+// anthropic-ratelimit-tokens-reset, ratelimit-reset, and RateLimit itself, in both
+// forms that the IETF's draft has had (draft-ietf-httpapi-ratelimit-headers).
+func (f *Facts) resets(h http.Header) {
+	seen := 0
+	for name, values := range h {
+		if seen++; seen > maxDetails || len(values) == 0 || !within(name, "ratelimit") {
+			continue
+		}
+		if strings.EqualFold(name, "RateLimit") {
+			f.policies(values[0])
+			continue
+		}
+		at := index(name, "reset")
+		if at < 0 {
+			continue
+		}
+		if left := value1(h, name[:at]+"remaining"+name[at+len("reset"):]); left != "" {
+			if n, err := strconv.ParseFloat(left, 64); err != nil || n > 0 {
+				continue
+			}
+		} else if status := value1(h, name[:at]+"status"+name[at+len("reset"):]); status != "" && !strings.EqualFold(status, "rejected") {
+			continue
+		}
+		if d, ok := f.clockWait(values[0]); ok {
+			f.Reset = max(f.Reset, d)
+		}
+	}
+}
+
+// value1 finds a header whose name may not be spelled as net/http spells it.
+func value1(h http.Header, name string) string {
+	if v := h.Get(name); v != "" {
+		return v
+	}
+	for key, values := range h {
+		if len(values) > 0 && strings.EqualFold(key, name) {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// policies reads RateLimit: `"default";r=0;t=30, "hourly";r=5;t=60` and
+// `limit=100, remaining=0, reset=50`.
+func (f *Facts) policies(value string) {
+	var left, reset string
+	for item := range strings.SplitSeq(value[:min(len(value), 1024)], ",") {
+		var r, t string
+		for part := range strings.SplitSeq(item, ";") {
+			key, v, _ := strings.Cut(strings.TrimSpace(part), "=")
+			switch key {
+			case "r":
+				r = v
+			case "t":
+				t = v
+			case "remaining":
+				left = v
+			case "reset":
+				reset = v
+			}
+		}
+		f.policy(r, t)
+	}
+	f.policy(left, reset)
+}
+
+func (f *Facts) policy(left, seconds string) {
+	if d, ok := parseDelay(seconds, time.Second); ok && left == "0" {
+		f.Reset = max(f.Reset, d)
+	}
+}
+
+// WaitIn reads from a sentence, in lower case, when to come back; the longest, if
+// it says so more than once. A number without a unit is none.
+func (f *Facts) WaitIn(text string) time.Duration {
+	var wait time.Duration
+	for _, cue := range [...]string{
+		"again in", "again after", "retry after", "retry in", "retry-after", "retry_after", "wait", "available in", "replenished in", "resets in",
+		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in",
+	} {
+		for rest := text; ; {
+			at := strings.Index(rest, cue)
+			if at < 0 {
+				break
+			}
+			rest = rest[at+len(cue):]
+			if d, ok := leading(rest); ok {
+				wait = max(wait, d)
+			}
+		}
+	}
+	for _, cue := range [...]string{
+		"resets at", "reset at", "reset on", "resets on", "access on", "again at", "again on", "again after", "available at", "available on", "until", "retry at",
+		"retry after", "renews on", "renews at",
+	} {
+		for rest := text; ; {
+			at := strings.Index(rest, cue)
+			if at < 0 {
+				break
+			}
+			rest = rest[at+len(cue):]
+			if t, ok := moment(rest); ok {
+				wait = max(wait, Clamp(t.Sub(f.clock())))
+			}
+		}
+	}
+	return wait
+}
+
+// leading reads the duration at the beginning of a text, behind a few words that
+// say nothing: "approximately 10 hours 58 minutes before …".
+func leading(text string) (time.Duration, bool) {
+	text = strings.TrimLeft(text, " :='\"`(")
+	for _, filler := range [...]string{"about ", "approximately ", "at least ", "another ", "for ", "after ", "~", "≈"} {
+		text = strings.TrimPrefix(text, filler)
+	}
+	if d, ok := clockFace(text); ok {
+		return d, true
+	}
+	var sum time.Duration
+	found := false
+	for range 4 {
+		digits := 0
+		for digits < len(text) && (text[digits] >= '0' && text[digits] <= '9' || digits > 0 && (text[digits] == '.' || text[digits] == ',')) {
+			digits++
+		}
+		if digits == 0 || digits > 20 {
+			break
+		}
+		number, rest := strings.ReplaceAll(text[:digits], ",", ""), strings.TrimLeft(text[digits:], " -")
+		letters := 0
+		for letters < len(rest) && rest[letters] >= 'a' && rest[letters] <= 'z' {
+			letters++
+		}
+		unit := unitOf(rest[:letters])
+		if unit == 0 {
+			break
+		}
+		d, ok := parseDelay(number, unit)
+		if !ok {
+			break
+		}
+		sum, found = Clamp(sum+d), true
+		text = strings.TrimLeft(rest[letters:], " ,")
+		text = strings.TrimPrefix(text, "and ")
+	}
+	return sum, found
+}
+
+func unitOf(name string) time.Duration {
+	switch name {
+	case "ms", "msec", "msecs", "millis", "millisecond", "milliseconds":
+		return time.Millisecond
+	case "s", "sec", "secs", "second", "seconds":
+		return time.Second
+	case "m", "min", "mins", "minute", "minutes":
+		return time.Minute
+	case "h", "hr", "hrs", "hour", "hours":
+		return time.Hour
+	case "d", "day", "days":
+		return 24 * time.Hour
+	}
+	return 0
+}
+
+// clockFace reads 02:11:19, hours and minutes and seconds.
+func clockFace(text string) (time.Duration, bool) {
+	if len(text) < 8 || text[2] != ':' || text[5] != ':' || len(text) > 8 && text[8] >= '0' && text[8] <= '9' {
+		return 0, false
+	}
+	var parts [3]int
+	for i := range parts {
+		n, err := strconv.Atoi(text[3*i : 3*i+2])
+		if err != nil || n < 0 || i > 0 && n > 59 {
+			return 0, false
+		}
+		parts[i] = n
+	}
+	return time.Duration(parts[0])*time.Hour + time.Duration(parts[1])*time.Minute + time.Duration(parts[2])*time.Second, true
+}
+
+// duration reads a whole text as one: "2m59.56s", "120ms", "6 s".
+func duration(value string) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	if value == "" || len(value) > 32 || value[0] < '0' || value[0] > '9' {
+		return 0, false
+	}
+	d, err := time.ParseDuration(strings.ReplaceAll(value, " ", ""))
+	if err != nil {
+		if number, isSeconds := strings.CutSuffix(value, "s"); isSeconds { // too long for a time.Duration
+			return parseDelay(number, time.Second)
+		}
+		return 0, false
+	}
+	return Clamp(d), true
+}
+
+// moment reads the date and time at the beginning of a text, in lower case. One
+// without a zone is none: a day off is worse than no hint.
+func moment(text string) (time.Time, bool) {
+	text = strings.TrimLeft(text, " :='\"`(")
+	if len(text) < 10 || text[4] != '-' || text[7] != '-' {
+		return time.Time{}, false
+	}
+	text = strings.ToUpper(text[:min(len(text), 40)])
+	text = strings.Replace(text, " AT ", " ", 1)
+	if end := strings.IndexAny(text, ",;()'\"`\n"); end >= 0 {
+		text = text[:end]
+	}
+	fields := strings.Fields(strings.TrimRight(text, ". "))
+	for n := min(len(fields), 3); n > 0; n-- {
+		try := strings.TrimRight(strings.Join(fields[:n], " "), ".")
+		for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 MST", "2006-01-02 15:04 MST", "2006-01-02T15:04:05 MST"} {
+			if strings.HasSuffix(layout, "MST") && !strings.HasSuffix(try, " UTC") && !strings.HasSuffix(try, " GMT") {
+				continue // other names of zones are not known everywhere
+			}
+			if t, err := time.Parse(layout, try); err == nil {
+				return t, true
+			}
+		}
+	}
+	return time.Time{}, false
+}
+
+// within and index look for a word without a care for upper and lower case.
+func within(text, word string) bool { return index(text, word) >= 0 }
+
+func index(text, word string) int {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if strings.EqualFold(text[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
+}
