@@ -76,7 +76,7 @@ func TestLayersOfNonsense(t *testing.T) {
 			}
 			expect(t, "calls", agent.called(), 0)
 			// It is nobody's to recover either: a stand-in would hide it for good.
-			expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(r).Retry(promptly).Fallback("sage", plays("hi"))))).Class, strategies.ClassBadRequest)
+			expect(t, "class", recoveryOf(t, failing(t, built(t, middleware.Wrap(r).Retry(promptly).Fallback("sage", plays("hi"))))).Class, strategies.ClassUnrecoverable)
 		})
 	}
 	t.Run("a chain around nothing", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -95,12 +96,25 @@ func TestFallbackAsksByClass(t *testing.T) {
 		expect(t, "calls by default", other.called(), 0)
 		asked(t, built(t, middleware.Wrap(agent).Fallback("other", other).Classifier(c)), "hi")
 	})
-	t.Run("a bad request is the caller's to mend: nothing is required but that", func(t *testing.T) {
-		g := built(t, middleware.Wrap(plays(ofClass(strategies.ClassBadRequest))).Retry(promptly).Fallback("other", plays("hi")).
-			Degrade(strategies.LevelReduced, plays("sorry")).Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}))
-		re := recoveryOf(t, failing(t, g))
+	t.Run("what one refuses, another may accept: a bad request asks each stand-in once", func(t *testing.T) {
+		bad := func() *play { return plays(ofClass(strategies.ClassBadRequest)) }
+		sorry, breaker := plays("sorry"), &strategies.Breaker{Failures: 1}
+		primary, first, second := bad(), bad(), plays("hi")
+		chain := func(last *play) *middleware.Guarded[string, string] {
+			return built(t, middleware.Wrap(primary).Retry(promptly).CircuitBreaker(breaker).Fallback("first", first).Fallback("last", last).
+				Degrade(strategies.LevelReduced, sorry).Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}))
+		}
+		asked(t, chain(second), "hi")
+		expect(t, "calls", [3]int{primary.called(), first.called(), second.called()}, [3]int{1, 1, 1})
+
+		re := recoveryOf(t, failing(t, chain(bad())))
 		expect(t, "required", re.Strategy, strategies.StrategyNone)
 		expect(t, "class", re.Class, strategies.ClassBadRequest)
+		expect(t, "answers that hide a bug of the caller's", sorry.called(), 0)
+		expect(t, "breaker", breaker.State(), strategies.StateClosed)
+		if text := re.Error(); !strings.Contains(text, "all 3 agents refuse this request") {
+			t.Errorf("the error does not say that nobody takes it: %s", text)
+		}
 	})
 }
 
@@ -222,7 +236,7 @@ func TestFallbackFrom(t *testing.T) {
 			}))
 			start := time.Now()
 			expect(t, "attempts", attemptsOf(recoveryOf(t, failing(t, g))),
-				"agent:transient hangs:timeout panics:panic nobody:bad_request curt:invalid_answer")
+				"agent:transient hangs:timeout panics:panic nobody:unrecoverable curt:invalid_answer")
 			expect(t, "elapsed", time.Since(start), time.Second)
 		})
 	})

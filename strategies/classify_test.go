@@ -76,7 +76,7 @@ func TestClassify(t *testing.T) {
 		{"sees an answer that is no whole one", &strategies.AnswerError{Reason: "max_tokens"}, strategies.ClassInvalidAnswer},
 		{"sees what a provider's answer is judged as", &strategies.AnswerError{Class: strategies.ClassBlocked, Err: strategies.WithClass(strategies.ClassRateLimited, errBoom)}, strategies.ClassBlocked},
 		{"sees an answer longer than its buffer", &strategies.StreamLimitError{}, strategies.ClassContextOverflow},
-		{"sees a wrong setting", &strategies.ConfigError{}, strategies.ClassBadRequest},
+		{"sees a wrong setting", &strategies.ConfigError{}, strategies.ClassUnrecoverable},
 		{"sees the class of a RecoveryError", &strategies.RecoveryError{Class: strategies.ClassOverloaded, Attempts: []strategies.Attempt{{Err: strategies.WithClass(strategies.ClassBlocked, errBoom)}}}, strategies.ClassOverloaded},
 		{"looks into a RecoveryError without class", &strategies.RecoveryError{Attempts: []strategies.Attempt{{Err: strategies.WithClass(strategies.ClassBlocked, errBoom)}}}, strategies.ClassBlocked},
 

@@ -116,6 +116,9 @@ func (e *RecoveryError) Error() string {
 	if e.Strategy != StrategyNone {
 		fmt.Fprintf(&b, "; %s required", e.Strategy)
 	}
+	if n := e.refusing(); n > 1 {
+		fmt.Fprintf(&b, "; all %d agents refuse this request", n)
+	}
 	if n := len(e.Attempts); n > 0 {
 		// The last word is the freshest; the others are in Attempts.
 		last := e.Attempts[n-1]
@@ -125,6 +128,16 @@ func (e *RecoveryError) Error() string {
 		fmt.Fprintf(&b, " (%v)", e.Cause)
 	}
 	return b.String()
+}
+
+// refusing counts the agents if each of them takes the request for a bad one.
+func (e *RecoveryError) refusing() int {
+	for i, a := range e.Attempts {
+		if a.Class != ClassBadRequest || slices.ContainsFunc(e.Attempts[:i], func(b Attempt) bool { return b.Agent == a.Agent }) {
+			return 0
+		}
+	}
+	return len(e.Attempts)
 }
 
 // Is makes a RecoveryError match [ErrRecovery].

@@ -27,8 +27,9 @@ func (e *ConfigError) Error() string {
 // Is makes a ConfigError match [ErrConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// RecoveryClass says that a misconfigured call is nobody's to retry.
-func (e *ConfigError) RecoveryClass() Class { return ClassBadRequest }
+// RecoveryClass says that a wrong setting is nobody's to recover: a stand-in
+// would hide it for good. Only a person can help.
+func (e *ConfigError) RecoveryClass() Class { return ClassUnrecoverable }
 
 // problems collects everything that is wrong with the settings of a strategy.
 type problems []error

@@ -54,7 +54,7 @@ func TestAnthropic(t *testing.T) {
 		{it: "knows a bad request", answer: says(400, anthropicError("invalid_request_error", "max_tokens: Field required")), want: strategies.ClassBadRequest},
 		{it: "knows a wrong key", answer: says(401, anthropicError("authentication_error", "invalid x-api-key")), want: strategies.ClassUnauthorized},
 		{it: "knows a missing permission", answer: says(403, anthropicError("permission_error", "")), want: strategies.ClassUnauthorized},
-		{it: "takes a missing model for one we may not have", answer: says(404, anthropicError("not_found_error", "model: x")), want: strategies.ClassUnauthorized},
+		{it: "knows a model that is not there", answer: says(404, anthropicError("not_found_error", "model: x")), want: strategies.ClassNotFound},
 		{it: "knows a request too large", answer: says(413, anthropicError("request_too_large", "Request exceeds the maximum size")), want: strategies.ClassBadRequest},
 		{it: "knows an unprocessable request", answer: says(422, anthropicError("invalid_request_error", "")), want: strategies.ClassBadRequest},
 		{it: "knows a server error", answer: says(500, anthropicError("api_error", "Internal server error")), want: strategies.ClassTransient},

@@ -20,7 +20,7 @@ func TestGRPC(t *testing.T) {
 		codes.Unknown:            strategies.ClassTransient,
 		codes.InvalidArgument:    strategies.ClassBadRequest,
 		codes.DeadlineExceeded:   strategies.ClassTimeout,
-		codes.NotFound:           strategies.ClassUnauthorized,
+		codes.NotFound:           strategies.ClassNotFound,
 		codes.AlreadyExists:      strategies.ClassBadRequest,
 		codes.PermissionDenied:   strategies.ClassUnauthorized,
 		codes.ResourceExhausted:  strategies.ClassRateLimited,

@@ -53,7 +53,7 @@ func TestOpenAI(t *testing.T) {
 		{it: "knows a wrong key", answer: says(401, openAI(`"invalid_api_key"`, "invalid_request_error", "Incorrect API key provided")), want: strategies.ClassUnauthorized},
 		{it: "takes a payment that is due for a quota", answer: says(402, openAI("null", "", "payment required")), want: strategies.ClassQuotaExhausted},
 		{it: "knows a region that is not served", answer: says(403, openAI(`"unsupported_country_region_territory"`, "request_forbidden", "")), want: strategies.ClassUnauthorized},
-		{it: "takes a missing model for one we may not have", answer: says(404, openAI(`"model_not_found"`, "invalid_request_error", "The model `x` does not exist")), want: strategies.ClassUnauthorized},
+		{it: "knows a model that is not there", answer: says(404, openAI(`"model_not_found"`, "invalid_request_error", "The model `x` does not exist")), want: strategies.ClassNotFound},
 		{it: "takes 409 for transient", answer: says(409, openAI("null", "", "")), want: strategies.ClassTransient},
 		{it: "knows a request too large", answer: says(413, openAI("null", "", "")), want: strategies.ClassBadRequest},
 		{it: "knows an unprocessable request", answer: says(422, openAI("null", "", "")), want: strategies.ClassBadRequest},

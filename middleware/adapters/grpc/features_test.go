@@ -57,7 +57,7 @@ func TestTheErrorIsAStatus(t *testing.T) {
 		class    strategies.Class
 		requests int
 	}{
-		{"is that of the last attempt", t.Context(), []fault{fails(codes.Unavailable), fails(codes.NotFound)}, retrying, codes.NotFound, strategies.ClassUnauthorized, 2},
+		{"is that of the last attempt", t.Context(), []fault{fails(codes.Unavailable), fails(codes.NotFound)}, retrying, codes.NotFound, strategies.ClassNotFound, 2},
 		{"keeps the details", t.Context(), []fault{fails(codes.ResourceExhausted, retryInfo(time.Hour))}, retrying, codes.ResourceExhausted, strategies.ClassRateLimited, 1},
 		{"is late for an attempt that hung", t.Context(), []fault{{hang: true}}, func(b *grpc.Builder) { b.Timeout(200 * time.Millisecond) }, codes.DeadlineExceeded, strategies.ClassTimeout, 1},
 		{"is unavailable behind an open breaker", t.Context(), nil, func(b *grpc.Builder) { b.CircuitBreaker(open) }, codes.Unavailable, strategies.ClassRejected, 0},

@@ -164,8 +164,9 @@ func once(ctx context.Context, next func(context.Context) error) error {
 	if err == nil || errors.Is(err, strategies.ErrRejected) {
 		return err
 	}
-	if v := strategies.Classify(err); !v.Retry && !v.Fallback {
-		return err
+	v := strategies.Classify(err)
+	if v.Class == strategies.ClassBadRequest || !v.Retry && !v.Fallback {
+		return err // it was refused before anything was done, or nobody will repeat it
 	}
 	if refused := s.refuse(err); refused != nil {
 		return refused
