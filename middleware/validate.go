@@ -60,16 +60,15 @@ func (l *validator[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 
 // invalid is what an answer fails with that a check refused.
 func invalid(err error) error {
-	type classed interface{ RecoveryClass() strategies.Class }
-	if own, ok := errtree.As[classed](err); ok && !errtree.Nil(err) && classOf(own) != 0 { // it has an opinion
+	if !errtree.Nil(err) && errtree.Any(err, hasOpinion) {
 		return err
 	}
 	return &strategies.InvalidAnswerError{Err: err}
 }
 
-func classOf(own interface{ RecoveryClass() strategies.Class }) (c strategies.Class) {
-	defer func() { _ = recover() }()
-	return own.RecoveryClass()
+func hasOpinion(err error) bool {
+	own, ok := err.(interface{ RecoveryClass() strategies.Class }) //nolint:errorlint // the tree is walked
+	return ok && own.RecoveryClass() != strategies.ClassUnclassified
 }
 
 func (l *validator[Req, Resp]) ask(ctx context.Context, req Req, resp Resp) (err error) {

@@ -43,6 +43,12 @@ func As[T any](err error) (T, bool) {
 	})
 }
 
+// Any says whether look finds what it looks for in the tree of err.
+func Any(err error, look func(error) bool) bool {
+	_, found := find(err, func(e error) (struct{}, bool) { return struct{}{}, look(e) })
+	return found
+}
+
 // Same says whether two errors are one and the same; those of a type that cannot
 // be compared never are.
 func Same(a, b error) (same bool) {

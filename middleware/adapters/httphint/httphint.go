@@ -1,8 +1,9 @@
 // Package httphint tells the layers what an HTTP client has thrown away: the
-// status, the Retry-After, and how many requests one call really sent.
+// status, the Retry-After, what the body of a failure said, and how many requests
+// one call really sent.
 //
-// Many SDKs and frameworks drop the response headers on their way to an error,
-// and retry by themselves where nobody sees it. A [Transport] under the client
+// Many SDKs and frameworks drop the response on their way to an error, keep no
+// more of it than a text, and retry by themselves where nobody sees it. A [Transport] under the client
 // notes both in a hint carried by the context; a [Layer] around the agent gives
 // each attempt a hint of its own, and adds what it says to the attempt's error:
 //
@@ -13,7 +14,9 @@
 //		Retry(strategies.Retry{}).
 //		Build()
 //
-// The classifier then knows how long the provider asked to wait:
+// The classifier then knows what the provider has said, and how long it asked to
+// wait, as it does of an official SDK's error. Of the body of a failure at most
+// the first 4 KiB are read, and put back for the client:
 //
 //	retry ── attempt ── Layer ── agent ── SDK ── Transport ── wire
 //	                      └──────── hint ◄──────────┘
@@ -22,17 +25,20 @@
 // has those requests in its hint too: give tools a client of their own.
 //
 // It uses the standard library only. A healthy call pays one context value and
-// one small allocation; a call without a Layer above pays a look-up.
+// one small allocation; a call without a Layer above pays a look-up. A response
+// that is no failure is not looked into.
 package httphint
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -44,8 +50,12 @@ type Seen struct {
 	Requests int
 	// Status is that of the last response; 0: the last request has had none.
 	Status int
-	// RetryAfter is what the last response asked for; 0: nothing.
+	// RetryAfter is what the last response asked for, in its headers or its body;
+	// 0: nothing.
 	RetryAfter time.Duration
+	// Class is what the last response means, by its status, its headers and the
+	// beginning of its body. ClassUnclassified: it was no failure.
+	Class strategies.Class
 }
 
 // Hint is the note of one attempt. An attempt that was left behind may still
@@ -71,7 +81,7 @@ func (h *Hint) began(req *http.Request) {
 		if req.Response == nil { // set on the request of a redirect
 			h.seen.Requests++
 		}
-		h.seen.Status, h.seen.RetryAfter = 0, 0
+		h.seen = Seen{Requests: h.seen.Requests}
 		h.mu.Unlock()
 	}
 }
@@ -80,13 +90,61 @@ func (h *Hint) got(resp *http.Response) {
 	if resp == nil {
 		return
 	}
-	wait, _ := strategies.ParseRetryAfter(resp.Header, time.Now())
+	if h == nil {
+		return
+	}
+	seen := Seen{Status: resp.StatusCode}
+	if resp.StatusCode >= 400 {
+		v := strategies.Classify(&failure{StatusCode: resp.StatusCode, Header: resp.Header, Body: begin(resp)})
+		seen.Class, seen.RetryAfter = v.Class, v.RetryAfter
+	} else {
+		seen.RetryAfter, _ = strategies.ParseRetryAfter(resp.Header, time.Now())
+	}
 	for ; h != nil; h = h.up {
 		h.mu.Lock()
-		h.seen.Status, h.seen.RetryAfter = resp.StatusCode, wait
+		seen.Requests = h.seen.Requests
+		h.seen = seen
 		h.mu.Unlock()
 	}
 }
+
+// beginning is how much of a failure's body is read.
+const beginning = 4 << 10
+
+// begin reads the beginning of a body and puts it back, with whatever went wrong
+// in the reading.
+func begin(resp *http.Response) string {
+	if resp.Body == nil || resp.Header.Get("Content-Encoding") != "" {
+		return "" // compressed: the client asked for it so, and unpacks it
+	}
+	head := make([]byte, beginning)
+	n, err := io.ReadFull(resp.Body, head)
+	rest := io.Reader(resp.Body)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { //nolint:errorlint // as io.ReadFull returns it
+		rest = broken{err}
+	}
+	resp.Body = &body{io.MultiReader(bytes.NewReader(head[:n]), rest), resp.Body}
+	return string(head[:n])
+}
+
+// body is one whose beginning has been read.
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// failure is a response as the classifier reads it.
+type failure struct {
+	StatusCode int
+	Header     http.Header
+	Body       string
+}
+
+func (f *failure) Error() string { return fmt.Sprintf("HTTP status %d", f.StatusCode) }
 
 type key struct{}
 
@@ -169,34 +227,31 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the error as the client gave it.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RecoveryClass leaves the class to the error's own code, and says what the
-// status says where that has none.
+// RecoveryClass is what the error says of itself, where it says it by a method.
+// Else what the wire said goes first, for the client has read no more than that;
+// and where the wire had nothing but a status, what the error is known by.
 func (e *Error) RecoveryClass() strategies.Class {
-	if c := strategies.Classify(e.Err).Class; c != strategies.ClassTransient {
-		return c
+	own, wire := strategies.Classify(e.Err), e.Seen.Class
+	if errtree.Any(e.Err, saysItself) || wire == strategies.ClassUnclassified {
+		return own.Class
 	}
-	// Transient is also what nobody recognises; an error that says so itself is believed.
-	var own interface {
-		error
-		RecoveryClass() strategies.Class
+	bare := strategies.Classify(&failure{StatusCode: e.Seen.Status}).Class
+	if wire == bare && own.Class != strategies.ClassTransient && own.Class != strategies.ClassTimeout {
+		return own.Class
 	}
-	if errors.As(e.Err, &own) && own.RecoveryClass() == strategies.ClassTransient {
-		return strategies.ClassTransient
-	}
-	return strategies.Classify(status(e.Seen.Status)).Class
+	return wire // also of a response whose body was cut, or came too late
 }
 
-// RecoveryHint is how long the provider asked to wait: in the headers, or in the
+func saysItself(err error) bool {
+	own, ok := err.(interface{ RecoveryClass() strategies.Class }) //nolint:errorlint // the tree is walked
+	return ok && own.RecoveryClass() != strategies.ClassUnclassified
+}
+
+// RecoveryHint is how long the provider asked to wait: in what it sent, or in the
 // error itself if that is longer, for a hint is never shortened.
 func (e *Error) RecoveryHint() time.Duration {
 	return max(e.Seen.RetryAfter, strategies.Classify(e.Err).RetryAfter)
 }
-
-// status is an error with nothing but a status.
-type status int
-
-func (s status) Error() string   { return fmt.Sprintf("HTTP status %d", int(s)) }
-func (s status) StatusCode() int { return int(s) }
 
 // Hidden returns a function for [Layer] that tells an observer of hidden
 // requests, as an event of kind [middleware.EventHiddenRequests]. A nil observer is

@@ -1,6 +1,7 @@
 package httphint_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,6 +136,64 @@ func TestClassAndWaitFromTheWire(t *testing.T) {
 	}
 }
 
+// body answers with a status, headers and a text of its own.
+func body(status int, text string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+// cut promises more than it sends.
+func cut(status int, text string) http.HandlerFunc {
+	return body(status, text, "Content-Length", "9999")
+}
+
+func TestTheBeginningOfABody(t *testing.T) {
+	long := strings.Repeat("x", 64<<10)
+	for _, tc := range []struct {
+		it     string
+		answer http.HandlerFunc
+		class  strategies.Class
+		wait   time.Duration
+		text   string
+	}{
+		{"tells a quota from a rate", body(429, `{"error":{"code":"insufficient_quota"}}`), strategies.ClassQuotaExhausted, 0, `{"error":{"code":"insufficient_quota"}}`},
+		{"tells an overflow from a bad request", body(400, `{"error":{"message":"prompt is too long: 9310 tokens > 8192 maximum"}}`), strategies.ClassContextOverflow, 0, `{"error":{"message":"prompt is too long: 9310 tokens > 8192 maximum"}}`},
+		{"tells a filter from a bad request", body(400, `{"error":{"code":"content_filter"}}`), strategies.ClassBlocked, 0, `{"error":{"code":"content_filter"}}`},
+		{"finds a wait in a sentence", body(429, `{"error":{"message":"Please try again in 9m38s."}}`), strategies.ClassRateLimited, 578 * time.Second, `{"error":{"message":"Please try again in 9m38s."}}`},
+		{"takes Amazon's 424 for what it is", body(424, `{"message":"The request failed"}`, "X-Amzn-Errortype", "ModelErrorException"), strategies.ClassTransient, 0, `{"message":"The request failed"}`},
+		{"judges a body that was cut by its status", cut(429, `{"error":{"mess`), strategies.ClassRateLimited, 0, `{"error":{"mess`},
+		{"judges a page by its status", body(502, "<html>quota exceeded</html>"), strategies.ClassTransient, 0, "<html>quota exceeded</html>"},
+		{"puts back what is longer than a beginning", body(503, long), strategies.ClassTransient, 0, long},
+		{"reads no body that is compressed", body(503, "\x1f\x8b", "Content-Encoding", "br"), strategies.ClassTransient, 0, "\x1f\x8b"},
+		{"does with no body", body(429, ""), strategies.ClassRateLimited, 0, ""},
+	} {
+		t.Run("it "+tc.it, func(t *testing.T) {
+			t.Parallel()
+			p, read := start(t, tc.answer), ""
+			_, err := under(func(ctx context.Context, _ string) (string, error) {
+				req, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
+				resp, err := p.client.Do(req)
+				if err != nil {
+					return "", err
+				}
+				defer resp.Body.Close()
+				text, err := io.ReadAll(resp.Body)
+				read = string(text)
+				return "", cmp.Or(err, errVague)
+			}, nil).Run(t.Context(), "")
+			got := strategies.Classify(err)
+			expect(t, "class", got.Class, tc.class)
+			expect(t, "wait", got.RetryAfter, tc.wait)
+			expect(t, "what the client read", read, tc.text)
+		})
+	}
+}
+
 // coded is an error that still knows what happened.
 type coded struct{ Code string }
 
@@ -178,7 +238,7 @@ func TestWhoIsBelieved(t *testing.T) {
 		if !ok {
 			t.Fatalf("got %T: %v", err, err)
 		}
-		expect(t, "seen", hint.Seen, httphint.Seen{Requests: 1, Status: 503, RetryAfter: 2 * time.Second})
+		expect(t, "seen", hint.Seen, httphint.Seen{Requests: 1, Status: 503, RetryAfter: 2 * time.Second, Class: strategies.ClassTransient})
 	})
 	t.Run("it adds nothing to what went well in the end", func(t *testing.T) {
 		p := start(t, says(503), says(200))
@@ -255,7 +315,7 @@ hidden_requests bard attempt=4 detail="3 requests where 1 was asked for: switch 
 		ctx, hint := httphint.With(t.Context())
 		_, _ = inner.Run(ctx, "")
 		_, _ = inner.Run(ctx, "")
-		expect(t, "seen", hint.Seen(), httphint.Seen{Requests: 4, Status: 503})
+		expect(t, "seen", hint.Seen(), httphint.Seen{Requests: 4, Status: 503, Class: strategies.ClassTransient})
 	})
 	t.Run("it does without a hint", func(t *testing.T) {
 		p := start(t, says(200))
@@ -355,12 +415,12 @@ func TestAttemptsSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = guarded.Run(t.Context(), "")
-		expect(t, "seen by the one left behind", <-back, httphint.Seen{Requests: 1, Status: 429, RetryAfter: time.Hour})
+		expect(t, "seen by the one left behind", <-back, httphint.Seen{Requests: 1, Status: 429, RetryAfter: time.Hour, Class: strategies.ClassRateLimited})
 		hint, ok := errors.AsType[*httphint.Error](err)
 		if !ok {
 			t.Fatalf("got %v", err)
 		}
-		expect(t, "seen by the one that took its place", hint.Seen, httphint.Seen{Requests: 1, Status: 503})
+		expect(t, "seen by the one that took its place", hint.Seen, httphint.Seen{Requests: 1, Status: 503, Class: strategies.ClassTransient})
 	})
 }
 
