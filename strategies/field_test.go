@@ -6,100 +6,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/understudy-go/understudy/internal/field"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 // The failure corpus: what providers, gateways, local servers and proxies really send, one file
 // each, in testdata/field. Its README describes the format.
 
-// fieldFile is one file of the corpus.
-type fieldFile struct {
-	Provider string       `json:"provider"`
-	Kind     string       `json:"kind"`
-	Shapes   []fieldShape `json:"shapes"`
-}
-
-// fieldShape is one failure: what was sent, and what it means.
-type fieldShape struct {
-	Name     string            `json:"name"`
-	Plain    bool              `json:"plain"`
-	Status   int               `json:"status"`
-	Stream   bool              `json:"stream"`
-	Headers  map[string]string `json:"headers"`
-	Body     json.RawMessage   `json:"body"`
-	Class    string            `json:"class"`
-	Wait     float64           `json:"wait"`
-	WaitFrom string            `json:"wait_from"`
-	Needs    string            `json:"needs"`
-	Source   string            `json:"source"`
-}
-
-// text is the body as it goes over the wire: a JSON string in the corpus is the text itself.
-func (s fieldShape) text() string {
-	var text string
-	if json.Unmarshal(s.Body, &text) == nil {
-		return text
-	}
-	return string(s.Body)
-}
-
-func (s fieldShape) header() http.Header {
-	h := http.Header{}
-	for name, value := range s.Headers {
-		h.Set(name, value)
-	}
-	return h
-}
+// fieldShape is one failure of the corpus, and what errors clients make of it.
+type fieldShape struct{ field.Shape }
 
 // response is the answer as a client holds it once it has read the body.
 func (s fieldShape) response() *http.Response {
 	return &http.Response{
 		StatusCode: s.Status, Status: fmt.Sprint(s.Status, " ", http.StatusText(s.Status)),
-		Header: s.header(), Body: io.NopCloser(strings.NewReader("")),
+		Header: s.Header(), Body: io.NopCloser(strings.NewReader("")),
 	}
 }
-
-// wait is the hint that is wanted, to the nanosecond.
-func (s fieldShape) wait() time.Duration { return time.Duration(math.Round(s.Wait * 1e9)) }
 
 // errorObject is the "error" of the body, if it is an object.
 func (s fieldShape) errorObject() (json.RawMessage, bool) {
 	var body struct {
 		Error json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal([]byte(s.text()), &body) != nil || !bytes.HasPrefix(body.Error, []byte("{")) {
+	if json.Unmarshal([]byte(s.Text()), &body) != nil || !bytes.HasPrefix(body.Error, []byte("{")) {
 		return nil, false
 	}
 	return body.Error, true
 }
 
-func readField(t *testing.T) []fieldFile {
+func readField(t *testing.T) []field.File {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/field/*.json")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no corpus: %v", err)
-	}
-	files := make([]fieldFile, 0, len(paths))
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var file fieldFile
-		dec := json.NewDecoder(bytes.NewReader(data))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&file); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		files = append(files, file)
+	files, err := field.Read("testdata/field")
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
@@ -125,7 +69,8 @@ func TestFieldCorpus(t *testing.T) {
 			t.Errorf("a file has no provider or no shapes: %+v", file)
 		}
 		seen := map[string]bool{}
-		for _, s := range file.Shapes {
+		for _, shape := range file.Shapes {
+			s := fieldShape{shape}
 			if fault := s.fault(classes); fault != "" {
 				t.Errorf("%s, %q: %s", file.Provider, s.Name, fault)
 			}
@@ -151,7 +96,7 @@ func (s fieldShape) fault(classes map[string]bool) string {
 		return "it has no name or no source"
 	case !classes[s.Class]:
 		return fmt.Sprintf("class %q is unknown", s.Class)
-	case s.Plain && (s.Status != 0 || s.Headers != nil || s.Stream || s.text() == ""):
+	case s.Plain && (s.Status != 0 || s.Headers != nil || s.Stream || s.Text() == ""):
 		return "a plain error has a text and nothing else"
 	case !s.Plain && s.Stream != (s.Status == 200):
 		return fmt.Sprintf("status %d: an event in a stream has 200, and nothing else has", s.Status)
@@ -180,12 +125,12 @@ type fieldError struct {
 // their fields and methods alone; the SDKs themselves are asked in internal/providers.
 func fieldErrors(s fieldShape) []fieldError {
 	if s.Plain {
-		err := errors.New(s.text())
+		err := errors.New(s.Text())
 		return []fieldError{
 			{client: "errors.New", err: err},
 			{client: "fmt.Errorf", err: fmt.Errorf("agent: %w", err)},
 			{client: "errors.Join", err: errors.Join(errors.New("first"), err)},
-			{client: "a struct of the user's", err: &fieldUserError{Message: s.text()}},
+			{client: "a struct of the user's", err: &fieldUserError{Message: s.Text()}},
 		}
 	}
 	var all []fieldError
@@ -195,7 +140,7 @@ func fieldErrors(s fieldShape) []fieldError {
 		}
 		all = append(all, fieldError{client, fmt.Errorf("agent: %w", err), headers})
 	}
-	add("a body of text", true, &fieldTextError{StatusCode: s.Status, Header: s.header(), Body: s.text()})
+	add("a body of text", true, &fieldTextError{StatusCode: s.Status, Header: s.Header(), Body: s.Text()})
 	add("a response", true, s.asResponse())
 	add("raw JSON", true, s.asRawJSON())
 	add("the error's JSON", true, s.asErrorJSON())
@@ -204,7 +149,7 @@ func fieldErrors(s fieldShape) []fieldError {
 		add("an event", false, s.asEvent())
 		return all
 	}
-	add("a body of bytes", false, &fieldBytesError{HTTPStatusCode: s.Status, Body: []byte(s.text())})
+	add("a body of bytes", false, &fieldBytesError{HTTPStatusCode: s.Status, Body: []byte(s.Text())})
 	add("Google's client", false, s.asGoogle())
 	add("Amazon's client", true, s.asAmazon())
 	return all
@@ -252,7 +197,7 @@ func (s fieldShape) asResponse() error {
 	if s.Stream {
 		return nil // a response of 200 is no error
 	}
-	return &fieldResponseError{Response: s.response(), body: s.text()}
+	return &fieldResponseError{Response: s.response(), body: s.Text()}
 }
 
 // fieldRawError is made like anthropic-sdk-go's: the whole body, if it is JSON.
@@ -266,10 +211,10 @@ func (e *fieldRawError) Error() string   { return e.Response.Status + " " + e.ra
 func (e *fieldRawError) RawJSON() string { return e.raw }
 
 func (s fieldShape) asRawJSON() error {
-	if !json.Valid([]byte(s.text())) {
+	if !json.Valid([]byte(s.Text())) {
 		return nil
 	}
-	return &fieldRawError{StatusCode: s.Status, Response: s.response(), raw: s.text()}
+	return &fieldRawError{StatusCode: s.Status, Response: s.response(), raw: s.Text()}
 }
 
 // fieldErrorJSONError is made like openai-go's: what stands under "error", parsed and raw.
@@ -341,7 +286,7 @@ func (e *fieldEventError) Error() string { return "received error while streamin
 
 func (s fieldShape) asEvent() error {
 	err := &fieldEventError{}
-	err.Event.Data = []byte(s.text())
+	err.Event.Data = []byte(s.Text())
 	return err
 }
 
@@ -362,7 +307,7 @@ func (s fieldShape) asGoogle() error {
 	var body struct {
 		Error *fieldGoogleError `json:"error,omitempty"`
 	}
-	text := s.text()
+	text := s.Text()
 	if text != "" && (json.Unmarshal([]byte(text), &body) != nil || body.Error == nil) {
 		return fieldGoogleError{Code: s.Status, Status: s.response().Status, Message: text}
 	}
@@ -401,14 +346,14 @@ func (e *fieldAmazonError) ErrorCode() string    { return e.code }
 func (e *fieldAmazonError) ErrorMessage() string { return e.message }
 
 func (s fieldShape) asAmazon() error {
-	code, _, _ := strings.Cut(s.header().Get("X-Amzn-ErrorType"), ":")
+	code, _, _ := strings.Cut(s.Header().Get("X-Amzn-ErrorType"), ":")
 	if code == "" {
 		return nil
 	}
 	var body struct {
 		Message string `json:"message"`
 	}
-	_ = json.Unmarshal([]byte(s.text()), &body)
+	_ = json.Unmarshal([]byte(s.Text()), &body)
 	return &fieldOperationError{&fieldAmazonResponse{
 		Response: &fieldAmazonHTTP{s.response()},
 		Err:      &fieldAmazonError{code, body.Message},
@@ -428,7 +373,8 @@ func TestField(t *testing.T) {
 	var all, right, friends, taken int
 	for _, file := range readField(t) {
 		good, ways, goodWays := 0, 0, 0
-		for _, s := range file.Shapes {
+		for _, shape := range file.Shapes {
+			s := fieldShape{shape}
 			misses := 0
 			for _, e := range fieldErrors(s) {
 				ways++
@@ -462,8 +408,8 @@ func (s fieldShape) judge(e fieldError) string {
 		return fmt.Sprintf("class %s, want %s", got, s.Class)
 	}
 	// A client that drops the headers cannot know what stood in them.
-	if unknowable := !e.headers && (s.WaitFrom == "headers" || s.WaitFrom == "clock"); v.RetryAfter != s.wait() && !unknowable {
-		return fmt.Sprintf("wait %v, want %v", v.RetryAfter, s.wait())
+	if unknowable := !e.headers && (s.WaitFrom == "headers" || s.WaitFrom == "clock"); v.RetryAfter != s.Hint() && !unknowable {
+		return fmt.Sprintf("wait %v, want %v", v.RetryAfter, s.Hint())
 	}
 	return ""
 }

@@ -2,7 +2,9 @@
 package foreign
 
 import (
+	"bytes"
 	"cmp"
+	"io"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -115,10 +117,13 @@ func (f *Facts) fields(v reflect.Value) {
 
 // status reads the fields that a status may stand in.
 func (f *Facts) status(v reflect.Value) {
-	word0 := word(v, "Status")
-	f.RPC = cmp.Or(f.RPC, rpcName(word0))
+	text := word(v, "Status")
+	f.RPC = cmp.Or(f.RPC, rpcName(text))
 	f.setStatus(word(v, "StatusCode", "HTTPStatusCode", "HTTPCode"))
-	f.setStatus(word0)
+	f.setStatus(text)
+	if code := field(v, "Code"); code.CanInt() && code.IsZero() && field(v, "Details").IsValid() {
+		f.Lost = true // genai behind a proxy that spells errors its own way
+	}
 	for _, name := range [...]string{"StatusCode", "HTTPStatusCode"} {
 		if at := field(v, name); f.Status == 0 && at.IsValid() && at.IsZero() {
 			f.Lost = true
@@ -138,7 +143,41 @@ func (f *Facts) answer(v reflect.Value) {
 				f.header(h)
 			}
 		}
+		if body, ok := value[io.ReadCloser](field(holder, "Body")); ok && f.Status >= 400 {
+			f.body(peek(body))
+		}
 	}
+}
+
+// peek looks at a body that was read and put back, as openai-go does, and leaves it
+// as it is. Of any other it reads nothing: it may block, and it is somebody's.
+func peek(body io.ReadCloser) string {
+	v := reflect.ValueOf(body)
+	if v.Kind() != reflect.Struct { // io.NopCloser is a struct with a Reader in it
+		return ""
+	}
+	reader, _ := value[io.Reader](field(v, "Reader"))
+	switch r := reader.(type) {
+	case *bytes.Buffer:
+		if r != nil {
+			return string(r.Bytes()[:min(r.Len(), maxBody)])
+		}
+	case *bytes.Reader:
+		if r != nil {
+			return ahead(r, r.Size(), r.Len())
+		}
+	case *strings.Reader:
+		if r != nil {
+			return ahead(r, r.Size(), r.Len())
+		}
+	}
+	return ""
+}
+
+func ahead(r io.ReaderAt, size int64, left int) string {
+	data := make([]byte, min(left, maxBody))
+	n, _ := r.ReadAt(data, size-int64(left))
+	return string(data[:n])
 }
 
 // header reads the retry hint. A date in it is the server's, so it is compared

@@ -32,6 +32,7 @@ package httphint
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,6 +57,8 @@ type Seen struct {
 	// Class is what the last response means, by its status, its headers and the
 	// beginning of its body. ClassUnclassified: it was no failure.
 	Class strategies.Class
+
+	whole bool // the body of the last response was read to its end, and was no page
 }
 
 // Hint is the note of one attempt. An attempt that was left behind may still
@@ -95,8 +98,9 @@ func (h *Hint) got(resp *http.Response) {
 	}
 	seen := Seen{Status: resp.StatusCode}
 	if resp.StatusCode >= 400 {
-		v := strategies.Classify(&failure{StatusCode: resp.StatusCode, Header: resp.Header, Body: begin(resp)})
-		seen.Class, seen.RetryAfter = v.Class, v.RetryAfter
+		text, whole := begin(resp)
+		v := strategies.Classify(&failure{StatusCode: resp.StatusCode, Header: resp.Header, Body: text})
+		seen.Class, seen.RetryAfter, seen.whole = v.Class, v.RetryAfter, whole && json.Valid([]byte(text))
 	} else {
 		seen.RetryAfter, _ = strategies.ParseRetryAfter(resp.Header, time.Now())
 	}
@@ -112,10 +116,10 @@ func (h *Hint) got(resp *http.Response) {
 const beginning = 4 << 10
 
 // begin reads the beginning of a body and puts it back, with whatever went wrong
-// in the reading.
-func begin(resp *http.Response) string {
+// in the reading; whole: there was no more.
+func begin(resp *http.Response) (text string, whole bool) {
 	if resp.Body == nil || resp.Header.Get("Content-Encoding") != "" {
-		return "" // compressed: the client asked for it so, and unpacks it
+		return "", false // compressed: the client asked for it so, and unpacks it
 	}
 	head := make([]byte, beginning)
 	n, err := io.ReadFull(resp.Body, head)
@@ -124,7 +128,7 @@ func begin(resp *http.Response) string {
 		rest = broken{err}
 	}
 	resp.Body = &body{io.MultiReader(bytes.NewReader(head[:n]), rest), resp.Body}
-	return string(head[:n])
+	return string(head[:n]), err == io.EOF || err == io.ErrUnexpectedEOF //nolint:errorlint // as above
 }
 
 // body is one whose beginning has been read.
@@ -231,26 +235,36 @@ func (e *Error) Unwrap() error { return e.Err }
 // Else what the wire said goes first, for the client has read no more than that;
 // and where the wire had nothing but a status, what the error is known by.
 func (e *Error) RecoveryClass() strategies.Class {
-	own, wire := strategies.Classify(e.Err), e.Seen.Class
-	if errtree.Any(e.Err, saysItself) || wire == strategies.ClassUnclassified {
-		return own.Class
+	own, wire := strategies.Classify(e.Err).Class, e.Seen.Class
+	switch {
+	case errtree.Any(e.Err, saysClass), wire == strategies.ClassUnclassified:
+		return own
+	case e.Seen.whole, wire != strategies.Classify(&failure{StatusCode: e.Seen.Status}).Class:
+		return wire
+	case own == strategies.ClassTransient, own == strategies.ClassTimeout:
+		return wire // a response that was cut, or came too late, is judged by what there is of it
 	}
-	bare := strategies.Classify(&failure{StatusCode: e.Seen.Status}).Class
-	if wire == bare && own.Class != strategies.ClassTransient && own.Class != strategies.ClassTimeout {
-		return own.Class
-	}
-	return wire // also of a response whose body was cut, or came too late
+	return own
 }
 
-func saysItself(err error) bool {
+// RecoveryHint is how long the provider asked to wait, by what it sent. Where the
+// error says itself that it is longer, that counts: a hint is never shortened.
+func (e *Error) RecoveryHint() time.Duration {
+	own := strategies.Classify(e.Err).RetryAfter
+	if e.Seen.RetryAfter > 0 && !errtree.Any(e.Err, saysHint) {
+		return e.Seen.RetryAfter
+	}
+	return max(e.Seen.RetryAfter, own)
+}
+
+func saysClass(err error) bool {
 	own, ok := err.(interface{ RecoveryClass() strategies.Class }) //nolint:errorlint // the tree is walked
 	return ok && own.RecoveryClass() != strategies.ClassUnclassified
 }
 
-// RecoveryHint is how long the provider asked to wait: in what it sent, or in the
-// error itself if that is longer, for a hint is never shortened.
-func (e *Error) RecoveryHint() time.Duration {
-	return max(e.Seen.RetryAfter, strategies.Classify(e.Err).RetryAfter)
+func saysHint(err error) bool {
+	own, ok := err.(interface{ RecoveryHint() time.Duration }) //nolint:errorlint // the tree is walked
+	return ok && own.RecoveryHint() > 0
 }
 
 // Hidden returns a function for [Layer] that tells an observer of hidden
