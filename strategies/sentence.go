@@ -131,6 +131,8 @@ func (t sentence) limit(f *foreign.Facts, coded bool) Class {
 	// Google says of every quota, by the minute too, to look at plan and billing.
 	google := t.has("exceeded your current quota") && (waits || f.RPC != "") || f.RPC != "" && !coded
 	switch {
+	case t.has("message larger than max"): // gRPC's: no waiting makes it smaller
+		return ClassBadRequest
 	case !coded && t.busy():
 		return ClassOverloaded
 	case !google && t.money():

@@ -79,7 +79,7 @@ func TestField(t *testing.T) {
 		}, Alone: 0},
 		field.Client{Name: "langchaingo cohere", Ask: func(ctx context.Context, url string, via *http.Client) error {
 			httputil.DefaultClient.Transport = via.Transport // it takes no client; this is the one it has
-			if cohere == nil { // which reads the vocabulary of its tokenizer
+			if cohere == nil {                               // which reads the vocabulary of its tokenizer
 				c, err := chaincohere.New(chaincohere.WithBaseURL(url), chaincohere.WithToken("k"), chaincohere.WithModel("command-r"))
 				if err != nil {
 					return err
