@@ -22,6 +22,7 @@ type account struct {
 	attempts []strategies.Attempt
 	stop     strategies.Stop
 	cause    error
+	reduced  int  // how many rungs were tried
 	person   bool // a person was asked, and it did not help
 	none     bool // nothing is required any more: the call is over
 
@@ -64,7 +65,7 @@ func (o *Owner) identify(ctx context.Context) uint64 {
 func (a *account) next() *account {
 	b := &account{
 		owner: a.owner, id: a.id, verdict: a.verdict, stop: a.stop, cause: a.cause,
-		person: a.person, none: a.none, tree: a.tree, refused: a.refused,
+		reduced: a.reduced, person: a.person, none: a.none, tree: a.tree, refused: a.refused,
 	}
 	b.attempts = a.attempts[:len(a.attempts):len(a.attempts)] // whoever appends, copies
 	return b
@@ -137,7 +138,7 @@ func (a *account) strategy() strategies.Strategy {
 func (a *account) fill(re *strategies.RecoveryError) *strategies.RecoveryError {
 	*re = strategies.RecoveryError{
 		Agent: a.owner.name(), Strategy: a.strategy(), Class: a.verdict.Class,
-		Attempts: a.attempts[:len(a.attempts):len(a.attempts)], Stop: a.stop, Cause: a.cause,
+		Attempts: a.attempts[:len(a.attempts):len(a.attempts)], Reduced: a.reduced, Stop: a.stop, Cause: a.cause,
 	}
 	return re
 }

@@ -38,7 +38,7 @@ func TestLayersOfNonsense(t *testing.T) {
 		setting string
 		layer   layer
 	}{
-		{"Retry.MaxRetries", middleware.Retry[string, string](s, strategies.Retry{MaxRetries: -1})},
+		{"Retry.MaxRetries", middleware.Retry[string, string](s, strategies.Retry{MaxRetries: -2})},
 		{"Retry.Jitter", middleware.Retry[string, string](s, strategies.Retry{Jitter: math.NaN()})},
 		{"Delays", middleware.Retry[string, string](s, strategies.Retry{Backoff: strategies.Delays{}})},
 		{"CircuitBreaker", middleware.CircuitBreaker[string, string](s, nil)},

@@ -102,6 +102,7 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	c.assemble()
 	g := &Guarded[Req, Resp]{owner: c.owner}
 	g.short = c.compose(b.agent, StageBreaker, stages)
+	g.retried = &published[Req, Resp]{next: c.compose(g.short, StageRetry, StageBreaker)}
 	g.chain = c.compose(g.short, StageObserve, StageBreaker)
 	for _, p := range c.owner.parts {
 		p.attach(c.owner)
@@ -222,7 +223,7 @@ func (c *chainBuilder[Req, Resp]) helpers() {
 	if c.fallback = len(standIns) > 0 || c.more != nil; c.fallback {
 		c.set.parts = append(c.set.parts, newFallbackPart(func(ctx context.Context) []helper { return helpers(c.standIns(ctx)) }))
 		c.put(StageFallback, func(next Runner[Req, Resp]) Runner[Req, Resp] {
-			return &fallback[Req, Resp]{owner: o, standIns: c.standIns, next: next}
+			return &fallback[Req, Resp]{owner: o, standIns: c.standIns, named: named(c.Builder.standIns), next: next}
 		})
 	}
 	if len(c.rungs) > 0 {
@@ -291,6 +292,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newCircuitBreaker(o, p.breaker, next)
 		case *bulkheadPart:
 			return newBulkhead(o, p.slots, next)
+		case *renewPart:
+			return &renewer[Req, Resp]{o, p.credential, next}
 		case *timeoutPart:
 			switch {
 			case p.stream || c.stream != nil:

@@ -114,7 +114,7 @@ func TestBuilderRefuses(t *testing.T) {
 		}, []string{"Breaker.Window"}},
 		{"a breaker of nonsense", func(b *builder) { b.CircuitBreaker(&strategies.Breaker{Window: time.Hour, Ratio: math.NaN()}) }, []string{"Breaker.Ratio"}},
 		{"a bulkhead without slots", func(b *builder) { b.Bulkhead(&strategies.Bulkhead{}) }, []string{"Bulkhead.MaxConcurrent"}},
-		{"negative retries", func(b *builder) { b.Retry(strategies.Retry{MaxRetries: -1}) }, []string{"Retry.MaxRetries"}},
+		{"negative retries", func(b *builder) { b.Retry(strategies.Retry{MaxRetries: -2}) }, []string{"Retry.MaxRetries"}},
 		{"jitter that is no number", func(b *builder) { b.Retry(strategies.Retry{Jitter: math.NaN()}) }, []string{"Retry.Jitter"}},
 		{"no delays", func(b *builder) { b.Retry(strategies.Retry{Backoff: strategies.Delays{}}) }, []string{"Delays"}},
 		{"a question to nobody", func(b *builder) { b.Intervene(middleware.Intervention{}) }, []string{"Intervene.Ask"}},
@@ -134,7 +134,7 @@ func TestBuilderRefuses(t *testing.T) {
 			"Intervene", "Tally", "Classifier", "Roster", `Fallback "sage"`,
 		}},
 		{"everything that is wrong at once", func(b *builder) {
-			b.Retry(strategies.Retry{MaxRetries: -1}).Timeout(-1).Fallback("sage", nil).Degrade(99, nil).Ladder(&strategies.Ladder{ClimbAfter: -1})
+			b.Retry(strategies.Retry{MaxRetries: -2}).Timeout(-1).Fallback("sage", nil).Degrade(99, nil).Ladder(&strategies.Ladder{ClimbAfter: -1})
 		}, []string{"Retry.MaxRetries", "Timeout", "Ladder.ClimbAfter", `Fallback "sage"`, "Degrade"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestUse(t *testing.T) {
 			b.Use(stage, note(&log, stage.String()))
 		}
 		asked(t, built(t, middleware.Wrap(plays(errSick)).Fallback("sage", built(t, b))), "hi")
-		expect(t, "order", log[:len(log)/2], []string{"breaker", "bulkhead", "timeout", "validate", "recover", "agent"})
+		expect(t, "order", log[:len(log)/2], []string{"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent"})
 	})
 	t.Run("a stage that is none has a name all the same", func(t *testing.T) {
 		expect(t, "name", middleware.Stage(99).String(), "unknown")

@@ -58,6 +58,7 @@ type call struct {
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
 	failed              error               // of a helper: what the one it helps failed with, if it was really asked
+	why                 *Failure            // what went before; nil: nothing did
 	trialOf             *strategies.Breaker // whose half-open trial this is; nil: of none
 	person              bool                // a person wants it made
 	out                 *provenance         // nil: nobody asks
@@ -118,7 +119,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.trialOf, next.person = up.failed, up.trialOf, up.person
+		next.failed, next.trialOf, next.person, next.why = up.failed, up.trialOf, up.person, up.why
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}

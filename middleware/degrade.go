@@ -228,7 +228,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		if ctx.Err() != nil {
 			break
 		}
-		call := h.call(ctx, nil)
+		call := h.call(ctx, nil, a)
 		call.level = rung.Level
 		answer, err := guard(call, rung.Runner, req)
 		name := rungName(rung.Level)
@@ -244,6 +244,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		}
 		a = h.next(a)
 		a.add(name, v.Class, err)
+		a.reduced++
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventRungFailed, ServedBy: name, Level: rung.Level, Class: v.Class, Err: raw(err)})
 		}

@@ -26,10 +26,11 @@
 //	            retry                   backoff, Retry-After, budget
 //	              breaker               sees every attempt
 //	                bulkhead            attempts in flight; its rejections never feed the breaker
-//	                  timeout           one attempt
-//	                    validate        a bad answer becomes an error
-//	                      recover       a panic becomes an error
-//	                        agent
+//	                  renew             a credential that was refused, once for all who wait
+//	                    timeout         one attempt
+//	                      validate      a bad answer becomes an error
+//	                        recover     a panic becomes an error
+//	                          agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
 // in the middle of a retry loop; the timeout is inside the breaker so that

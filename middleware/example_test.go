@@ -101,20 +101,21 @@ func Example_order() {
 	//             retry
 	//               breaker
 	//                 bulkhead
-	//                   timeout
-	//                     validate
-	//                       recover
-	//                         agent
+	//                   renew
+	//                     timeout
+	//                       validate
+	//                         recover
+	//                           agent
 }
 
 func ExampleWrap() {
 	_, err := middleware.Wrap(narrator{}).
-		Retry(strategies.Retry{MaxRetries: -1}).
+		Retry(strategies.Retry{MaxRetries: -2}).
 		Fallback("archivist", nil).
 		Build() // says all that is wrong, before the first call
 	fmt.Println(err)
 	// Output:
-	// understudy: Retry.MaxRetries is negative (-1): leave it 0 for 3; a chain without retries leaves out Retry
+	// understudy: Retry.MaxRetries is negative (-2): leave it 0 for 3; NoRetries, which is -1, means none
 	// understudy: Fallback "archivist" is nil: give it a runner
 }
 

@@ -39,11 +39,11 @@ type explaining struct {
 	Explanation
 	attempt, wait, deadline time.Duration
 	retries                 int
-	waits                   strategies.RetryWaits
-	standIns, rungs         []*Owner // nil: one without layers of its own
-	substitute              bool     // somebody else can answer meanwhile
-	spoken                  bool     // a stream that delivers as it comes
-	follows                 int      // a stream's continuations, at most
+	waits, more             strategies.RetryWaits // the agent's own, and those of stand-ins
+	standIns, rungs         []*Owner              // nil: one without layers of its own
+	substitute              bool                  // somebody else can answer meanwhile
+	spoken                  bool                  // a stream that delivers as it comes
+	follows                 int                   // a stream's continuations, at most
 	breaker, timeout        bool
 }
 
@@ -81,6 +81,16 @@ func (o *Owner) Explain() Explanation {
 	return e.Explanation
 }
 
+// patient counts a stand-in that keeps its retries.
+func (e *explaining) patient(o *Owner, policy *strategies.Retry) {
+	n, waits := policy.PerCallMax(), policy.Worst(false)
+	e.Calls += n
+	for range n {
+		e.standIns = append(e.standIns, o)
+	}
+	e.more.Plain, e.more.Asked = saturate(e.more.Plain, waits.Plain), saturate(e.more.Asked, waits.Asked)
+}
+
 // sum adds up what one call can take.
 func (e *explaining) sum() {
 	others, known := e.once(e.standIns)
@@ -95,7 +105,7 @@ func (e *explaining) sum() {
 			}
 			return saturate(t, reduced)
 		}
-		e.Bounded, e.Time, e.TimeAsked = answered, total(e.waits.Plain), total(e.waits.Asked)
+		e.Bounded, e.Time, e.TimeAsked = answered, total(saturate(e.waits.Plain, e.more.Plain)), total(saturate(e.waits.Asked, e.more.Asked))
 	}
 	if e.spoken {
 		// A stream that speaks may go on until the deadline, and a rung's on and on.

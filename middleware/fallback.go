@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -14,6 +15,20 @@ import (
 type StandIn[A any] struct {
 	Name  string
 	Agent A
+	// For is the failures that it stands in for: the large window for
+	// [strategies.ClassContextOverflow] alone. nil: for all that stand-ins are asked
+	// for. It is also asked for a class named here that the table gives to no
+	// stand-in, such as [strategies.ClassBlocked].
+	For []strategies.Class
+}
+
+// plays says whether a stand-in that was named for some classes stands in for what
+// a verdict is of.
+func plays(named []strategies.Class, v strategies.Verdict) bool {
+	if len(named) == 0 {
+		return v.Fallback
+	}
+	return !v.Pass && !v.Final && slices.Contains(named, v.Class)
 }
 
 // standIn is a stand-in as a chain has it: in its shorter form, and with whose
@@ -23,6 +38,8 @@ type standIn[Req, Resp any] struct {
 	runner  Runner[Req, Resp]
 	owner   *Owner
 	changes any // whoever changes the request for it, or anything else
+	only    []strategies.Class
+	retries bool // it keeps its own
 }
 
 // preview is what a stand-in will be asked, if that is not the request itself.
@@ -42,7 +59,7 @@ func preview(ctx context.Context, changes any, req any) (other any, ok bool, err
 //
 // A stand-in that is itself guarded is called through its own breaker, timeout
 // and validation, without its own retries and stand-ins, so that one call cannot
-// multiply. Any other is called as it is, a panic made an error. An agent already
+// multiply; [WithRetries] leaves it its retries. Any other is called as it is, a panic made an error. An agent already
 // asked in the course of the call is not asked again, and none is recovered twice.
 //
 // It costs a healthy call nothing.
@@ -54,7 +71,7 @@ func Fallback[Req, Resp any](o *Owner, standIns ...StandIn[Runner[Req, Resp]]) M
 	}
 	list = shortened(standIns, nil)
 	return byHand(o, p, checkStandIns(o.name(), standIns), func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		return &fallback[Req, Resp]{owner: o, standIns: fixed(list), next: next}
+		return &fallback[Req, Resp]{owner: o, standIns: fixed(list), named: named(standIns), next: next}
 	})
 }
 
@@ -65,9 +82,20 @@ func (b *Builder[Req, Resp]) Fallback(name string, agent Runner[Req, Resp]) *Bui
 	return b
 }
 
+// FallbackFor adds a stand-in for some kinds of failure only: the large window for
+// an overflow, another vendor for what a filter refused. See [StandIn].For.
+func (b *Builder[Req, Resp]) FallbackFor(name string, agent Runner[Req, Resp], classes ...strategies.Class) *Builder[Req, Resp] {
+	if len(classes) == 0 {
+		b.settings().wrong(problemOf(fmt.Sprintf("FallbackFor %q", name), "names no class", "say for which failures, or use Fallback for all"))
+	}
+	b.standIns = append(b.standIns, StandIn[Runner[Req, Resp]]{Name: name, Agent: agent, For: slices.Clone(classes)})
+	return b
+}
+
 // FallbackVia adds a stand-in that gets a changed request: shortened for its
-// window, cleaned of what only the first provider understands. An error of change
-// is the stand-in's failure.
+// window, cleaned of what only the first provider understands. What went wrong,
+// with the numbers of an overflow, is in [Call.Failure]. An error of change is the
+// stand-in's failure.
 func (b *Builder[Req, Resp]) FallbackVia(name string, agent Runner[Req, Resp], change func(ctx context.Context, req Req) (Req, error)) *Builder[Req, Resp] {
 	if change == nil {
 		b.settings().wrong(settingNil(fmt.Sprintf("FallbackVia %q", name), "a function that changes the request"))
@@ -107,6 +135,11 @@ func checkStandIns[A any](agent string, standIns []StandIn[A]) error {
 			errs = append(errs, &strategies.ConfigError{Setting: fmt.Sprintf("Fallback %q", c.Name), Problem: "is named twice", Fix: "give each stand-in once"})
 		}
 		seen[c.Name] = true
+		for _, class := range c.For {
+			if v := strategies.VerdictOf(class); v.Class != class || v.Pass || v.Final || !v.Counted && !v.Fallback {
+				errs = append(errs, problemOf(fmt.Sprintf("Fallback %q", c.Name), "is for %s", "name a failure that somebody else may help with", class))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -124,7 +157,8 @@ func shortened[Req, Resp any](standIns []StandIn[Runner[Req, Resp]], bare Middle
 		if owner == nil {
 			runner = nest(runner, bare)
 		}
-		short[i] = standIn[Req, Resp]{c.Name, runner, owner, c.Agent}
+		_, retries := c.Agent.(*patient[Req, Resp])
+		short[i] = standIn[Req, Resp]{c.Name, runner, owner, c.Agent, c.For, retries}
 	}
 	return short
 }
@@ -141,16 +175,26 @@ type fallbackPart struct {
 
 // helper is a stand-in or a rung without its types.
 type helper struct {
-	name  string
-	owner *Owner // nil: it brings no layers
+	name    string
+	owner   *Owner // nil: it brings no layers
+	only    []strategies.Class
+	retries bool
 }
 
 func helpers[Req, Resp any](standIns []standIn[Req, Resp]) []helper {
 	all := make([]helper, len(standIns))
 	for i, c := range standIns {
-		all[i] = helper{c.name, c.owner}
+		all[i] = helper{c.name, c.owner, c.only, c.retries}
 	}
 	return all
+}
+
+func wordsOf(classes []strategies.Class) string {
+	names := make([]string, len(classes))
+	for i, c := range classes {
+		names[i] = c.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 func newFallbackPart(standIns func(context.Context) []helper) *fallbackPart {
@@ -161,7 +205,15 @@ func (p *fallbackPart) explain(e *explaining) {
 	e.substitute = true
 	var names, functions []string
 	for _, c := range p.standIns(background) {
-		names = append(names, c.name)
+		name := c.name
+		if len(c.only) > 0 {
+			name += fmt.Sprintf(" (for %s)", wordsOf(c.only))
+		}
+		if policy := c.owner.policy(); c.retries && policy != nil {
+			name += fmt.Sprintf(" (with its own retries: %d at most)", policy.PerCallMax())
+			e.patient(c.owner, policy)
+		}
+		names = append(names, name)
 		e.standIns = append(e.standIns, c.owner)
 		if c.owner == nil {
 			functions = append(functions, c.name)
@@ -177,7 +229,16 @@ func (p *fallbackPart) explain(e *explaining) {
 type fallback[Req, Resp any] struct {
 	owner    *Owner
 	standIns func(context.Context) []standIn[Req, Resp] // asked at each failure: a cast grows
+	named    []strategies.Class                         // that some stand-in was named for
 	next     Runner[Req, Resp]
+}
+
+// named are the classes that stand-ins are named for.
+func named[A any](standIns []StandIn[A]) (all []strategies.Class) {
+	for _, c := range standIns {
+		all = append(all, c.For...)
+	}
+	return all
 }
 
 func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -189,7 +250,7 @@ func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 }
 
 func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	h, a, v, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Fallback })
+	h, a, v, up := l.owner.recovers(ctx, err, l.may)
 	if h == nil {
 		return none, up
 	}
@@ -203,13 +264,13 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if ctx.Err() != nil {
 			break
 		}
-		if c.name == l.owner.name() || c.owner != nil && h.self.asked(c.owner) || askedBefore(standIns[:i], c) {
+		if !plays(c.only, v) || c.name == l.owner.name() || c.owner != nil && h.self.asked(c.owner) || askedBefore(standIns[:i], c, v) {
 			continue
 		}
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventStandInCalled, ServedBy: c.name, Class: v.Class})
 		}
-		resp, err := guard[Req, Resp](h.call(ctx, c.owner), c.runner, req)
+		resp, err := guard[Req, Resp](h.call(ctx, c.owner, a), c.runner, req)
 		if err == nil {
 			l.owner.count.Recovered()
 			l.owner.helped()
@@ -239,9 +300,14 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 	return none, a.close(ctx)
 }
 
-func askedBefore[Req, Resp any](standIns []standIn[Req, Resp], who standIn[Req, Resp]) bool {
+// may says whether anybody stands in for a failure.
+func (l *fallback[Req, Resp]) may(v strategies.Verdict) bool {
+	return v.Fallback || plays(l.named, v)
+}
+
+func askedBefore[Req, Resp any](standIns []standIn[Req, Resp], who standIn[Req, Resp], v strategies.Verdict) bool {
 	for _, c := range standIns {
-		if c.name == who.name || c.owner != nil && c.owner == who.owner {
+		if plays(c.only, v) && (c.name == who.name || c.owner != nil && c.owner == who.owner) {
 			return true
 		}
 	}

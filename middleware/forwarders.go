@@ -102,6 +102,12 @@ func (b *Builder[Req, Resp]) Observe(o Observer) *Builder[Req, Resp] {
 	return b
 }
 
+// Renew adds a layer that renews a credential that was refused. See [Renew].
+func (b *Builder[Req, Resp]) Renew(renew func(ctx context.Context, failure Failure) error) *Builder[Req, Resp] {
+	b.settings().Renew(renew)
+	return b
+}
+
 // Retry adds the retry layer: the same agent is asked again. See [Retry].
 func (b *Builder[Req, Resp]) Retry(policy strategies.Retry) *Builder[Req, Resp] {
 	b.settings().Retry(policy)
@@ -219,6 +225,12 @@ func (b *StreamBuilder[Req, Chunk]) Named(name string) *StreamBuilder[Req, Chunk
 // Observe tells an observer of events. It may be called more than once.
 func (b *StreamBuilder[Req, Chunk]) Observe(o Observer) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Observe(o)
+	return b
+}
+
+// Renew adds a layer that renews a credential that was refused. See [Renew].
+func (b *StreamBuilder[Req, Chunk]) Renew(renew func(ctx context.Context, failure Failure) error) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Renew(renew)
 	return b
 }
 

@@ -46,6 +46,8 @@ type Guarded[Req, Resp any] struct {
 	owner *Owner
 	chain Runner[Req, Resp] // the whole
 	short Runner[Req, Resp] // from the breaker inward: how it stands in
+	// retried is from the retries inward: how it stands in by WithRetries.
+	retried Runner[Req, Resp]
 }
 
 // Run asks the agent, and recovers what fails. The error is a

@@ -33,6 +33,7 @@ type helping struct {
 	helper call     // of the first who helps
 	room   tree     // for the first recovery of a tree
 	failed error    // of who is being recovered, if it was really asked
+	why    Failure  // what the first of them is told of it
 	added  *account // what this layer has to say, once it is more than it was told
 }
 
@@ -70,16 +71,17 @@ func (h *helping) next(a *account) *account {
 }
 
 // call is the context of a call to a helper: its owner is the agent that helps,
-// or the one it helps if it brings no layers.
-func (h *helping) call(ctx context.Context, o *Owner) *call {
-	c := &h.helper
+// or the one it helps if it brings no layers; a is what went before.
+func (h *helping) call(ctx context.Context, o *Owner, a *account) *call {
+	c, why := &h.helper, &h.why
 	if c.Context != nil {
-		c = &call{}
+		c, why = &call{}, &Failure{}
 	}
+	*why = a.failure()
 	if o == nil {
 		o = h.self.owner
 	}
-	*c = call{Context: ctx, owner: o, up: &h.self, id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, failed: h.failed, out: h.self.out}
+	*c = call{Context: ctx, owner: o, up: &h.self, id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, failed: h.failed, why: why, out: h.self.out}
 	if h.self.stream != nil {
 		c.stream = &streamSide{reader: h.self.stream.reader}
 	}

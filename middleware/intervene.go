@@ -227,7 +227,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 	seen := a.copied()
 	incident := strategies.Incident{
 		ID: id, Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
-		Requests: l.changed(ctx, req),
+		Requests: l.changed(ctx, req, a),
 	}
 	if b := l.owner.breaker(); b != nil {
 		incident.ShutFor = b.RetryAfter()
@@ -257,7 +257,9 @@ func (l *intervene[Req, Resp]) names() (names []string) {
 }
 
 // changed is what stand-ins will be asked who get another request.
-func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req) (requests map[string]any) {
+func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req, a *account) (requests map[string]any) {
+	c, why := l.owner.with(ctx, a.id), a.failure()
+	c.why, ctx = &why, c // a change may depend on what went wrong
 	_ = protect(func() error {
 		if l.known.standIns == nil {
 			return nil
@@ -291,7 +293,7 @@ func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req
 	}
 	h := &helping{}
 	h.again(ctx, a)
-	return guard(h.call(ctx, c.owner), c.runner, req)
+	return guard(h.call(ctx, c.owner, a), c.runner, req)
 }
 
 func (l *intervene[Req, Resp]) answer(ctx context.Context, id string, req Req, d strategies.Decision) (resp Resp, err error) {

@@ -127,14 +127,17 @@ type reattempts[Req, Resp any] struct {
 	resp Resp
 	next Runner[Req, Resp]
 	call call // of the second attempt, for most have no third
+	why  Failure
 }
 
 func (r *reattempts[Req, Resp]) attempt() (err error) {
-	c := &r.call
+	c, why := &r.call, &r.why
 	if len(r.account.attempts) > 1 {
-		c = &call{}
+		c, why = &call{}, &Failure{}
 	}
+	*why = r.account.failure()
 	r.owner.fill(c, r.ctx, r.account.id)
+	c.why = why
 	c.attempt = len(r.account.attempts) + 1
 	r.resp, err = r.next.Run(c, r.req)
 	return err
@@ -184,6 +187,7 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 		return 0, false
 	}
 	r.state.Retries++
+	r.state.Hinted = r.state.Hinted || v.RetryAfter > 0
 	if r.owner.Observer != nil {
 		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}

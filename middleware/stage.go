@@ -22,6 +22,7 @@ const (
 	StageRetry
 	StageBreaker
 	StageBulkhead
+	StageRenew
 	StageTimeout
 	StageValidate
 	StageRecover
@@ -32,7 +33,7 @@ const (
 
 var stageNames = [stages]string{
 	"observe", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
-	"breaker", "bulkhead", "timeout", "validate", "recover", "agent",
+	"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
 }
 
 // String returns the name of the stage as in the documented order.

@@ -135,6 +135,16 @@ func (b *StreamBuilder[Req, Chunk]) Fallback(name string, standIn Streamer[Req, 
 	return b
 }
 
+// FallbackFor adds a stand-in for some kinds of failure only, as
+// [Builder.FallbackFor] does.
+func (b *StreamBuilder[Req, Chunk]) FallbackFor(name string, standIn Streamer[Req, Chunk], classes ...strategies.Class) *StreamBuilder[Req, Chunk] {
+	if same(standIn, b.agent) {
+		b.chained().settings().wrong(isAgentItself(name))
+	}
+	b.chained().FallbackFor(name, speak(name, standIn), classes...)
+	return b
+}
+
 // FallbackVia adds a stand-in that gets a changed request.
 func (b *StreamBuilder[Req, Chunk]) FallbackVia(name string, standIn Streamer[Req, Chunk], change func(ctx context.Context, req Req) (Req, error)) *StreamBuilder[Req, Chunk] {
 	if change == nil {
@@ -157,7 +167,7 @@ func (b *StreamBuilder[Req, Chunk]) FallbackFrom(standIns func(ctx context.Conte
 	}
 	b.chained().FallbackFrom(func(ctx context.Context) (found []StandIn[Runner[streamCall[Req, Chunk], streamEnd]]) {
 		for _, s := range standIns(ctx) {
-			found = append(found, StandIn[Runner[streamCall[Req, Chunk], streamEnd]]{Name: s.Name, Agent: speak(s.Name, s.Agent)})
+			found = append(found, StandIn[Runner[streamCall[Req, Chunk], streamEnd]]{Name: s.Name, Agent: speak(s.Name, s.Agent), For: s.For})
 		}
 		return found
 	})

@@ -61,7 +61,7 @@ func TestCastRecipe(t *testing.T) {
 	t.Run("it brings its errors out under the agent's name, all of them", func(t *testing.T) {
 		c := company(t, theatre, func(b *builder, a agent) {
 			if a.Name() == "will" {
-				b.Retry(strategies.Retry{MaxRetries: -1}).Timeout(-time.Second)
+				b.Retry(strategies.Retry{MaxRetries: -2}).Timeout(-time.Second)
 			}
 		})
 		register(t, c, plays("ed", "editor", "hi"))

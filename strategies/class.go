@@ -105,8 +105,9 @@ type Verdict struct {
 	Holds bool
 	// Loud: somebody must look at it, whatever became of the call. It does not
 	// heal by itself.
-	Loud bool
-	Free bool // the attempt made in its place is no retry
+	Loud  bool
+	Free  bool // the attempt made in its place is no retry
+	Renew bool // a credential that is renewed may help; see middleware.Renew
 
 	// MaxRetries caps the retries for this class below the retry layer's own
 	// number. 0: no cap of its own.
@@ -126,7 +127,7 @@ var verdicts = [classes]Verdict{
 	ClassContextOverflow: {Class: ClassContextOverflow, Fallback: true, Degrade: true, Intervene: true, Counted: true},
 	ClassBlocked:         {Class: ClassBlocked, Degrade: true, Intervene: true, Counted: true},
 	ClassInvalidAnswer:   {Class: ClassInvalidAnswer, Retry: true, Fallback: true, Degrade: true, Intervene: true, MaxRetries: 2, Counted: true},
-	ClassUnauthorized:    {Class: ClassUnauthorized, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
+	ClassUnauthorized:    {Class: ClassUnauthorized, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true, Renew: true},
 	ClassNotFound:        {Class: ClassNotFound, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
 	ClassBadRequest:      {Class: ClassBadRequest, Fallback: true},
 	ClassUnrecoverable:   {Class: ClassUnrecoverable, Intervene: true, Counted: true, Loud: true},

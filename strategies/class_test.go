@@ -16,7 +16,7 @@ var classTable = []struct {
 	name                                       string
 	retry, fallback, degrade, intervene, trips bool
 	maxRetries                                 int
-	is                                         string // pass, final, counted, refused, holds, loud: by their first letters
+	is                                         string // pass, final, counted, refused, holds, loud: by their first letters; n: free, w: renew
 }{
 	{strategies.ClassTransient, "transient", true, true, true, true, true, 0, "c"},
 	{strategies.ClassTimeout, "timeout", true, true, true, true, true, 0, "c"},
@@ -26,7 +26,7 @@ var classTable = []struct {
 	{strategies.ClassContextOverflow, "context_overflow", false, true, true, true, false, 0, "c"},
 	{strategies.ClassBlocked, "blocked", false, false, true, true, false, 0, "c"},
 	{strategies.ClassInvalidAnswer, "invalid_answer", true, true, true, true, false, 2, "c"},
-	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "cl"},
+	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "clw"},
 	{strategies.ClassNotFound, "not_found", false, true, true, true, true, 0, "cl"},
 	{strategies.ClassBadRequest, "bad_request", false, true, false, false, false, 0, ""},
 	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "cl"},
@@ -45,7 +45,7 @@ func TestVerdictOf(t *testing.T) {
 				Class: row.class, Retry: row.retry, Fallback: row.fallback, Degrade: row.degrade,
 				Intervene: row.intervene, Trips: row.trips, MaxRetries: row.maxRetries,
 				Pass: strings.Contains(row.is, "p"), Final: strings.Contains(row.is, "f"), Counted: strings.Contains(row.is, "c"),
-				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"), Free: strings.Contains(row.is, "n"),
+				Refused: strings.Contains(row.is, "r"), Holds: strings.Contains(row.is, "h"), Loud: strings.Contains(row.is, "l"), Free: strings.Contains(row.is, "n"), Renew: strings.Contains(row.is, "w"),
 			}
 			if got := strategies.VerdictOf(row.class); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

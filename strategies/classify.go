@@ -17,7 +17,7 @@ type Classifier struct {
 	// Verdicts replaces rows of the class table: which layers may act
 	// (Retry, Fallback, Degrade, Intervene), Trips and MaxRetries. What a class
 	// is cannot be replaced: Class, RetryAfter, Pass, Final and Refused of a row
-	// given here are ignored, and Counted, Holds and Loud can be added to a row,
+	// given here are ignored, and Counted, Holds, Loud and Renew can be added to a row,
 	// but not taken away. So a row that leaves these fields out breaks no promise.
 	Verdicts map[Class]Verdict
 
@@ -33,11 +33,34 @@ type Classifier struct {
 // Verdict.
 func Classify(err error) Verdict { return (*Classifier)(nil).Classify(err) }
 
+// ClassifyAfter is [Classify] for whoever reads a stream: sent says whether some of
+// it has reached anybody. What has cannot be taken back, so a failure behind it is
+// [ClassCutOff] and final, whatever it would have been before; a loop that asks
+// Classify alone says the beginning of an answer twice. An interrupt stays one.
+// The stream layers of package middleware do this themselves.
+func ClassifyAfter(err error, sent bool) Verdict {
+	return (*Classifier)(nil).ClassifyAfter(err, sent)
+}
+
+// ClassifyAfter is Classify for whoever reads a stream; see the function.
+func (c *Classifier) ClassifyAfter(err error, sent bool) Verdict {
+	v := c.Classify(err)
+	if err == nil || !sent || v.Pass || v.Class == ClassCutOff {
+		return v
+	}
+	trips := v.Trips
+	v = c.VerdictOf(ClassCutOff)
+	v.Trips = v.Trips || trips
+	return v
+}
+
 // Classify says what err means. A nil error has the zero Verdict.
 //
 // The rules come first; then, walking the error tree from the outside in, what
 // our own errors and [WithClass] say, what a provider's error says by its shape,
 // and last the standard library's timeouts. What is left is [ClassTransient].
+//
+// Of a stream it does not know whether any of it has been read: ask ClassifyAfter.
 //
 // It knows no context. Whether the caller still waits, and whose limit ran out,
 // is known to the layers, which ask their own contexts before they ask for a
@@ -105,6 +128,7 @@ func (c *Classifier) VerdictOf(class Class) Verdict {
 	row.Class, row.RetryAfter = is.Class, 0
 	row.Pass, row.Final, row.Refused, row.Free = is.Pass, is.Final, is.Refused, is.Free
 	row.Counted, row.Holds, row.Loud = row.Counted || is.Counted, row.Holds || is.Holds, row.Loud || is.Loud
+	row.Renew = row.Renew || is.Renew
 	return row
 }
 

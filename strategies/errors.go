@@ -1,11 +1,16 @@
 package strategies
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/internal/foreign"
 )
 
 // Sentinels to test with errors.Is. Each has a type to inspect with errors.As.
@@ -83,6 +88,7 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 //	for _, a := range failed.Attempts { // the whole story, in order
 //		log.Printf("%s: %s: %v", a.Agent, a.Class, a.Err)
 //	}
+//	statusBar(failed.Brief()) // one line for people
 //	log.Print(failed.Last()) // what the last agent that was really asked has said
 //
 // Its JSON has the same fields, with words for the class, the strategy and the
@@ -100,6 +106,8 @@ type RecoveryError struct {
 	// Attempts is every failed call, in order. A call refused by a breaker or
 	// a bulkhead is among them.
 	Attempts []Attempt
+	// Reduced is how many reduced answers were tried, and failed too.
+	Reduced int
 	// Stop says why no further retry was made. "" when none was due.
 	Stop Stop
 	// Cause is what ended the call beside the attempts: the caller's context,
@@ -113,7 +121,7 @@ func (e *RecoveryError) Error() string {
 	if e.Stop != "" {
 		fmt.Fprintf(&b, ", no more retries: %s", e.Stop)
 	}
-	if e.Strategy != StrategyNone {
+	if e.Strategy == StrategyUserIntervention || e.Strategy == StrategyDegradation && e.Reduced > 0 {
 		fmt.Fprintf(&b, "; %s required", e.Strategy)
 	}
 	if n := e.refusing(); n > 1 {
@@ -161,6 +169,59 @@ func (e *RecoveryError) Unwrap() []error {
 // RecoveryClass is the class that decided the way taken.
 func (e *RecoveryError) RecoveryClass() Class { return e.Class }
 
+// Brief is the failure in one line for people, such as a status bar: who failed
+// and what the provider said, without the words of this library. It is at most
+// 200 letters long and has no control characters. What a provider says may hold
+// names or a part of a key: it is not for the public.
+func (e *RecoveryError) Brief() string {
+	said := ""
+	if last := e.Last(); last != nil {
+		said = words(last)
+	}
+	s := fmt.Sprintf("%s could not answer", cmp.Or(e.Agent, "the agent"))
+	if said != "" {
+		s += ": the provider said: " + said
+	}
+	return short(s, 200)
+}
+
+// words is what an error says to people: the provider's sentence, if there is one.
+func words(err error) string {
+	left := maxErrors
+	for at := err; at != nil && left > 0; left-- {
+		if !foreign.Bare(at) {
+			if f := foreign.Read(at); f.Text != "" {
+				return f.Text
+			}
+		}
+		next, branches := errtree.Unwrap(at)
+		if len(branches) > 0 {
+			next = branches[0]
+		}
+		at = next
+	}
+	return errtree.Text(err)
+}
+
+// short cuts a text to so many letters, in one line and without control characters.
+func short(text string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+			n++
+		}
+		for _, r := range word {
+			if n++; n > most {
+				return strings.TrimSpace(b.String()) + "…"
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // Last returns what the last agent that was really asked has said. Refusals by
 // our own layers are passed over, unless there is nothing else; without attempts
 // it is the cause.
@@ -194,9 +255,10 @@ func (e *RecoveryError) MarshalJSON() ([]byte, error) {
 		Strategy Strategy  `json:"strategy"`
 		Class    Class     `json:"class"`
 		Attempts []Attempt `json:"attempts"`
+		Reduced  int       `json:"reduced,omitempty"`
 		Stop     Stop      `json:"stop,omitempty"`
 		Cause    string    `json:"cause,omitempty"`
-	}{e.Agent, e.Strategy, e.Class, append([]Attempt{}, e.Attempts...), e.Stop, errorText(e.Cause)})
+	}{e.Agent, e.Strategy, e.Class, append([]Attempt{}, e.Attempts...), e.Reduced, e.Stop, errorText(e.Cause)})
 }
 
 // maxErrorText is how much of an error's text goes into a record, in bytes.

@@ -50,7 +50,7 @@ func TestErrorTexts(t *testing.T) {
 			Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyUserIntervention, Attempts: two,
 			Stop: strategies.StopExhausted, Cause: context.Canceled,
 		}, `understudy: agent "narrator" failed (transient) after 2 attempts, no more retries: retries used up; user_intervention required: archivist: no (context canceled)`},
-		{"uses the singular", &strategies.RecoveryError{Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyDegradation, Attempts: two[:1]}, `understudy: agent "narrator" failed (transient) after 1 attempt; degradation required: narrator: boom`},
+		{"uses the singular", &strategies.RecoveryError{Agent: "narrator", Class: strategies.ClassTransient, Strategy: strategies.StrategyDegradation, Attempts: two[:1]}, `understudy: agent "narrator" failed (transient) after 1 attempt: narrator: boom`},
 		{"says what is wrong with a decision", &strategies.InterventionError{Incident: "i1", Problem: "names an unknown agent"}, `understudy: intervention i1: names an unknown agent`},
 		{"says what the intervenor said", &strategies.InterventionError{Incident: "i1", Problem: "failed", Err: errBoom}, `understudy: intervention i1: failed: boom`},
 	} {

@@ -244,7 +244,7 @@ func ExampleRecoveryError() {
 		fmt.Println(recovery.Strategy, len(recovery.Attempts))
 	}
 	// Output:
-	// understudy: agent "narrator" failed (transient) after 2 attempts, no more retries: retries used up; degradation required: archivist: context deadline exceeded
+	// understudy: agent "narrator" failed (transient) after 2 attempts, no more retries: retries used up: archivist: context deadline exceeded
 	// true true
 	// degradation 2
 }

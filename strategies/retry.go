@@ -15,8 +15,9 @@ import (
 // Retry holds no state of its own and is copied freely; the Budget it points to
 // is shared.
 type Retry struct {
-	// MaxRetries is the number of attempts beyond the first. 0 means 3, not
-	// none: a chain without retries is one built without Retry.
+	// MaxRetries is the number of attempts beyond the first. 0 means 3, as a
+	// setting that was left out; [NoRetries] means none, for a number that comes
+	// from a file.
 	MaxRetries int
 
 	// Backoff is the schedule. nil: Delays{1s, 2s, 4s}.
@@ -44,6 +45,10 @@ type Retry struct {
 	Allowance Allowance
 }
 
+// NoRetries is the MaxRetries of an agent that is asked once. A chain that is
+// built without Retry does the same, and has one layer less.
+const NoRetries = -1
+
 // Allowance says what the number of retries is counted by.
 type Allowance uint8
 
@@ -63,6 +68,7 @@ var allowanceNames = [...]string{"per_call", "per_agent"}
 type RetryState struct {
 	Verdict  Verdict
 	Retries  int           // made in this call so far
+	Hinted   bool          // an earlier retry of this call waited for a provider's hint
 	Failures int           // the agent's failed calls, this one included; see [Tally]
 	Spent    bool          // an earlier call used up the retries; see [Tally]
 	Bounded  bool          // the context has a deadline
@@ -75,9 +81,11 @@ type RetryState struct {
 }
 
 // Next decides about the retry after a failed attempt: how long to wait, or why
-// not to. A delay is never shorter than the schedule's nor than the provider's
-// hint, and always ends before the deadline. Saying yes takes tokens from the
-// budget.
+// not to. A delay is never shorter than the provider's hint, and always ends
+// before the deadline. The first hint of a call is believed as it is, also where
+// it is shorter than the schedule; one that was wrong is not believed again, and
+// from then on no delay is shorter than the schedule's either. Saying yes takes
+// tokens from the budget.
 func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	step := s.Retries + 1
 	switch {
@@ -102,7 +110,11 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 	if hint > r.maxRetryAfter(s.Substitute) {
 		return 0, StopRetryAfter
 	}
-	delay := jitterUp(max(r.backoff().Delay(step), hint, 0), r.Jitter)
+	wait := hint
+	if hint <= 0 || s.Hinted {
+		wait = max(r.backoff().Delay(step), hint, 0)
+	}
+	delay := jitterUp(wait, r.Jitter)
 	if s.Bounded && (delay >= s.TimeLeft || s.TimeLeft-delay < r.MinAttempt) {
 		return 0, StopDeadline
 	}
@@ -116,12 +128,12 @@ func (r *Retry) Next(s RetryState) (time.Duration, Stop) {
 }
 
 // Max returns the number of retries, the default filled in.
-func (r *Retry) Max() int { return orDefault(r.MaxRetries, 3) }
+func (r *Retry) Max() int { return max(orDefault(r.MaxRetries, 3), 0) }
 
 // PerCallMax returns how many retries one call can make.
 func (r *Retry) PerCallMax() int {
 	if r.Allowance == AllowancePerAgent {
-		return 1
+		return min(r.Max(), 1)
 	}
 	return r.Max()
 }
@@ -185,7 +197,9 @@ const maxMaxRetries = 1000
 // Validate says all that is wrong with the settings, each by its name.
 func (r *Retry) Validate() error {
 	var p problems
-	negative(&p, "Retry.MaxRetries", r.MaxRetries, "leave it 0 for 3; a chain without retries leaves out Retry")
+	if r.MaxRetries != NoRetries {
+		negative(&p, "Retry.MaxRetries", r.MaxRetries, "leave it 0 for 3; NoRetries, which is -1, means none")
+	}
 	if r.MaxRetries > maxMaxRetries {
 		p.add("Retry.MaxRetries", fmt.Sprintf("is %d", r.MaxRetries), fmt.Sprintf("use at most %d", maxMaxRetries))
 	}
@@ -206,9 +220,19 @@ func (r *Retry) Validate() error {
 	return p.err()
 }
 
+func retries(n int) string {
+	if n == 1 {
+		return "1 retry"
+	}
+	return fmt.Sprintf("%d retries", n)
+}
+
 // String describes the settings in a line, for explanations and logs.
 func (r Retry) String() string {
-	s := fmt.Sprintf("%d retries, delays %v", r.Max(), r.backoff())
+	s := fmt.Sprintf("%s, delays %v", retries(r.Max()), r.backoff())
+	if r.Max() == 0 {
+		return "no retries"
+	}
 	if r.Allowance == AllowancePerAgent {
 		s = fmt.Sprintf("1 retry a call, until %d failed calls, delays %v", r.Max(), r.backoff())
 	}

@@ -42,7 +42,10 @@ func TestRetryNext(t *testing.T) {
 		{"does not retry once the retries are spent", strategies.Retry{}, state{Verdict: transient, Spent: true}, 0, strategies.StopSpent},
 
 		{"waits for as long as the provider says", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 30*sec)}, 30 * sec, ""},
-		{"waits for no less than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Millisecond)}, sec, ""},
+		{"believes a first hint that is shorter than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 300*time.Millisecond), Retries: 1}, 300 * time.Millisecond, ""},
+		{"does not believe a second one", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 300*time.Millisecond), Retries: 1, Hinted: true}, 2 * sec, ""},
+		{"waits for a second hint that is longer than the schedule", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, 30*sec), Retries: 1, Hinted: true}, 30 * sec, ""},
+		{"retries nothing where there are to be no retries", strategies.Retry{MaxRetries: strategies.NoRetries}, state{Verdict: transient}, 0, strategies.StopExhausted},
 		{"waits for a minute if told to", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute)}, time.Minute, ""},
 		{"waits for no longer", strategies.Retry{}, state{Verdict: hinted(strategies.ClassRateLimited, time.Minute+1)}, 0, strategies.StopRetryAfter},
 		{"waits for longer if allowed to", strategies.Retry{MaxRetryAfter: time.Hour}, state{Verdict: hinted(strategies.ClassRateLimited, time.Hour)}, time.Hour, ""},
@@ -148,7 +151,8 @@ func TestRetryValidate(t *testing.T) {
 	}{
 		{"accepts the zero value", strategies.Retry{}, ""},
 		{"accepts a fleet's settings", strategies.Retry{MaxRetries: 1000, Jitter: 10, Backoff: strategies.Exponential{}, Budget: &strategies.Budget{}, Allowance: strategies.AllowancePerAgent}, ""},
-		{"refuses negative retries", strategies.Retry{MaxRetries: -1}, "Retry.MaxRetries"},
+		{"takes a word for no retries", strategies.Retry{MaxRetries: strategies.NoRetries}, ""},
+		{"refuses negative retries", strategies.Retry{MaxRetries: -2}, "Retry.MaxRetries"},
 		{"refuses more retries than can be computed with", strategies.Retry{MaxRetries: 1001}, "Retry.MaxRetries"},
 		{"refuses a negative hint", strategies.Retry{MaxRetryAfter: -1}, "Retry.MaxRetryAfter"},
 		{"refuses a negative attempt", strategies.Retry{MinAttempt: -1}, "Retry.MinAttempt"},
@@ -276,7 +280,7 @@ func TestValidateSaysEverything(t *testing.T) {
 		strategy interface{ Validate() error }
 		want     int
 	}{
-		{&strategies.Retry{MaxRetries: -1, MaxRetryAfter: -1, MinAttempt: -1, Allowance: 9, Jitter: -1, Backoff: bad, Budget: &budget}, 12},
+		{&strategies.Retry{MaxRetries: -2, MaxRetryAfter: -1, MinAttempt: -1, Allowance: 9, Jitter: -1, Backoff: bad, Budget: &budget}, 12},
 		{strategies.Delays{-1, 0, -2}, 2},
 		{bad, 3},
 		{&budget, 4},
