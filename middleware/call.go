@@ -139,6 +139,29 @@ func (c *call) asked(o *Owner) bool {
 	return false
 }
 
+// passes gives a call the leave of a breaker, beside that of others which it has.
+func (c *call) passes(b *strategies.Breaker) {
+	if c.trialOf != nil && c.trialOf != b {
+		before := &call{trialOf: c.trialOf, up: c.up}
+		if c.up != nil {
+			before.level = c.up.level
+		}
+		c.up = before
+	}
+	c.trialOf = b
+}
+
+// trials is what remains of the calls above for one that outlives them: the leave
+// that they have of breakers which let few through.
+func (c *call) trials() *call {
+	for ; c != nil; c = c.up {
+		if c.trialOf != nil {
+			return &call{trialOf: c.trialOf, up: c.up.trials()}
+		}
+	}
+	return nil
+}
+
 // tree is all that the recovery of one call causes: stand-ins, rungs, and the
 // agents that they call. In a tree each agent is recovered at most once, or
 // agents that name each other would multiply without end, and a reduced answer

@@ -198,7 +198,8 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 	if !ok {
 		return none, err
 	}
-	for c := callOf(ctx); c != nil; c = c.up {
+	shut := open.State == strategies.StateOpen || open.State == strategies.StateHalfOpen // and not held, nor isolated
+	for c := callOf(ctx); c != nil && shut; c = c.up {
 		if c.trialOf == l.breaker {
 			return l.next.Run(ctx, req)
 		}
@@ -250,17 +251,17 @@ func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Ve
 	return time.Since(began) >= fair
 }
 
-// trial runs a call of a half-open breaker. It is bounded by the agent's own limit
-// or, if that is shorter or not there, by the breaker's. A stream's is until its
-// commit; after that by its own clocks, if it has any. Agents that it calls may
-// pass the same breaker: they are part of it.
+// trial runs a call that has one of few places. That of a half-open breaker is
+// bounded by the agent's own limit or, if that is shorter or not there, by the
+// breaker's. A stream's is until its commit; after that by its own clocks, if it has
+// any. Agents that it calls may pass the same breaker: they are part of it.
 func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, late error, err error) {
 	limit, _ := permit.Trial(l.owner.timeout())
 	c := l.owner.with(ctx, 0)
 	if own := l.owner.own(ctx); own != nil {
 		c.attempt, c.helping, c.recovering, c.failed, c.person, c.stream = own.attempt, own.helping, own.recovering, own.failed, own.person, own.stream
 	}
-	c.trialOf = l.breaker
+	c.passes(l.breaker)
 	if c.stream == nil {
 		if limit == 0 || limit == l.owner.timeout() { // its own limit does
 			return l.run(c, req)

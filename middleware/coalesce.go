@@ -123,7 +123,7 @@ func (l *coalesce[Req, Resp]) fly(ctx context.Context, key string, f *flight[Res
 		close(f.done)
 	}()
 	call := l.owner.traced(ctx)
-	call.up = nil // its first caller may be gone long before it
+	call.up = call.up.trials() // its first caller may be gone long before it
 	f.resp, f.err = guard(&call.call, l.next, req)
 	if f.err != nil { // told here, once, and not by each who gets it
 		if v := l.owner.judge(&call.call, f.err); !v.Pass {

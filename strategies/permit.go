@@ -109,8 +109,10 @@ func (p *Permit) Neutral() {
 	}
 }
 
-// IsTrial says whether p is a half-open trial.
-func (p *Permit) IsTrial() bool { return p.trial() != nil }
+// IsTrial says whether p has one of few places: of a half-open breaker, of a slow
+// start, or one that a person asked for. What its call calls in its turn is part of
+// it, and needs no place of its own.
+func (p *Permit) IsTrial() bool { return p.special != nil }
 
 func (p *Permit) trial() *trial {
 	if p.special == nil {
