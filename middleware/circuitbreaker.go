@@ -123,6 +123,9 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 	var began time.Time
 	if l.slow > 0 || hurried(ctx) {
 		began = time.Now()
+		if c := callOf(ctx); c != nil && c.stream != nil {
+			c.stream.timed = l.slow > 0
+		}
 	}
 	var late error
 	switch {
@@ -154,7 +157,7 @@ func (l *circuitBreaker[Req, Resp]) aborted(ctx context.Context, permit strategi
 // settle books how a call ended that did not simply go well.
 func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategies.Permit, began time.Time, late, err error) error {
 	if err == nil {
-		if late == nil && time.Since(began) > l.slow {
+		if late == nil && took(ctx, began) > l.slow {
 			late = l.owner.limit("slow call", l.slow)
 		}
 		if late != nil {
@@ -181,6 +184,15 @@ func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategie
 		}
 	}
 	return l.owner.judgement(err, v)
+}
+
+// took is how long an agent let its caller wait: of a stream, until its commit. What
+// comes after that may be the reader's time.
+func took(ctx context.Context, began time.Time) time.Duration {
+	if c := callOf(ctx); c != nil && c.stream != nil && !c.stream.spokeAt.IsZero() {
+		return c.stream.spokeAt.Sub(began)
+	}
+	return time.Since(began)
 }
 
 func (l *circuitBreaker[Req, Resp]) run(ctx context.Context, req Req) (resp Resp, late error, err error) {
@@ -283,7 +295,8 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit s
 		ends()
 		permit.Prolong(bounded || total, c.stream.clock.readers)
 	}
-	defer func() { c.stream.onCommit = nil }()
+	c.stream.clock = &streamWatch{} // of an agent without clocks: it says whose turn it is
+	defer func() { c.stream.onCommit, c.stream.clock = nil, nil }()
 	resp, err = l.next.Run(limited, req)
 	return resp, nil, err
 }

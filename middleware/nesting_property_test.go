@@ -217,7 +217,7 @@ func (n *nest) outage() (failed int) {
 // after an outage: in the time that the breakers they pass are open, one after the
 // other, at most. A slow start lets a call in with all that it calls.
 func TestPropertyASharedBreakerNeverWedges(t *testing.T) {
-	const seeds = 3000
+	const seeds = 1500
 	var total nest
 	failed, rounds, late := 0, 0, time.Duration(0)
 	for seed := range uint64(seeds) {
