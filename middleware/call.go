@@ -62,6 +62,7 @@ type call struct {
 	person              bool                // a person wants it made
 	out                 *provenance         // nil: nobody asks
 	stream              *streamSide         // nil: the call does not stream
+	sharing             *sharing            // the flight that all below it is part of; nil: of none
 }
 
 func (c *call) Value(key any) any {
@@ -149,6 +150,19 @@ func (c *call) passes(b *strategies.Breaker) {
 		c.up = before
 	}
 	c.trialOf = b
+}
+
+// above is what stands above a flight's own call, in the place of its first caller's.
+func above(s *sharing, up *call) *call { return &call{sharing: s, up: up.trials()} }
+
+// shared returns the flight that a call is part of; nil: of none.
+func (c *call) shared() *sharing {
+	for ; c != nil; c = c.up {
+		if c.sharing != nil {
+			return c.sharing
+		}
+	}
+	return nil
 }
 
 // trials is what remains of the calls above for one that outlives them: the leave
