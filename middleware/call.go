@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -57,12 +58,12 @@ type call struct {
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
-	failed              error               // of a helper: what the one it helps failed with, if it was really asked
-	trialOf             *strategies.Breaker // whose half-open trial this is; nil: of none
-	person              bool                // a person wants it made
-	out                 *provenance         // nil: nobody asks
-	stream              *streamSide         // nil: the call does not stream
-	sharing             *sharing            // the flight that all below it is part of; nil: of none
+	failed              error       // of a helper: what the one it helps failed with, if it was really asked
+	leave               *leave      // of a breaker that lets few through; nil: of none
+	person              bool        // a person wants it made
+	out                 *provenance // nil: nobody asks
+	stream              *streamSide // nil: the call does not stream
+	sharing             *sharing    // the flight that all below it is part of; nil: of none
 }
 
 func (c *call) Value(key any) any {
@@ -73,7 +74,7 @@ func (c *call) Value(key any) any {
 }
 
 func callOf(ctx context.Context) *call {
-	if c, ok := ctx.(*call); ok {
+	if c, ok := ctx.(*call); ok || ctx == nil {
 		return c
 	}
 	c, _ := ctx.Value(callKey{}).(*call)
@@ -119,7 +120,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.trialOf, next.person = up.failed, up.trialOf, up.person
+		next.failed, next.leave, next.person = up.failed, up.leave, up.person
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}
@@ -140,20 +141,29 @@ func (c *call) asked(o *Owner) bool {
 	return false
 }
 
-// passes gives a call the leave of a breaker, beside that of others which it has.
-func (c *call) passes(b *strategies.Breaker) {
-	if c.trialOf != nil && c.trialOf != b {
-		before := &call{trialOf: c.trialOf, up: c.up}
+// leave is what a call has whom a breaker lets through that lets few: all that it
+// calls may pass too, until it ends. What it leaves behind may not.
+type leave struct {
+	of   *strategies.Breaker
+	over atomic.Bool
+}
+
+func (l *leave) lets(b *strategies.Breaker) bool { return l != nil && l.of == b && !l.over.Load() }
+
+// has gives a call a leave, beside those that it has of other breakers.
+func (c *call) has(l *leave) {
+	if c.leave != nil && c.leave.of != l.of {
+		before := &call{leave: c.leave, up: c.up}
 		if c.up != nil {
 			before.level = c.up.level
 		}
 		c.up = before
 	}
-	c.trialOf = b
+	c.leave = l
 }
 
 // above is what stands above a flight's own call, in the place of its first caller's.
-func above(s *sharing, up *call) *call { return &call{sharing: s, up: up.trials()} }
+func above(s *sharing, up *call) *call { return &call{sharing: s, up: up.leaves()} }
 
 // shared returns the flight that a call is part of; nil: of none.
 func (c *call) shared() *sharing {
@@ -165,12 +175,11 @@ func (c *call) shared() *sharing {
 	return nil
 }
 
-// trials is what remains of the calls above for one that outlives them: the leave
-// that they have of breakers which let few through.
-func (c *call) trials() *call {
+// leaves are what remains of the calls above for one that may outlive them.
+func (c *call) leaves() *call {
 	for ; c != nil; c = c.up {
-		if c.trialOf != nil {
-			return &call{trialOf: c.trialOf, up: c.up.trials()}
+		if c.leave != nil {
+			return &call{leave: c.leave, up: c.up.leaves()}
 		}
 	}
 	return nil

@@ -212,7 +212,7 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 	}
 	shut := open.State == strategies.StateOpen || open.State == strategies.StateHalfOpen // and not held, nor isolated
 	for c := callOf(ctx); c != nil && shut; c = c.up {
-		if c.trialOf == l.breaker {
+		if c.leave.lets(l.breaker) {
 			return l.next.Run(ctx, req)
 		}
 	}
@@ -273,7 +273,9 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit s
 	if own := l.owner.own(ctx); own != nil {
 		c.attempt, c.helping, c.recovering, c.failed, c.person, c.stream = own.attempt, own.helping, own.recovering, own.failed, own.person, own.stream
 	}
-	c.passes(l.breaker)
+	leave := &leave{of: l.breaker}
+	defer leave.over.Store(true)
+	c.has(leave)
 	if c.stream == nil {
 		if limit == 0 || limit == l.owner.timeout() { // its own limit does
 			return l.run(c, req)

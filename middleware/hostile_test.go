@@ -50,25 +50,28 @@ func TestHostileTypedNilsOfOurOwnErrors(t *testing.T) {
 
 func TestHostileHugeNumbers(t *testing.T) {
 	const long = time.Duration(math.MaxInt64)
-	b := middleware.Wrap(plays(errSick, errSick, "hi")).
-		Retry(strategies.Retry{MaxRetries: math.MaxInt, Backoff: strategies.Exponential{Base: 1, Factor: math.MaxFloat64, Cap: time.Millisecond}, Budget: &strategies.Budget{Capacity: math.MaxInt}}).
-		CircuitBreaker(&strategies.Breaker{Failures: 1 << 32, Trials: 1 << 32, OpenFor: long, MaxOpenFor: long, TrialTimeout: long, SlowStart: long, SlowCall: long, MaxHold: long}).
-		Bulkhead(&strategies.Bulkhead{MaxConcurrent: math.MaxInt, MaxWait: long}).
-		HardTimeout(long, math.MaxInt).Deadline(long).Fallback("sage", plays("never")).
-		Intervene(middleware.Intervention{Ask: always(strategies.Decision{}).Ask, Deadline: long, Rounds: math.MaxInt})
+	chain := func(retries, failures, trials, slots int, base time.Duration) *middleware.Builder[string, string] {
+		return middleware.Wrap(plays(errSick, errSick, "hi")).
+			Retry(strategies.Retry{MaxRetries: retries, Backoff: strategies.Exponential{Base: base, Factor: math.MaxFloat64, Cap: long}, Budget: &strategies.Budget{Capacity: math.MaxInt, Refund: math.MaxInt}}).
+			CircuitBreaker(&strategies.Breaker{Failures: failures, Trials: trials, OpenFor: long, MaxOpenFor: long, TrialTimeout: long, SlowStart: long, SlowCall: long, MaxHold: long}).
+			Bulkhead(&strategies.Bulkhead{MaxConcurrent: slots, MaxWait: long}).
+			HardTimeout(long, math.MaxInt).Deadline(long).Fallback("sage", plays("from the sage")).
+			Intervene(middleware.Intervention{Ask: always(strategies.Decision{}).Ask, Deadline: long, Rounds: math.MaxInt})
+	}
+	_, err := chain(math.MaxInt, 1<<32, 1<<32, math.MaxInt, 1).Build()
+	expectIs(t, err, strategies.ErrConfig)
+	for _, setting := range []string{"Retry.MaxRetries", "Exponential.Base", "Breaker.Failures", "Breaker.Trials", "Bulkhead.MaxConcurrent"} {
+		expect(t, "refused: "+setting, strings.Contains(fmt.Sprint(err), setting), true)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		g, err := b.Build()
-		if err != nil { // refused, each by its name: fine
-			expectIs(t, err, strategies.ErrConfig)
-			t.Log(err)
-			return
-		}
-		asked(t, g, "hi")
+		g := built(t, chain(1000, math.MaxInt32, 100, 1<<20, time.Millisecond))
+		o := g.Outcome(t.Context(), "hello")
+		expect(t, "error", o.Err, nil)
 		e := g.Explain()
-		if e.Calls <= 0 || e.Time < 0 || e.TimeAsked < 0 {
+		if e.Calls <= 0 || e.Time < 0 || e.TimeAsked < 0 || e.Questions < 0 {
 			t.Errorf("Explain has gone round the corner: %+v", e)
 		}
-		_ = e.String() + e.Mermaid()
+		expect(t, "drawn", e.String() != "" && e.Mermaid() != "", true)
 	})
 	for _, b := range []*strategies.Breaker{{Failures: 1 << 32}, {Failures: math.MaxInt}, {Window: time.Hour, MinCalls: 1 << 32}, {Trials: 1 << 32}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -398,6 +401,34 @@ func TestHostileZeroValues(t *testing.T) {
 	expect(t, "attempt", middleware.CallOf(context.Background()).Attempt(), 1)
 	_, how := middleware.Trace(t.Context())
 	expect(t, "level", how.Level(), strategies.LevelFull)
+
+	for name, f := range map[string]func(){
+		"Success": func() { var p strategies.Permit; p.Success() },
+		"Failure": func() { var p strategies.Permit; p.Failure(errSick) },
+		"Expired": func() { var p strategies.Permit; p.Expired(errSick) },
+		"Neutral": func() { var p strategies.Permit; p.Neutral() },
+		"Settle":  func() { var p strategies.Permit; p.Settle(strategies.VerdictOf(strategies.ClassRateLimited), errSick) },
+	} {
+		func() {
+			defer func() { expect(t, "panic of the zero Permit's "+name, recover(), nil) }()
+			f()
+		}()
+	}
+	var none context.Context
+	expect(t, "attempt of no context", middleware.CallOf(none).Attempt(), 1)
+	traced, _ := middleware.Trace(none)
+	expect(t, "traced, without one", traced.Err(), nil)
+	_, err = middleware.Collect[string](nil)
+	expect(t, "a nil stream is an error", err != nil, true)
+	var unbuilt middleware.GuardedStream[string, string]
+	stream, out := unbuilt.Outcome(t.Context(), "tell")
+	for _, err := range stream {
+		expectIs(t, err, strategies.ErrConfig)
+	}
+	expectIs(t, out().Err, strategies.ErrConfig)
+	slots := &strategies.Bulkhead{MaxConcurrent: 1, MaxWait: time.Second}
+	expect(t, "a slot", slots.Acquire(none), nil)
+	expectIs(t, slots.Acquire(none), strategies.ErrConfig)
 
 	own := &middleware.Settings{}
 	own.Retry(promptly)

@@ -293,6 +293,29 @@ func TestAPersonsWordIsATrialOfTheWholeCall(t *testing.T) {
 	})
 }
 
+// A trial's leave ends with it: what it leaves behind is let through no more than
+// others.
+func TestATrialsLeaveEndsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &strategies.Breaker{Failures: 1}
+		agent := plays("helped")
+		helper := built(t, middleware.Wrap(agent).Named("helper").CircuitBreaker(b))
+		var kept context.Context
+		outer := built(t, middleware.Wrap(plays(errSick, stepFunc(func(ctx context.Context, req string) (string, error) {
+			kept = context.WithoutCancel(ctx)
+			_, _ = helper.Run(ctx, req)
+			return "", errSick
+		}))).Named("outer").CircuitBreaker(b))
+		failing(t, outer)
+		time.Sleep(time.Minute)
+		failing(t, outer)
+		expect(t, "calls of the trial", agent.called(), 1)
+		_, err := helper.Run(kept, "hello")
+		expectIs(t, err, strategies.ErrRejected)
+		expect(t, "calls after it", agent.called(), 1)
+	})
+}
+
 // What an operator said stands, also for what a trial calls.
 func TestATrialDoesNotPassAnIsolation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,8 @@ package strategies
 import "time"
 
 // Permit is leave to make one call. Exactly one of its methods must be called
-// when the call has ended, however it ended.
+// when the call has ended, however it ended. Those of the zero Permit, which is
+// none, do nothing.
 type Permit struct {
 	breaker *Breaker
 	gen     uint64
@@ -23,6 +24,9 @@ func (p *Permit) Success() {
 	b := p.breaker
 	if s := p.special; s != nil && s.trial == nil {
 		p.seldom(nil)
+		return
+	}
+	if b == nil {
 		return
 	}
 	w := b.word.Load()
@@ -82,6 +86,9 @@ func (p *Permit) Expired(err error) {
 	b := p.breaker
 	if p.trial() != nil {
 		p.Failure(err)
+		return
+	}
+	if b == nil {
 		return
 	}
 	if b.suspicion.Add(1) > int64(b.failures()) {
@@ -164,7 +171,7 @@ func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 	default:
 		p.Neutral()
 	}
-	if !v.Holds {
+	if !v.Holds || p.breaker == nil {
 		return 0
 	}
 	held = p.breaker.hold(v)
@@ -173,7 +180,7 @@ func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 }
 
 func (b *Breaker) settle(p *Permit, err error) {
-	if b.init() != nil {
+	if b == nil || b.init() != nil {
 		return
 	}
 	if err != nil {
