@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
@@ -152,7 +153,12 @@ func (a *account) publish() *strategies.RecoveryError {
 	return a.fill(&a.room)
 }
 
-func (a *account) copied() *strategies.RecoveryError { return a.fill(&strategies.RecoveryError{}) }
+// copied makes what several may get, each for himself.
+func (a *account) copied() *strategies.RecoveryError {
+	re := a.fill(&strategies.RecoveryError{})
+	re.Attempts = slices.Clone(re.Attempts)
+	return re
+}
 
 func (a *account) Error() string                   { return a.copied().Error() }
 func (a *account) Unwrap() []error                 { return a.copied().Unwrap() }

@@ -161,7 +161,7 @@ type chainBuilder[Req, Resp any] struct {
 	owner    *Owner
 	budget   *strategies.Budget
 	breaker  *strategies.Breaker
-	standIns func(context.Context) []standIn[Req, Resp]
+	standIns lookUp[Req, Resp]
 	fallback bool // there is, or may be, a stand-in
 	layers   [stages][]Middleware[Req, Resp]
 }
@@ -216,12 +216,17 @@ func (c *chainBuilder[Req, Resp]) helpers() {
 	standIns := shortened(c.Builder.standIns, bare)
 	c.standIns = fixed(standIns)
 	if more := c.more; more != nil {
-		c.standIns = func(ctx context.Context) []standIn[Req, Resp] {
-			return append(slices.Clip(standIns), shortened(more(ctx), bare)...)
+		c.standIns = func(ctx context.Context) (all []standIn[Req, Resp], problem error) {
+			all = slices.Clip(standIns)
+			problem = protect(func() error { all = append(all, shortened(more(ctx), bare)...); return nil })
+			return all, problem
 		}
 	}
 	if c.fallback = len(standIns) > 0 || c.more != nil; c.fallback {
-		c.set.parts = append(c.set.parts, newFallbackPart(func(ctx context.Context) []helper { return helpers(c.standIns(ctx)) }))
+		c.set.parts = append(c.set.parts, newFallbackPart(func(ctx context.Context) ([]helper, error) {
+			all, problem := c.standIns(ctx)
+			return helpers(all), problem
+		}))
 		c.put(StageFallback, func(next Runner[Req, Resp]) Runner[Req, Resp] {
 			return &fallback[Req, Resp]{owner: o, standIns: c.standIns, named: named(c.Builder.standIns), next: next}
 		})

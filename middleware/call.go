@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -57,12 +58,13 @@ type call struct {
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
-	failed              error               // of a helper: what the one it helps failed with, if it was really asked
-	why                 *Failure            // what went before; nil: nothing did
-	trialOf             *strategies.Breaker // whose half-open trial this is; nil: of none
-	person              bool                // a person wants it made
-	out                 *provenance         // nil: nobody asks
-	stream              *streamSide         // nil: the call does not stream
+	failed              error       // of a helper: what the one it helps failed with, if it was really asked
+	why                 *Failure    // what went before; nil: nothing did
+	leave               *leave      // of a breaker that lets few through; nil: of none
+	person              bool        // a person wants it made
+	out                 *provenance // nil: nobody asks
+	stream              *streamSide // nil: the call does not stream
+	sharing             *sharing    // the flight that all below it is part of; nil: of none
 }
 
 func (c *call) Value(key any) any {
@@ -73,7 +75,7 @@ func (c *call) Value(key any) any {
 }
 
 func callOf(ctx context.Context) *call {
-	if c, ok := ctx.(*call); ok {
+	if c, ok := ctx.(*call); ok || ctx == nil {
 		return c
 	}
 	c, _ := ctx.Value(callKey{}).(*call)
@@ -119,7 +121,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.trialOf, next.person, next.why = up.failed, up.trialOf, up.person, up.why
+		next.failed, next.leave, next.person, next.why = up.failed, up.leave, up.person, up.why
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}
@@ -138,6 +140,50 @@ func (c *call) asked(o *Owner) bool {
 		}
 	}
 	return false
+}
+
+// leave is what a call has whom a breaker lets through that lets few: all that it
+// calls may pass too, until it ends. What it leaves behind may not.
+type leave struct {
+	of   *strategies.Breaker
+	over atomic.Bool
+}
+
+func (l *leave) lets(b *strategies.Breaker) bool { return l != nil && l.of == b && !l.over.Load() }
+
+// has gives a call a leave, beside those that it has of other breakers.
+func (c *call) has(l *leave) {
+	if c.leave != nil && c.leave.of != l.of {
+		before := &call{leave: c.leave, up: c.up}
+		if c.up != nil {
+			before.level = c.up.level
+		}
+		c.up = before
+	}
+	c.leave = l
+}
+
+// above is what stands above a flight's own call, in the place of its first caller's.
+func above(s *sharing, up *call) *call { return &call{sharing: s, up: up.leaves()} }
+
+// shared returns the flight that a call is part of; nil: of none.
+func (c *call) shared() *sharing {
+	for ; c != nil; c = c.up {
+		if c.sharing != nil {
+			return c.sharing
+		}
+	}
+	return nil
+}
+
+// leaves are what remains of the calls above for one that may outlive them.
+func (c *call) leaves() *call {
+	for ; c != nil; c = c.up {
+		if c.leave != nil {
+			return &call{leave: c.leave, up: c.up.leaves()}
+		}
+	}
+	return nil
 }
 
 // tree is all that the recovery of one call causes: stand-ins, rungs, and the

@@ -123,6 +123,9 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 	var began time.Time
 	if l.slow > 0 || hurried(ctx) {
 		began = time.Now()
+		if c := callOf(ctx); c != nil && c.stream != nil {
+			c.stream.timed = l.slow > 0
+		}
 	}
 	var late error
 	switch {
@@ -154,7 +157,7 @@ func (l *circuitBreaker[Req, Resp]) aborted(ctx context.Context, permit strategi
 // settle books how a call ended that did not simply go well.
 func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategies.Permit, began time.Time, late, err error) error {
 	if err == nil {
-		if late == nil && time.Since(began) > l.slow {
+		if late == nil && took(ctx, began) > l.slow {
 			late = l.owner.limit("slow call", l.slow)
 		}
 		if late != nil {
@@ -183,6 +186,15 @@ func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategie
 	return l.owner.judgement(err, v)
 }
 
+// took is how long an agent let its caller wait: of a stream, until its commit. What
+// comes after that may be the reader's time.
+func took(ctx context.Context, began time.Time) time.Duration {
+	if c := callOf(ctx); c != nil && c.stream != nil && !c.stream.spokeAt.IsZero() {
+		return c.stream.spokeAt.Sub(began)
+	}
+	return time.Since(began)
+}
+
 func (l *circuitBreaker[Req, Resp]) run(ctx context.Context, req Req) (resp Resp, late error, err error) {
 	if l.timed != nil {
 		return l.timed.punctual(ctx, req)
@@ -198,8 +210,9 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 	if !ok {
 		return none, err
 	}
-	for c := callOf(ctx); c != nil; c = c.up {
-		if c.trialOf == l.breaker {
+	shut := open.State == strategies.StateOpen || open.State == strategies.StateHalfOpen // and not held, nor isolated
+	for c := callOf(ctx); c != nil && shut; c = c.up {
+		if c.leave.lets(l.breaker) {
 			return l.next.Run(ctx, req)
 		}
 	}
@@ -250,17 +263,19 @@ func (l *circuitBreaker[Req, Resp]) expired(ctx context.Context, v strategies.Ve
 	return time.Since(began) >= fair
 }
 
-// trial runs a call of a half-open breaker. It is bounded by the agent's own limit
-// or, if that is shorter or not there, by the breaker's. A stream's is until its
-// commit; after that by its own clocks, if it has any. Agents that it calls may
-// pass the same breaker: they are part of it.
+// trial runs a call that has one of few places. That of a half-open breaker is
+// bounded by the agent's own limit or, if that is shorter or not there, by the
+// breaker's. A stream's is until its commit; after that by its own clocks, if it has
+// any. Agents that it calls may pass the same breaker: they are part of it.
 func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, late error, err error) {
 	limit, _ := permit.Trial(l.owner.timeout())
 	c := l.owner.with(ctx, 0)
 	if own := l.owner.own(ctx); own != nil {
 		c.attempt, c.helping, c.recovering, c.failed, c.person, c.stream = own.attempt, own.helping, own.recovering, own.failed, own.person, own.stream
 	}
-	c.trialOf = l.breaker
+	leave := &leave{of: l.breaker}
+	defer leave.over.Store(true)
+	c.has(leave)
 	if c.stream == nil {
 		if limit == 0 || limit == l.owner.timeout() { // its own limit does
 			return l.run(c, req)
@@ -282,7 +297,8 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit s
 		ends()
 		permit.Prolong(bounded || total, c.stream.clock.readers)
 	}
-	defer func() { c.stream.onCommit = nil }()
+	c.stream.clock = &streamWatch{} // of an agent without clocks: it says whose turn it is
+	defer func() { c.stream.onCommit, c.stream.clock = nil, nil }()
 	resp, err = l.next.Run(limited, req)
 	return resp, nil, err
 }

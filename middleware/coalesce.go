@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -16,7 +17,9 @@ import (
 // context and not its deadline: bound it with [Builder.Deadline]. Nothing is kept
 // once a call has ended: it is no cache. Answers are shared, not copied: they must
 // not be written to. What happens in the shared call is told once, as events of a
-// call of its own; each caller's [Outcome] says how it was answered.
+// call of its own; each caller's [Outcome] says how it was answered. A call that
+// the shared one waits for itself, as one of a stand-in's back to the agent, does
+// not wait for it: it is made alone.
 //
 // It costs a goroutine, a channel and a context a shared call; a caller who joins
 // costs one map look-up.
@@ -74,6 +77,7 @@ type flight[Resp any] struct {
 	resp    Resp
 	err     error
 	how     told // by whom, and how, it was answered: each caller's outcome says so
+	sharing
 }
 
 func (l *coalesce[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -88,7 +92,12 @@ func (l *coalesce[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if ctx.Err() != nil {
 		return none, context.Cause(ctx)
 	}
-	f := l.join(ctx, key, req)
+	within := callOf(ctx).shared()
+	f := l.join(ctx, within, key, req)
+	if f == nil {
+		return l.next.Run(ctx, req)
+	}
+	defer within.hasAwaited(&f.sharing)
 	select {
 	case <-f.done:
 		l.owner.note(ctx, func(p *provenance) { p.become(f.how) })
@@ -99,11 +108,15 @@ func (l *coalesce[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	}
 }
 
-// join returns the flight under way for key, or starts one.
-func (l *coalesce[Req, Resp]) join(ctx context.Context, key string, req Req) *flight[Resp] {
+// join returns the flight under way for key, or starts one; nil: that flight waits
+// for the one that within is of.
+func (l *coalesce[Req, Resp]) join(ctx context.Context, within *sharing, key string, req Req) *flight[Resp] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f, ok := l.flights[key]; ok {
+		if !within.awaits(&f.sharing) {
+			return nil
+		}
 		f.waiting++
 		return f
 	}
@@ -111,6 +124,7 @@ func (l *coalesce[Req, Resp]) join(ctx context.Context, key string, req Req) *fl
 	f := &flight[Resp]{waiting: 1, cancel: cancel, done: make(chan struct{})}
 	f.err = &strategies.PanicError{Value: errGoexit} // unless it returns
 	l.flights[key] = f
+	within.awaits(&f.sharing)
 	go l.fly(shared, key, f, req)
 	return f
 }
@@ -123,7 +137,7 @@ func (l *coalesce[Req, Resp]) fly(ctx context.Context, key string, f *flight[Res
 		close(f.done)
 	}()
 	call := l.owner.traced(ctx)
-	call.up = nil // its first caller may be gone long before it
+	call.up = above(&f.sharing, call.up) // its first caller may be gone long before it
 	f.resp, f.err = guard(&call.call, l.next, req)
 	if f.err != nil { // told here, once, and not by each who gets it
 		if v := l.owner.judge(&call.call, f.err); !v.Pass {
@@ -159,4 +173,51 @@ func (l *coalesce[Req, Resp]) forget(key string, f *flight[Resp]) {
 // become takes over how another call was answered, whose answer this one gets.
 func (p *provenance) become(t told) {
 	p.strategy, p.servedBy, p.level, p.attempts, p.late = t.strategy, t.servedBy, t.level, t.attempts, t.late
+}
+
+// sharing is a flight as others know it: which flights it waits for. Two that waited
+// for each other would never end.
+type sharing struct {
+	awaiting []*sharing // guarded by sharings
+}
+
+var sharings sync.Mutex
+
+// awaits notes that a flight waits for another, unless that waits for it. Nobody
+// waits for a call that is not part of any flight: s is nil then.
+func (s *sharing) awaits(other *sharing) bool {
+	if s == nil {
+		return true
+	}
+	sharings.Lock()
+	defer sharings.Unlock()
+	if other.reaches(s, map[*sharing]bool{}) {
+		return false
+	}
+	s.awaiting = append(s.awaiting, other)
+	return true
+}
+
+func (s *sharing) hasAwaited(other *sharing) {
+	if s == nil {
+		return
+	}
+	sharings.Lock()
+	defer sharings.Unlock()
+	if i := slices.Index(s.awaiting, other); i >= 0 {
+		s.awaiting = slices.Delete(s.awaiting, i, i+1)
+	}
+}
+
+func (s *sharing) reaches(other *sharing, seen map[*sharing]bool) bool {
+	if s == other {
+		return true
+	}
+	seen[s] = true
+	for _, next := range s.awaiting {
+		if !seen[next] && next.reaches(other, seen) {
+			return true
+		}
+	}
+	return false
 }

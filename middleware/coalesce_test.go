@@ -122,3 +122,41 @@ func hurriedly(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// A shared call that leads back to itself, or two that lead to each other, end.
+func TestCoalesceDoesNotWaitForItself(t *testing.T) {
+	same := func(string) string { return "same" }
+	t.Run("by a stand-in that asks the agent again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var g *middleware.Guarded[string, string]
+			agent := plays(errSick, "better")
+			g = built(t, middleware.Wrap(agent).Coalesce(same).Fallback("echo", middleware.Func(
+				func(ctx context.Context, req string) (string, error) { return g.Run(ctx, req) })))
+			asked(t, g, "better")
+			expect(t, "calls", agent.called(), 2)
+		})
+	})
+	t.Run("each by the other, at the same time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var pair [2]*middleware.Guarded[string, string]
+			var calls atomic.Int64
+			for i := range pair {
+				agent := plays(stepFunc(func(ctx context.Context, req string) (string, error) {
+					calls.Add(1)
+					time.Sleep(time.Second)
+					return pair[1-i].Run(ctx, req)
+				}), stepFunc(func(context.Context, string) (string, error) {
+					calls.Add(1)
+					return "well", nil
+				}))
+				pair[i] = built(t, middleware.Wrap(agent).Named([]string{"one", "two"}[i]).Coalesce(same))
+			}
+			var all sync.WaitGroup
+			for _, g := range pair {
+				all.Go(func() { asked(t, g, "well") })
+			}
+			all.Wait()
+			expect(t, "calls, for one of the two shares", calls.Load(), int64(3))
+		})
+	})
+}

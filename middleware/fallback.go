@@ -65,7 +65,7 @@ func preview(ctx context.Context, changes any, req any) (other any, ok bool, err
 // It costs a healthy call nothing.
 func Fallback[Req, Resp any](o *Owner, standIns ...StandIn[Runner[Req, Resp]]) Middleware[Req, Resp] {
 	var list []standIn[Req, Resp]
-	p := newFallbackPart(func(context.Context) []helper { return helpers(list) })
+	p := newFallbackPart(func(context.Context) ([]helper, error) { return helpers(list), nil })
 	if o == nil {
 		return byHand[Req, Resp](o, p, nil, nil)
 	}
@@ -163,14 +163,17 @@ func shortened[Req, Resp any](standIns []StandIn[Runner[Req, Resp]], bare Middle
 	return short
 }
 
-func fixed[Req, Resp any](standIns []standIn[Req, Resp]) func(context.Context) []standIn[Req, Resp] {
-	return func(context.Context) []standIn[Req, Resp] { return standIns }
+// lookUp says who stands in now. With an error it says who does in any case.
+type lookUp[Req, Resp any] func(context.Context) ([]standIn[Req, Resp], error)
+
+func fixed[Req, Resp any](standIns []standIn[Req, Resp]) lookUp[Req, Resp] {
+	return func(context.Context) ([]standIn[Req, Resp], error) { return standIns, nil }
 }
 
 // fallbackPart explains who stands in.
 type fallbackPart struct {
 	basics
-	standIns func(context.Context) []helper
+	standIns func(context.Context) ([]helper, error)
 }
 
 // helper is a stand-in or a rung without its types.
@@ -197,14 +200,18 @@ func wordsOf(classes []strategies.Class) string {
 	return strings.Join(names, ", ")
 }
 
-func newFallbackPart(standIns func(context.Context) []helper) *fallbackPart {
+func newFallbackPart(standIns func(context.Context) ([]helper, error)) *fallbackPart {
 	return &fallbackPart{basics{"Fallback", StageFallback}, standIns}
 }
 
 func (p *fallbackPart) explain(e *explaining) {
 	e.substitute = true
 	var names, functions []string
-	for _, c := range p.standIns(background) {
+	all, problem := p.standIns(background)
+	if problem != nil {
+		e.note("not all stand-ins could be looked up: %v", problem)
+	}
+	for _, c := range all {
 		name := c.name
 		if len(c.only) > 0 {
 			name += fmt.Sprintf(" (for %s)", wordsOf(c.only))
@@ -228,8 +235,8 @@ func (p *fallbackPart) explain(e *explaining) {
 
 type fallback[Req, Resp any] struct {
 	owner    *Owner
-	standIns func(context.Context) []standIn[Req, Resp] // asked at each failure: a cast grows
-	named    []strategies.Class                         // that some stand-in was named for
+	standIns lookUp[Req, Resp]  // asked at each failure: a cast grows
+	named    []strategies.Class // that some stand-in was named for
 	next     Runner[Req, Resp]
 }
 
@@ -254,9 +261,8 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 	if h == nil {
 		return none, up
 	}
-	var problem error
-	var standIns []standIn[Req, Resp]
-	if problem = protect(func() error { standIns = l.standIns(ctx); return nil }); problem != nil {
+	standIns, problem := l.standIns(ctx)
+	if problem != nil {
 		a = h.next(a)
 		a.because(problem)
 	}

@@ -90,5 +90,11 @@ func (g *Guarded[Req, Resp]) Health() Health { return g.Owner().Health() }
 // are looked up.
 func (g *Guarded[Req, Resp]) Explain() Explanation { return g.Owner().Explain() }
 
-// understudy is how a guarded agent stands in for another.
-func (g *Guarded[Req, Resp]) understudy() (Runner[Req, Resp], *Owner) { return g.short, g.owner }
+// understudy is how a guarded agent stands in for another. One that was not built
+// says so when it is asked.
+func (g *Guarded[Req, Resp]) understudy() (Runner[Req, Resp], *Owner) {
+	if g == nil || g.short == nil {
+		return g, nil
+	}
+	return g.short, g.owner
+}

@@ -264,7 +264,8 @@ func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req, a *account)
 		if l.known.standIns == nil {
 			return nil
 		}
-		for _, c := range l.known.standIns(ctx) {
+		all, _ := l.known.standIns(ctx)
+		for _, c := range all {
 			var other any
 			ok := false
 			if problem := protect(func() (err error) { other, ok, err = preview(ctx, c.changes, req); return err }); problem != nil {

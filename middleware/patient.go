@@ -41,7 +41,12 @@ func retriedForm[Req, Resp any](r Runner[Req, Resp]) (Runner[Req, Resp], *Owner)
 	return shortForm(r)
 }
 
-func (g *Guarded[Req, Resp]) insistent() (Runner[Req, Resp], *Owner) { return g.retried, g.owner }
+func (g *Guarded[Req, Resp]) insistent() (Runner[Req, Resp], *Owner) {
+	if g == nil || g.retried == nil {
+		return g.understudy()
+	}
+	return g.retried, g.owner
+}
 
 func (a *adapter[Req, Resp, Req2, Resp2]) insistent() (Runner[Req, Resp], *Owner) {
 	inner, who := retriedForm(a.runner)

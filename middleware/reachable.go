@@ -22,13 +22,14 @@ func (b *Builder[Req, Resp]) Roster(r Roster[Runner[Req, Resp]]) *Builder[Req, R
 // reachable is whom a person can name: the stand-ins, and the roster. Either may
 // be missing.
 type reachable[Req, Resp any] struct {
-	standIns func(context.Context) []standIn[Req, Resp]
+	standIns lookUp[Req, Resp]
 	roster   Roster[Runner[Req, Resp]]
 }
 
 func (r reachable[Req, Resp]) names(ctx context.Context) (names []string) {
 	if r.standIns != nil {
-		for _, s := range r.standIns(ctx) {
+		all, _ := r.standIns(ctx)
+		for _, s := range all {
 			names = append(names, s.name)
 		}
 	}
@@ -42,7 +43,8 @@ func (r reachable[Req, Resp]) names(ctx context.Context) (names []string) {
 // find returns an agent in the form in which it stands in.
 func (r reachable[Req, Resp]) find(ctx context.Context, name string) (none standIn[Req, Resp], _ bool) {
 	if r.standIns != nil {
-		for _, known := range r.standIns(ctx) {
+		all, _ := r.standIns(ctx)
+		for _, known := range all {
 			if known.name == name {
 				return known, true
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
@@ -127,6 +128,8 @@ type streamSide struct {
 	// onCommit is told that the attempt has committed, and whether its silence
 	// is bounded.
 	onCommit func(bounded bool)
+	timed    bool      // somebody wants to know
+	spokeAt  time.Time // when it committed
 }
 
 // streamReader is how the layers, which know nothing of chunks, ask about the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
@@ -30,6 +31,7 @@ type attempt[Req, Chunk any] struct {
 	err       error
 	clock     *streamWatch // nil: none
 	watched   bool         // an idle clock looks at whose turn it is
+	turns     bool         // somebody does: an idle clock, or the breaker whose trial this is
 	hurried   bool         // the whole has a limit
 	readers   bool         // which ran out while the reader had the turn
 	beats     bool         // and there are chunks that are no speech to it
@@ -52,6 +54,7 @@ func (r *reader[Req, Chunk]) play(ctx context.Context, agent string, call stream
 		a.side = c.stream
 		a.clock = c.stream.clock
 		a.watched = a.clock.watched()
+		a.turns = a.watched || a.side.onCommit != nil
 		if a.beats = a.watched && by.commit != nil && by.buffer == 0; a.beats {
 			a.clock.rule()
 		}
@@ -92,7 +95,7 @@ func (a *attempt[Req, Chunk]) take(chunk Chunk, err error) bool {
 	if !a.flowing || err != nil || a.ctx.Err() != nil {
 		return a.weigh(chunk, err)
 	}
-	if !a.watched {
+	if !a.turns {
 		return a.deliver(chunk)
 	}
 	a.clock.move()
@@ -188,6 +191,9 @@ func (a *attempt[Req, Chunk]) decide() bool {
 	a.committed = true
 	a.clock.readersTurn()
 	a.flowing = !a.closed && a.by.complete == nil && a.by.check == nil && !a.beats
+	if a.side != nil && a.side.timed {
+		a.side.spokeAt = time.Now()
+	}
 	if a.side != nil && a.side.onCommit != nil {
 		a.side.onCommit(a.watched)
 	}

@@ -82,6 +82,9 @@ func FromCallback[Req, Chunk any](run func(ctx context.Context, req Req, emit fu
 // Collect ranges over a stream and returns its chunks; with an error, those
 // that came before it.
 func Collect[Chunk any](stream iter.Seq2[Chunk, error]) (all []Chunk, _ error) {
+	if stream == nil {
+		return nil, noAnswer("the stream is nil")
+	}
 	for chunk, err := range stream {
 		if err != nil {
 			return all, err

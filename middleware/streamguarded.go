@@ -78,12 +78,11 @@ func (g *GuardedStream[Req, Chunk]) Outcome(ctx context.Context, req Req) (iter.
 // open is one stream from its beginning to its end.
 func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield func(Chunk, error) bool, whole bool, out *StreamOutcome) {
 	var none Chunk
-	if g == nil || g.inner == nil {
-		yield(none, &strategies.ConfigError{Setting: "GuardedStream", Problem: "was not built", Fix: "get it from Build, as in middleware.WrapStream(agent).Build()"})
-		return
-	}
-	if ctx == nil {
-		yield(none, settingNil("Stream ctx", "a context, such as context.Background()"))
+	if problem := g.problem(ctx); problem != nil {
+		if out != nil {
+			*out = StreamOutcome{Ended: true, Err: problem}
+		}
+		yield(none, problem)
 		return
 	}
 	r := &reader[Req, Chunk]{rules: g.rules, yield: yield}
@@ -104,6 +103,16 @@ func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield fun
 	if err != nil && !r.left {
 		yield(none, raw(err))
 	}
+}
+
+func (g *GuardedStream[Req, Chunk]) problem(ctx context.Context) error {
+	switch {
+	case g == nil || g.inner == nil:
+		return &strategies.ConfigError{Setting: "GuardedStream", Problem: "was not built", Fix: "get it from Build, as in middleware.WrapStream(agent).Build()"}
+	case ctx == nil:
+		return settingNil("Stream ctx", "a context, such as context.Background()")
+	}
+	return nil
 }
 
 // settle says how a stream went.

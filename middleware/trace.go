@@ -28,12 +28,15 @@ func Trace(ctx context.Context) (context.Context, *Answered) {
 		call
 		Answered
 	}{}
+	if ctx == nil {
+		ctx = background
+	}
 	up := callOf(ctx)
 	t.call = call{Context: ctx, up: up, out: &t.Answered.p}
 	if up != nil {
 		t.call.owner, t.call.id, t.call.tree, t.call.level, t.call.attempt = up.owner, up.id, up.tree, up.level, up.attempt
 		t.call.up, t.call.stream, t.call.helping, t.call.person = up.up, up.stream, up.helping, up.person
-		t.call.failed, t.call.trialOf = up.failed, up.trialOf
+		t.call.failed, t.call.leave = up.failed, up.leave
 		t.Answered.p.outer = up.out
 	}
 	return &t.call, &t.Answered

@@ -64,6 +64,9 @@ func NewCast[Req, Resp any](understudies Understudies, recipe Recipe[Req, Resp])
 // error joins a [strategies.ConfigError] for each thing that is wrong; the
 // agent is then not in the cast.
 func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[Req, Resp], error) {
+	if c == nil || c.recipe == nil {
+		return nil, &strategies.ConfigError{Setting: "Cast", Problem: "was not made by NewCast", Fix: "get it from roles.NewCast"}
+	}
 	name, role, err := identify(agent)
 	if err != nil {
 		return nil, err
@@ -95,7 +98,7 @@ func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[
 	}
 	entry, _ := c.byRole.LoadOrStore(role, &company[Req, Resp]{})
 	entry.(*company[Req, Resp]).add(m)
-	order := append(*c.order.Load(), m)
+	order := append(c.members(), m)
 	c.order.Store(&order)
 	return guarded, nil
 }
@@ -154,6 +157,14 @@ func (c *Cast[Req, Resp]) standIns(name string, role Role) []middleware.StandIn[
 	return found
 }
 
+// members are all agents, in the order of registration.
+func (c *Cast[Req, Resp]) members() []*member[Req, Resp] {
+	if all := c.order.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
 // Agent returns a registered agent, guarded.
 func (c *Cast[Req, Resp]) Agent(name string) (*middleware.Guarded[Req, Resp], bool) {
 	if m, ok := c.guarded.Load(name); ok {
@@ -174,7 +185,7 @@ func (c *Cast[Req, Resp]) Lookup(name string) (middleware.Runner[Req, Resp], boo
 // Names returns the names of all agents, in the order of registration.
 func (c *Cast[Req, Resp]) Names() []string {
 	var names []string
-	for _, m := range *c.order.Load() {
+	for _, m := range c.members() {
 		names = append(names, m.guarded.Name())
 	}
 	return names
@@ -241,7 +252,7 @@ type Health struct {
 // Health returns a snapshot of every agent, in the order of registration. Taking
 // it changes nothing.
 func (c *Cast[Req, Resp]) Health() []Health {
-	members := *c.order.Load()
+	members := c.members()
 	all := make([]Health, len(members))
 	for i, m := range slices.All(members) {
 		all[i] = Health{Role: m.role, Health: m.guarded.Health()}

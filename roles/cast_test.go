@@ -442,3 +442,11 @@ func TestCastTellsWhichRolesNobodyPlays(t *testing.T) {
 	register(t, c, plays("tom", "edtior"))
 	expect(t, "when all are there", len(c.Missing()), 0)
 }
+
+func TestACastThatNobodyMade(t *testing.T) {
+	var c cast
+	_, err := c.Register(plays("will", "writer", "hi"))
+	expect(t, "refused", errors.Is(err, strategies.ErrConfig) && strings.Contains(err.Error(), "NewCast"), true)
+	expect(t, "names", len(c.Names())+len(c.Health())+len(c.Missing())+len(c.StandIns("will"))+c.Failures("will"), 0)
+	expect(t, "reset", c.Reset("will"), false)
+}

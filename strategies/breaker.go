@@ -100,8 +100,9 @@ type Breaker struct {
 	SlowStart time.Duration
 
 	// SlowCall counts an answer that took longer as a failure. The caller gets it
-	// all the same. 0: only an answer after its attempt's own Timeout. It costs a
-	// call a look at the clock.
+	// all the same. Of a stream it is the time until the commit, for what comes after
+	// it may be its reader's. 0: only an answer after its attempt's own Timeout. It
+	// costs a call a look at the clock.
 	SlowCall time.Duration
 
 	// MaxHold is the longest that a provider's word holds the breaker for all who

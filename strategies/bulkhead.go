@@ -41,6 +41,9 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	if b.MaxWait <= 0 {
 		return &FullError{What: b.what(), Limit: b.MaxConcurrent}
 	}
+	if ctx == nil {
+		return &ConfigError{Setting: "Bulkhead.Acquire ctx", Problem: "is nil", Fix: "give it a context, such as context.Background()"}
+	}
 	began := time.Now()
 	timer := time.NewTimer(b.MaxWait)
 	defer timer.Stop()

@@ -3,7 +3,8 @@ package strategies
 import "time"
 
 // Permit is leave to make one call. Exactly one of its methods must be called
-// when the call has ended, however it ended.
+// when the call has ended, however it ended. Those of the zero Permit, which is
+// none, do nothing.
 type Permit struct {
 	breaker *Breaker
 	gen     uint64
@@ -23,6 +24,9 @@ func (p *Permit) Success() {
 	b := p.breaker
 	if s := p.special; s != nil && s.trial == nil {
 		p.seldom(nil)
+		return
+	}
+	if b == nil {
 		return
 	}
 	w := b.word.Load()
@@ -84,6 +88,9 @@ func (p *Permit) Expired(err error) {
 		p.Failure(err)
 		return
 	}
+	if b == nil {
+		return
+	}
 	if b.suspicion.Add(1) > int64(b.failures()) {
 		p.Failure(err)
 		return
@@ -109,8 +116,10 @@ func (p *Permit) Neutral() {
 	}
 }
 
-// IsTrial says whether p is a half-open trial.
-func (p *Permit) IsTrial() bool { return p.trial() != nil }
+// IsTrial says whether p has one of few places: of a half-open breaker, of a slow
+// start, or one that a person asked for. What its call calls in its turn is part of
+// it, and needs no place of its own.
+func (p *Permit) IsTrial() bool { return p.special != nil }
 
 func (p *Permit) trial() *trial {
 	if p.special == nil {
@@ -162,7 +171,7 @@ func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 	default:
 		p.Neutral()
 	}
-	if !v.Holds {
+	if !v.Holds || p.breaker == nil {
 		return 0
 	}
 	held = p.breaker.hold(v)
@@ -171,7 +180,7 @@ func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 }
 
 func (b *Breaker) settle(p *Permit, err error) {
-	if b.init() != nil {
+	if b == nil || b.init() != nil {
 		return
 	}
 	if err != nil {

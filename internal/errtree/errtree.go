@@ -154,4 +154,6 @@ func Tame(err error) error {
 
 type cut struct{ text, kind string }
 
-func (e *cut) Error() string { return e.text + " (" + e.kind + " wraps itself; only its text is kept)" }
+func (e *cut) Error() string {
+	return e.text + " (" + e.kind + " wraps itself, or too much: only its text is kept)"
+}

@@ -62,7 +62,7 @@ func ExampleInPlaceOf() {
 	fmt.Println(err)
 	fmt.Println(narrator.Run(context.Background(), Question{"Where am I?"}))
 	// Output:
-	// understudy: agent "agent" failed (panic) after 1 attempt; degradation required: agent: understudy: agent panicked: index out of range
+	// understudy: agent "agent" failed (panic) after 1 attempt: agent: understudy: agent panicked: index out of range
 	// {a hall} <nil>
 }
 
