@@ -206,6 +206,9 @@ func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
 	}
+	if _, held := raw(r.err).(*strategies.OpenError); held {
+		r.state.Hinted = true // a hold of ours is no provider's word: all who wait for it come at once
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		r.state.Bounded, r.state.TimeLeft = true, time.Until(deadline)
 	}
