@@ -114,6 +114,8 @@ func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 		case coded:
 		case t.tooLong():
 			return ClassContextOverflow
+		case t.noAnswer():
+			return ClassInvalidAnswer
 		case t.money():
 			return ClassQuotaExhausted
 		case t.blocked() && f.Status < 500:
@@ -133,7 +135,7 @@ func (t sentence) limit(f *foreign.Facts, coded bool) Class {
 	switch {
 	case !coded && t.busy():
 		return ClassOverloaded
-	case !google && t.money():
+	case !google && (t.broke() || t.payUp() && !t.has("rate limit")):
 		return ClassQuotaExhausted
 	case t.byTheDay() && !waits:
 		return ClassQuotaExhausted
@@ -148,7 +150,7 @@ func (t sentence) refusal(class Class) Class {
 	switch {
 	case t.noModel():
 		return ClassNotFound
-	case t.money(), t.has("quota"):
+	case t.money(), t.quota():
 		return ClassQuotaExhausted
 	case t.blocked():
 		return ClassBlocked
@@ -163,8 +165,10 @@ func (t sentence) complaint(class Class, f *foreign.Facts) Class {
 	switch {
 	case t.tooLong():
 		return ClassContextOverflow
-	case t.money(), t.has("usage limits", "usage limit has been"), t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of"):
+	case t.money(), t.quota(), t.has("usage limits", "usage limit has been"):
 		return ClassQuotaExhausted
+	case t.noAnswer():
+		return ClassInvalidAnswer
 	case t.noKey():
 		return ClassUnauthorized
 	case t.blocked():
@@ -185,17 +189,17 @@ func (t sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
-		"超", "过长", "大于")
+		"supports up to", "no smaller than", "no more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
+		"超", "过长", "大于", "превыш", "초과")
 	if !over {
 		return strings.Contains(t.said, "range of input length")
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
-		"maximum model length", "sequence length", "上下文") {
+		"maximum model length", "sequence length", "上下文", "контекст", "コンテキスト", "컨텍스트") {
 		return true
 	}
 	switch {
-	case t.has("output token", "completion token", "max_tokens", "max_completion_tokens", "max_output_tokens", "maxoutputtokens", "maximum tokens you requested") &&
+	case t.has("output token", "completion token", "max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens", "maxoutputtokens", "maximum tokens you requested") &&
 		!t.has("input", "prompt", "messages"),
 		t.has("completion tokens, whereas"), t.has(" pixels", " pages", "file size", "image exceeds", "payload size", "budget_tokens"):
 		return false // the answer's length, or bytes, and the request's own fault everywhere
@@ -205,39 +209,58 @@ func (t sentence) tooLong() bool {
 		return true
 	}
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
-	return tokens && t.has("input", "prompt", "request", "messages", "context", "model", "total", "max size", "maximum number of tokens") &&
+	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "max size", "max tokens of", "maximum number of tokens") &&
 		!t.has("must be at least", "refresh token", "access token")
 }
 
 // money: an account without credit, whatever the unit.
-func (t sentence) money() bool {
-	if t.has("insufficient balance", "insufficient credit", "insufficient fund", "insufficient quota", "insufficient usd", "balance is insufficient",
-		"balance is too low", "credit balance", "not enough credit", "out of credit", "more credits", "no credits", "credits expired", "credits remaining",
-		"credits are exhausted", "credit limit", "used all available credits", "included credits", "spending limit", "spend limit", "over budget",
-		"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "payment method", "overdue", "in arrears",
-		"arrearage", "hard limit has been reached", "plan and billing", "billing details", "recharge", "top up", "usage allowance", "request allowance",
-		"欠费", "余额不足", "额度不足", "额度已用尽", "余额已用尽", "已用尽", "充值", "account balance", "free trial quota", "free tier of the model has been exhausted") {
-		return true
+func (t sentence) money() bool { return t.broke() || t.payUp() }
+
+// broke: it says that there is no credit.
+func (t sentence) broke() bool {
+	for _, unit := range [...]string{"credit", "balance", "fund", "quota"} {
+		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "any", "no", "more", "out of", "all available", "included") ||
+			t.before(unit, "is insufficient", "is too low", "is negative", "is not enough", "not enough", "expired", "remaining", "are exhausted", "limit", "balance") && unit != "quota" {
+			return true
+		}
 	}
-	return t.has("exceeded your current quota", "exceeded current quota", "out of call volume quota")
+	return t.has("insufficient usd", "account balance", "spending limit", "spend limit", "spend alert", "key limit exceeded", "over budget",
+		"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
+		"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
+		"exceeded your current quota", "exceeded current quota", "out of call volume quota",
+		"欠费", "余额不足", "额度不足", "已用尽", "已用完")
+}
+
+// payUp: it says what to do about it, and some say so of a low rate, too.
+func (t sentence) payUp() bool {
+	return t.has("payment method", "plan and billing", "billing details", "billing to be enabled", "recharge", "top up", "充值")
+}
+
+// quota: one that ran out.
+func (t sentence) quota() bool {
+	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected")
 }
 
 // byTheDay: a limit that passes tomorrow, or next month.
 func (t sentence) byTheDay() bool {
-	return t.has("per day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "weekly", "per month", "per-month", "/ month",
+	return t.has("per day", "per 1 day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "per 1 week", "weekly", "per month", "per 1 month", "per-month", "/ month",
 		"/month", "monthly", "today", "今日", "每日", "每天", "本月", "每月")
 }
 
 func (t sentence) rate() bool {
-	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "限流", "频率过高") &&
+	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "enqueued token limit", "限流", "频率过高", "频繁") &&
 		!t.has("parameter", "field")
 }
 
 // busy: the provider is full, whoever asks.
 func (t sentence) busy() bool {
-	return t.has("overload", "over capacity", "at capacity", "maximum capacity", "capacity exceeded", "no capacity", "capacity temporarily", "capacity limit",
-		"server busy", "too busy", "really busy", "is busy", "are busy", "high traffic", "high demand", "heavy load", "queue is full", "no slot available",
-		"pending requests exceeded", "访问量过大", "繁忙", "负载过高") || strings.Contains(t.said, "capacity") && t.has("exceeded", "exhausted", "insufficient")
+	return t.has("overloaded", "over capacity", "at capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
+		"no slot available", "pending requests exceeded", "backpressure", "访问量过大", "繁忙", "服务忙", "负载过高", "负载已饱和") ||
+		t.has("busy") && !t.has("file busy", "resource busy") ||
+		t.has("high ", "heavy ") && t.has("traffic", "demand", "load") ||
+		t.has("queue") && t.has("full", "exceed", "too long") ||
+		t.behind("overload", "server", "service", "system", "engine", "model") ||
+		t.has("capacity") && t.has("exceeded", "exhausted", "insufficient")
 }
 
 // blocked: what was said, or would have been, is not allowed.
@@ -247,15 +270,22 @@ func (t sentence) blocked() bool {
 	}
 	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "considered", "checks defined")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
-		"sensitive", "harmful", "high risk", "guardrail", "prompt blocked", "output blocked", "input was flagged", "prompt was flagged", "prohibited content") ||
-		t.has("content exists risk", "敏感内容", "不安全或敏感", "违规内容", "new_sensitive")
+		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "input was flagged", "prompt was flagged") ||
+		t.has("blocked") && t.has("prompt ", "output", "content ") ||
+		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "new_sensitive")
 }
 
-// noKey: a key or token that is not taken, said beside a 400.
+// noAnswer: the provider found the model's answer no good.
+func (t sentence) noAnswer() bool {
+	return t.has("model produced invalid", "model generated invalid", "output that could not be parsed", "invalid tool generation")
+}
+
+// noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
 func (t sentence) noKey() bool {
-	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token") &&
-		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "no longer valid") ||
-		t.has("organization has been restricted", "insufficient permissions", "authentication fail", "login fail")
+	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "令牌", "密钥") &&
+		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "no longer valid", "无效", "过期") ||
+		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
+		t.has("authentication fail", "login fail", "insufficient permissions") || t.has("country", "location") && t.has("not supported", "unsupported")
 }
 
 // thing: something else than a model is missing, and no stand-in has it either.
@@ -263,7 +293,7 @@ func (t sentence) thing() bool {
 	if t.has("model", "deployment", "endpoint") {
 		return false
 	}
-	for _, thing := range [...]string{"file", "thread", "response with id", "vector store", "conversation", "assistant", "batch", "container", "session"} {
+	for _, thing := range [...]string{"file", "thread", "response with id", "vector store", "conversation", "assistant", "batch", "container", "session", "item with id"} {
 		if at := strings.Index(" "+t.said, " "+thing); at >= 0 && t.has("not found", "no such", "no "+thing, "does not exist") {
 			return true
 		}
@@ -273,23 +303,74 @@ func (t sentence) thing() bool {
 
 // noModel: a model that is missing, retired, or not for this account.
 func (t sentence) noModel() bool {
-	if t.has("invalid model", "unknown model", "no such model", "not found the model", "access to model", "access to the model", "access model", "access to this model",
-		"access non-serverless model", "permission to use the model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
-		"model identifier is invalid", "model access denied", "not activated the model", "not allowed to access model", "model you requested is not available",
-		"requested model is not supported", "model is marked by provider as legacy", "模型不存在", "模型已下线") {
+	if t.has("not found the model", "access non-serverless model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
+		"not activated the model", "model you requested is not available", "model identifier is invalid", "requested model is not supported", "模型不存在", "模型已下线") ||
+		t.has("模型") && t.has("无权") {
 		return true
 	}
-	for rest := t.said; ; {
-		at := strings.Index(rest, "model")
+	for _, noun := range [...]string{"model", "endpoint", "deployment"} {
+		if noun == "model" && t.behind(noun, "invalid", "unknown", "unavailable", "no such", "unable to access") {
+			return true
+		}
+		for rest, from := t.said, 0; ; {
+			at := strings.Index(rest[from:], noun)
+			if at < 0 {
+				break
+			}
+			at += from
+			from = at + len(noun)
+			if gone(rest[from:]) || noun == "model" && barred(rest[:at]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// barred says whether the few words before "model" say that it is not for us.
+func barred(before string) bool {
+	before = before[max(0, len(before)-60):]
+	before = before[strings.LastIndexAny(before, ".;\n")+1:]
+	return anyOf(before, "access to", "not allowed to", "verified to use", "permission to use")
+}
+
+// behind says whether one of these words stands right before noun.
+func (t sentence) behind(noun string, words ...string) bool {
+	for from := 0; ; {
+		at := strings.Index(t.said[from:], noun)
 		if at < 0 {
 			return false
 		}
-		rest = rest[at+len("model"):]
-		if gone(rest) {
+		at += from
+		from = at + len(noun)
+		text, spaced := strings.CutSuffix(t.said[:at], " ")
+		for _, word := range words {
+			if spaced && strings.HasSuffix(text, word) && !letterAt(text, len(text)-len(word)-1) {
+				return true
+			}
+		}
+	}
+}
+
+// before says whether one of these words stands in the few behind noun.
+func (t sentence) before(noun string, words ...string) bool {
+	for rest := t.said; ; {
+		at := strings.Index(rest, noun)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(noun):]
+		near := rest[:min(len(rest), 32)]
+		if end := strings.IndexAny(near, ".,;\n"); end >= 0 {
+			near = near[:end]
+		}
+		if anyOf(near, words...) {
 			return true
 		}
 	}
 }
+
+func letterAt(text string, i int) bool { return i >= 0 && text[i] >= 'a' && text[i] <= 'z' }
 
 // gone says whether the few words behind "model" say that it is not there: the
 // name of the model may stand between, and no other noun with it.
@@ -300,7 +381,7 @@ func gone(rest string) bool {
 	}
 	for _, phrase := range [...]string{
 		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer available", "no longer supported",
-		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled",
+		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
 	} {
 		if at := strings.Index(rest, phrase); at >= 0 && len(strings.Fields(rest[:at])) <= 5 && !strings.Contains(rest[:at], ":") && !strings.Contains(rest[:at], ". ") {
 			return true

@@ -231,7 +231,7 @@ func (f *Facts) setCode(code string, at place) {
 	case n >= 100 && n < 600 && at.key != "error_code" && at.in != "base_resp":
 		f.setStatus(code) // OpenRouter and vLLM repeat the status as the code
 	case f.Number == 0 && n > 0:
-		f.Number, f.Where = n, at.in
+		f.Number, f.Where, f.erred = n, at.in, true
 		if at.key == "error_code" {
 			f.Where = at.key
 		}

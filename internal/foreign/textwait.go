@@ -34,7 +34,53 @@ func (f *Facts) clockWait(value string) (time.Duration, bool) {
 	if t, err := http.ParseTime(value); err == nil {
 		return Clamp(t.Sub(f.clock())), true
 	}
+	if t, err := time.Parse("2006-Jan-02 15:04:05-0700 MST", value); err == nil { // WSO2
+		return Clamp(t.Sub(f.clock())), true
+	}
 	return 0, false
+}
+
+// delay reads a field or a header whose name, in lower case, says that its value
+// is when to come back: retry_after, retryAfterMs, reset_in_seconds, retry_at.
+func (f *Facts) delay(name, value string) {
+	if len(name) > 32 || !anyWord(name, "retry", "reset", "wait", "time") {
+		return
+	}
+	name = strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", "")
+	switch name {
+	case "xratelimitreset", "resetsat", "resetat", "resettime", "retryat", "retryafterdate", "nextaccesstime":
+		if d, ok := f.clockWait(value); ok {
+			f.Reset = max(f.Reset, d)
+		}
+		return
+	case "estimatedtime":
+		name = "retryafter"
+	}
+	for _, start := range [...]string{"retryafter", "retryin", "retrydelay", "resetsin", "resetin", "waittime", "wait"} {
+		unit, ok := strings.CutPrefix(name, start)
+		if !ok || start == "wait" && unit == "" {
+			continue
+		}
+		if unit == "" {
+			if d, ok := f.clockWait(value); ok {
+				f.setWait(d)
+			}
+		} else if of := unitOf(unit); of != 0 {
+			if d, ok := parseDelay(value, of); ok {
+				f.setWait(d)
+			}
+		}
+		return
+	}
+}
+
+func anyWord(text string, words ...string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *Facts) clock() time.Time {
@@ -53,7 +99,14 @@ func (f *Facts) clock() time.Time {
 func (f *Facts) resets(h http.Header) {
 	seen := 0
 	for name, values := range h {
-		if seen++; seen > maxDetails || len(values) == 0 || !within(name, "ratelimit") {
+		if seen++; seen > maxDetails || len(values) == 0 {
+			continue
+		}
+		if at := index(name, "retry-after"); at > 0 {
+			f.delay(lower(name[at:]), values[0])
+			continue
+		}
+		if !within(name, "ratelimit") && !within(name, "rate-limit") {
 			continue
 		}
 		if strings.EqualFold(name, "RateLimit") {
@@ -126,7 +179,7 @@ func (f *Facts) WaitIn(text string) time.Duration {
 	var wait time.Duration
 	for _, cue := range [...]string{
 		"again in", "again after", "retry after", "retry in", "retry-after", "retry_after", "wait", "available in", "replenished in", "resets in",
-		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in",
+		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in", "out for", "paused for", "blocked for",
 	} {
 		for rest := text; ; {
 			at := strings.Index(rest, cue)
@@ -135,6 +188,9 @@ func (f *Facts) WaitIn(text string) time.Duration {
 			}
 			rest = rest[at+len(cue):]
 			if d, ok := leading(rest); ok {
+				wait = max(wait, d)
+			} else if number, ok := strings.CutPrefix(rest, ": "); ok && cue == "retry-after" { // the header, quoted
+				d, _ := parseDelay(number[:digits(number)], time.Second)
 				wait = max(wait, d)
 			}
 		}
@@ -149,40 +205,46 @@ func (f *Facts) WaitIn(text string) time.Duration {
 				break
 			}
 			rest = rest[at+len(cue):]
-			if t, ok := moment(rest); ok {
+			if t, ok := f.moment(rest); ok {
 				wait = max(wait, Clamp(t.Sub(f.clock())))
 			}
 		}
 	}
-	return wait
+	return max(wait, later(text))
 }
 
 // leading reads the duration at the beginning of a text, behind a few words that
 // say nothing: "approximately 10 hours 58 minutes before …".
 func leading(text string) (time.Duration, bool) {
 	text = strings.TrimLeft(text, " :='\"`(")
-	for _, filler := range [...]string{"about ", "approximately ", "at least ", "another ", "for ", "after ", "~", "≈"} {
+	for _, filler := range [...]string{"time: ", "time is ", "about ", "approximately ", "at least ", "another ", "for ", "after ", "~", "≈"} {
 		text = strings.TrimPrefix(text, filler)
+	}
+	if days, rest, ok := strings.Cut(text, "."); ok && len(days) <= 3 { // .NET: 9.02:11:19
+		n, err := strconv.Atoi(days)
+		if d, ok := clockFace(rest); ok && err == nil && n >= 0 {
+			return d + time.Duration(n)*24*time.Hour, true
+		}
 	}
 	if d, ok := clockFace(text); ok {
 		return d, true
 	}
+	for _, one := range [...]string{"an ", "a "} {
+		if rest, ok := strings.CutPrefix(text, one); ok {
+			unit := unitOf(rest[:letters(rest)])
+			return unit, unit != 0
+		}
+	}
 	var sum time.Duration
 	found := false
 	for range 4 {
-		digits := 0
-		for digits < len(text) && (text[digits] >= '0' && text[digits] <= '9' || digits > 0 && (text[digits] == '.' || text[digits] == ',')) {
-			digits++
-		}
-		if digits == 0 || digits > 20 {
+		n := digits(text)
+		if n == 0 || n > 20 {
 			break
 		}
-		number, rest := strings.ReplaceAll(text[:digits], ",", ""), strings.TrimLeft(text[digits:], " -")
-		letters := 0
-		for letters < len(rest) && rest[letters] >= 'a' && rest[letters] <= 'z' {
-			letters++
-		}
-		unit := unitOf(rest[:letters])
+		number, rest := strings.ReplaceAll(text[:n], ",", ""), strings.TrimLeft(text[n:], " -")
+		end := letters(rest)
+		unit := unitOf(rest[:end])
 		if unit == 0 {
 			break
 		}
@@ -191,10 +253,47 @@ func leading(text string) (time.Duration, bool) {
 			break
 		}
 		sum, found = Clamp(sum+d), true
-		text = strings.TrimLeft(rest[letters:], " ,")
+		text = strings.TrimLeft(rest[end:], " ,")
 		text = strings.TrimPrefix(text, "and ")
 	}
 	return sum, found
+}
+
+// digits is how many bytes of a number a text begins with.
+func digits(text string) (n int) {
+	for n < len(text) && (text[n] >= '0' && text[n] <= '9' || n > 0 && (text[n] == '.' || text[n] == ',')) {
+		n++
+	}
+	return n
+}
+
+func letters(text string) (n int) {
+	for n < len(text) && text[n] >= 'a' && text[n] <= 'z' {
+		n++
+	}
+	return n
+}
+
+// later reads what Chinese and Japanese say: "30 秒后", thirty seconds later.
+func later(text string) (wait time.Duration) {
+	for _, word := range [...]struct {
+		name string
+		unit time.Duration
+	}{{"秒后", time.Second}, {"秒後", time.Second}, {"分钟后", time.Minute}, {"分後", time.Minute}, {"小时后", time.Hour}, {"時間後", time.Hour}} {
+		at := strings.Index(text, word.name)
+		if at < 0 {
+			continue
+		}
+		before := strings.TrimRight(text[:at], " ")
+		n := len(before)
+		for n > 0 && (before[n-1] >= '0' && before[n-1] <= '9' || before[n-1] == '.') {
+			n--
+		}
+		if d, ok := parseDelay(before[n:], word.unit); ok {
+			wait = max(wait, d)
+		}
+	}
+	return wait
 }
 
 func unitOf(name string) time.Duration {
@@ -245,10 +344,18 @@ func duration(value string) (time.Duration, bool) {
 	return Clamp(d), true
 }
 
-// moment reads the date and time at the beginning of a text, in lower case. One
-// without a zone is none: a day off is worse than no hint.
-func moment(text string) (time.Time, bool) {
+// moment reads the date and time at the beginning of a text, in lower case, or
+// the time alone, or an epoch. One without a zone is none: a day off is worse than
+// no hint.
+func (f *Facts) moment(text string) (time.Time, bool) {
 	text = strings.TrimLeft(text, " :='\"`(")
+	if n := digits(text); n >= 10 && n <= 14 && !strings.Contains(text[:n], ",") {
+		d, ok := f.clockWait(strings.TrimRight(text[:n], "."))
+		return f.clock().Add(d), ok
+	}
+	if t, ok := f.timeOfDay(text); ok {
+		return t, true
+	}
 	if len(text) < 10 || text[4] != '-' || text[7] != '-' {
 		return time.Time{}, false
 	}
@@ -268,6 +375,27 @@ func moment(text string) (time.Time, bool) {
 				return t, true
 			}
 		}
+	}
+	return time.Time{}, false
+}
+
+// timeOfDay reads "12:30 utc" and "12:30 pm utc", and means the next one.
+func (f *Facts) timeOfDay(text string) (time.Time, bool) {
+	end := strings.Index(text, "utc")
+	if end < 4 || end > 12 || strings.IndexByte(text[:3], ':') < 0 {
+		return time.Time{}, false
+	}
+	now := f.clock().UTC()
+	for _, layout := range [...]string{"15:04", "15:04:05", "3:04PM", "3:04 PM"} {
+		t, err := time.Parse(layout, strings.ToUpper(strings.TrimRight(text[:end], " (")))
+		if err != nil {
+			continue
+		}
+		t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+		if t.Before(now) {
+			t = t.AddDate(0, 0, 1)
+		}
+		return t, true
 	}
 	return time.Time{}, false
 }
