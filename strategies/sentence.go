@@ -135,7 +135,7 @@ func (t sentence) limit(f *foreign.Facts, coded bool) Class {
 	switch {
 	case !coded && t.busy():
 		return ClassOverloaded
-	case !google && (t.broke() || t.payUp() && !t.has("rate limit")):
+	case t.broke(), !google && t.payUp() && !t.has("rate limit"):
 		return ClassQuotaExhausted
 	case t.byTheDay() && !waits:
 		return ClassQuotaExhausted
@@ -189,13 +189,17 @@ func (t sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "no more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
-		"超", "过长", "大于", "превыш", "초과")
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
+		"超", "过长", "大于")
+	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
+		!t.has("max_tokens", "max_completion_tokens") {
+		return true
+	}
 	if !over {
 		return strings.Contains(t.said, "range of input length")
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
-		"maximum model length", "sequence length", "上下文", "контекст", "コンテキスト", "컨텍스트") {
+		"maximum model length", "sequence length", "上下文") {
 		return true
 	}
 	switch {
@@ -203,9 +207,10 @@ func (t sentence) tooLong() bool {
 		!t.has("input", "prompt", "messages"),
 		t.has("completion tokens, whereas"), t.has(" pixels", " pages", "file size", "image exceeds", "payload size", "budget_tokens"):
 		return false // the answer's length, or bytes, and the request's own fault everywhere
-	case t.has("prompt is too long", "prompt too long", "prompt tokens too long", "prompt length", "prompt 超", "input is too long", "input too long", "input length",
-		"input is larger than", "prompt is longer", "prompt exceeds", "reduce the length of the messages", "reduce the length of the prompt", "reduce your prompt",
-		"conversation is too long", "total text bytes", "输入过长", "输入长度", "too long for this model", "too long for the model", "too long for requested model"):
+	case t.plainly("prompt", "too long"), t.plainly("input", "too long"), t.plainly("conversation", "too long"), t.plainly("messages", "too long"),
+		t.has("prompt length", "prompt 超", "input length", "input is larger than", "prompt is longer", "prompt exceeds", "reduce the length of the messages",
+			"reduce the length of the prompt", "reduce your prompt", "total text bytes", "输入过长", "输入长度",
+			"too long for this model", "too long for the model", "too long for requested model"):
 		return true
 	}
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
@@ -218,22 +223,22 @@ func (t sentence) money() bool { return t.broke() || t.payUp() }
 
 // broke: it says that there is no credit.
 func (t sentence) broke() bool {
-	for _, unit := range [...]string{"credit", "balance", "fund", "quota"} {
+	for _, unit := range [...]string{"credit", "balance", "fund"} {
 		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "any", "no", "more", "out of", "all available", "included") ||
-			t.before(unit, "is insufficient", "is too low", "is negative", "is not enough", "not enough", "expired", "remaining", "are exhausted", "limit", "balance") && unit != "quota" {
+			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up", "limit", "balance") {
 			return true
 		}
 	}
-	return t.has("insufficient usd", "account balance", "spending limit", "spend limit", "spend alert", "key limit exceeded", "over budget",
-		"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
-		"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
-		"exceeded your current quota", "exceeded current quota", "out of call volume quota",
-		"欠费", "余额不足", "额度不足", "已用尽", "已用完")
+	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") ||
+		t.has("insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
+			"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
+			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
+			"欠费", "余额不足", "额度不足", "已用尽", "已用完")
 }
 
 // payUp: it says what to do about it, and some say so of a low rate, too.
 func (t sentence) payUp() bool {
-	return t.has("payment method", "plan and billing", "billing details", "billing to be enabled", "recharge", "top up", "充值")
+	return t.has("exceeded your current quota", "exceeded current quota", "out of call volume quota", "payment method", "plan and billing", "billing details", "billing to be enabled", "recharge", "top up", "充值")
 }
 
 // quota: one that ran out.
@@ -254,11 +259,12 @@ func (t sentence) rate() bool {
 
 // busy: the provider is full, whoever asks.
 func (t sentence) busy() bool {
-	return t.has("overloaded", "over capacity", "at capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
-		"no slot available", "pending requests exceeded", "backpressure", "访问量过大", "繁忙", "服务忙", "负载过高", "负载已饱和") ||
+	return t.has("overloaded", "over capacity", "at capacity", "out of capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
+		"no slot available", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑",
+		"queue is full", "queue full", "queue size") ||
 		t.has("busy") && !t.has("file busy", "resource busy") ||
-		t.has("high ", "heavy ") && t.has("traffic", "demand", "load") ||
-		t.has("queue") && t.has("full", "exceed", "too long") ||
+		t.behind("traffic", "high", "heavy") || t.behind("demand", "high") || t.behind("load", "high", "heavy", "too much") ||
+		t.has("insufficient", "not enough") && t.has("gpu", "compute resources") ||
 		t.behind("overload", "server", "service", "system", "engine", "model") ||
 		t.has("capacity") && t.has("exceeded", "exhausted", "insufficient")
 }
@@ -268,24 +274,25 @@ func (t sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
-	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "considered", "checks defined")
+	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
-		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "input was flagged", "prompt was flagged") ||
+		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "input was flagged", "prompt was flagged") ||
 		t.has("blocked") && t.has("prompt ", "output", "content ") ||
-		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "new_sensitive")
+		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "不適切", "new_sensitive")
 }
 
 // noAnswer: the provider found the model's answer no good.
 func (t sentence) noAnswer() bool {
-	return t.has("model produced invalid", "model generated invalid", "output that could not be parsed", "invalid tool generation")
+	return t.has("model produced", "model generated", "model's response", "model's answer", "model output", "tool generation") &&
+		t.has("invalid", "not valid", "could not be parsed", "not match")
 }
 
 // noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
 func (t sentence) noKey() bool {
-	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "令牌", "密钥") &&
-		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "no longer valid", "无效", "过期") ||
+	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "api credentials", "令牌", "密钥") &&
+		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "无效", "过期") ||
 		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
-		t.has("authentication fail", "login fail", "insufficient permissions") || t.has("country", "location") && t.has("not supported", "unsupported")
+		t.has("authentication fail", "login fail", "insufficient permissions", "认证失败", "鉴权失败", "your country", "user location", "country, region")
 }
 
 // thing: something else than a model is missing, and no stand-in has it either.
@@ -304,12 +311,12 @@ func (t sentence) thing() bool {
 // noModel: a model that is missing, retired, or not for this account.
 func (t sentence) noModel() bool {
 	if t.has("not found the model", "access non-serverless model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
-		"not activated the model", "model you requested is not available", "model identifier is invalid", "requested model is not supported", "模型不存在", "模型已下线") ||
-		t.has("模型") && t.has("无权") {
+		"not activated the model", "model you requested is not available", "model identifier is invalid", "requested model is not supported", "不支持的模型") ||
+		t.has("模型") && t.has("不存在", "下线", "无权", "未开通") {
 		return true
 	}
 	for _, noun := range [...]string{"model", "endpoint", "deployment"} {
-		if noun == "model" && t.behind(noun, "invalid", "unknown", "unavailable", "no such", "unable to access") {
+		if noun == "model" && t.behind(noun, "invalid", "unknown", "unsupported", "unrecognized", "unavailable", "no such", "unable to access") {
 			return true
 		}
 		for rest, from := t.said, 0; ; {
@@ -331,7 +338,7 @@ func (t sentence) noModel() bool {
 func barred(before string) bool {
 	before = before[max(0, len(before)-60):]
 	before = before[strings.LastIndexAny(before, ".;\n")+1:]
-	return anyOf(before, "access to", "not allowed to", "verified to use", "permission to use")
+	return anyOf(before, "access to", "not allowed to", "verified to use", "permission to use", "not include", "no deployment found", "no available channel")
 }
 
 // behind says whether one of these words stands right before noun.
@@ -370,6 +377,33 @@ func (t sentence) before(noun string, words ...string) bool {
 	}
 }
 
+// plainly says whether noun is said to be verdict, and nothing of it or beside it:
+// "prompt is too long", and not "prompt title is too long".
+func (t sentence) plainly(noun, verdict string) bool {
+	for rest := t.said; ; {
+		at := strings.Index(rest, noun)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(noun):]
+		at = strings.Index(rest[:min(len(rest), 48)], verdict)
+		if at < 0 {
+			continue
+		}
+		small := true
+		for word := range strings.FieldsSeq(rest[:at]) {
+			switch word {
+			case "is", "are", "was", "has", "have", "had", "been", "become", "grown", "text", "tokens", "much", "far", "way", "now":
+			default:
+				small = false
+			}
+		}
+		if small {
+			return true
+		}
+	}
+}
+
 func letterAt(text string, i int) bool { return i >= 0 && text[i] >= 'a' && text[i] <= 'z' }
 
 // gone says whether the few words behind "model" say that it is not there: the
@@ -380,7 +414,7 @@ func gone(rest string) bool {
 		rest = rest[:end]
 	}
 	for _, phrase := range [...]string{
-		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer available", "no longer supported",
+		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "not recognized", "sunset", "discontinued",
 		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
 	} {
 		if at := strings.Index(rest, phrase); at >= 0 && len(strings.Fields(rest[:at])) <= 5 && !strings.Contains(rest[:at], ":") && !strings.Contains(rest[:at], ". ") {

@@ -43,12 +43,12 @@ func (f *Facts) clockWait(value string) (time.Duration, bool) {
 // delay reads a field or a header whose name, in lower case, says that its value
 // is when to come back: retry_after, retryAfterMs, reset_in_seconds, retry_at.
 func (f *Facts) delay(name, value string) {
-	if len(name) > 32 || !anyWord(name, "retry", "reset", "wait", "time") {
+	if len(name) > 32 || !anyWord(name, "retry", "reset", "wait", "time", "cooldown") {
 		return
 	}
 	name = strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", "")
 	switch name {
-	case "xratelimitreset", "resetsat", "resetat", "resettime", "retryat", "retryafterdate", "nextaccesstime":
+	case "xratelimitreset", "resetsat", "resetat", "resettime", "retryat", "nextretryat", "retryafterdate", "nextaccesstime":
 		if d, ok := f.clockWait(value); ok {
 			f.Reset = max(f.Reset, d)
 		}
@@ -56,7 +56,7 @@ func (f *Facts) delay(name, value string) {
 	case "estimatedtime":
 		name = "retryafter"
 	}
-	for _, start := range [...]string{"retryafter", "retryin", "retrydelay", "resetsin", "resetin", "waittime", "wait"} {
+	for _, start := range [...]string{"retryafter", "retryin", "retrydelay", "resetsin", "resetin", "resetafter", "cooldown", "waittime", "wait"} {
 		unit, ok := strings.CutPrefix(name, start)
 		if !ok || start == "wait" && unit == "" {
 			continue
@@ -178,8 +178,9 @@ func (f *Facts) policy(left, seconds string) {
 func (f *Facts) WaitIn(text string) time.Duration {
 	var wait time.Duration
 	for _, cue := range [...]string{
-		"again in", "again after", "retry after", "retry in", "retry-after", "retry_after", "wait", "available in", "replenished in", "resets in",
-		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in", "out for", "paused for", "blocked for",
+		"again in", "again after", "retry ", "retry-after", "retry_after", "wait", "available in", "replenished in", "resets in",
+		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in", "allowed in", "out for", "paused for", "blocked for", "back off for", "cooldown",
+		"versuchen sie es in", "intentarlo en", "réessayer dans", "réessayez dans",
 	} {
 		for rest := text; ; {
 			at := strings.Index(rest, cue)
@@ -187,7 +188,7 @@ func (f *Facts) WaitIn(text string) time.Duration {
 				break
 			}
 			rest = rest[at+len(cue):]
-			if d, ok := leading(rest); ok {
+			if d, ok := leading(past(rest, cue)); ok {
 				wait = max(wait, d)
 			} else if number, ok := strings.CutPrefix(rest, ": "); ok && cue == "retry-after" { // the header, quoted
 				d, _ := parseDelay(number[:digits(number)], time.Second)
@@ -211,6 +212,18 @@ func (f *Facts) WaitIn(text string) time.Duration {
 		}
 	}
 	return max(wait, later(text))
+}
+
+// past is a text behind what is to be tried again: "your request after 20 s".
+func past(text, cue string) string {
+	if cue == "retry " {
+		for _, when := range [...]string{"after ", "in "} {
+			if at := strings.Index(text[:min(len(text), 24)], when); at >= 0 {
+				return text[at+len(when):]
+			}
+		}
+	}
+	return text
 }
 
 // leading reads the duration at the beginning of a text, behind a few words that
@@ -274,20 +287,24 @@ func letters(text string) (n int) {
 	return n
 }
 
-// later reads what Chinese and Japanese say: "30 秒后", thirty seconds later.
+// later reads what Chinese, Japanese and Korean say: "30 秒后", thirty seconds
+// later, and "等待时间 30 秒". "1分钟内" is a window.
 func later(text string) (wait time.Duration) {
 	for _, word := range [...]struct {
 		name string
 		unit time.Duration
-	}{{"秒后", time.Second}, {"秒後", time.Second}, {"分钟后", time.Minute}, {"分後", time.Minute}, {"小时后", time.Hour}, {"時間後", time.Hour}} {
+	}{{"秒", time.Second}, {"초 후", time.Second}, {"分钟", time.Minute}, {"分後", time.Minute}, {"분 후", time.Minute}, {"小时", time.Hour}, {"時間後", time.Hour}} {
 		at := strings.Index(text, word.name)
 		if at < 0 {
 			continue
 		}
-		before := strings.TrimRight(text[:at], " ")
+		before, after := strings.TrimRight(text[:at], " "), text[at+len(word.name):]
 		n := len(before)
 		for n > 0 && (before[n-1] >= '0' && before[n-1] <= '9' || before[n-1] == '.') {
 			n--
+		}
+		if !anyWord(word.name, "後", "후") && !strings.HasPrefix(after, "后") && !strings.HasPrefix(after, "後") && !anyWord(before[max(0, n-20):n], "等待", "剩余") {
+			continue
 		}
 		if d, ok := parseDelay(before[n:], word.unit); ok {
 			wait = max(wait, d)
@@ -300,9 +317,9 @@ func unitOf(name string) time.Duration {
 	switch name {
 	case "ms", "msec", "msecs", "millis", "millisecond", "milliseconds":
 		return time.Millisecond
-	case "s", "sec", "secs", "second", "seconds":
+	case "s", "sec", "secs", "second", "seconds", "secondes", "sekunden", "segundos":
 		return time.Second
-	case "m", "min", "mins", "minute", "minutes":
+	case "m", "min", "mins", "minute", "minutes", "minuten", "minutos":
 		return time.Minute
 	case "h", "hr", "hrs", "hour", "hours":
 		return time.Hour
