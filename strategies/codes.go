@@ -77,9 +77,9 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 	if !coded {
 		class = cmp.Or(rpcClass(f.RPC), statusClass(status))
 	}
-	text := sentence{}
+	var text sentence
 	if status >= 400 || f.RPC != "" || f.Lost || coded && f.Text != "" {
-		text = read(f.Text)
+		text.read(f.Text)
 		class = text.refine(f, class, coded)
 	}
 	switch {
@@ -92,7 +92,9 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 	}
 	wait := f.Wait
 	if v := VerdictOf(class); wait == 0 && (v.Holds || class == ClassOverloaded) {
-		wait = cmp.Or(f.Reset, f.WaitIn(text.all))
+		if wait = f.Reset; wait == 0 {
+			wait = f.WaitIn(text.all)
+		}
 	}
 	return class, wait
 }
@@ -102,7 +104,11 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 // status was 200.
 func vague(words *foreign.Words) int {
 	for _, word := range words {
-		switch plainWord(word) {
+		if word == "" {
+			break
+		}
+		var short [64]byte
+		switch string(plainWord(&short, word)) {
 		case "invalidrequesterror", "invalidrequest", "invalidargument", "badrequest", "badrequesterror", "validationexception":
 			return 400
 		case "apierror", "servererror", "internalerror", "internalservererror", "providerunavailable":

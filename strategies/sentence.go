@@ -16,14 +16,37 @@ import (
 type sentence struct {
 	all  string // with the quotations
 	said string
+
+	threes [32]uint64 // which three bytes stand in said one behind the other, as a hash
 }
 
 // maxSentence is how much of a text is read for its meaning.
 const maxSentence = 4 << 10
 
-func read(text string) sentence {
-	text = strings.ToLower(text[:min(len(text), maxSentence)])
-	return sentence{all: text, said: unquoted(text)}
+func (t *sentence) read(text string) {
+	t.all = strings.ToLower(text[:min(len(text), maxSentence)])
+	t.said = unquoted(t.all)
+	for i := 0; i+3 <= len(t.said); i++ {
+		n := three(t.said, i)
+		t.threes[n>>6] |= 1 << (n & 63)
+	}
+}
+
+// three is a hash, of 11 bits, of the three bytes at i.
+func three(text string, i int) uint32 {
+	return (uint32(text[i]) | uint32(text[i+1])<<8 | uint32(text[i+2])<<16) * 2654435761 >> 21
+}
+
+// contains asks for hundreds of phrases of which a text has three or four, so
+// most are answered by the hashes of their ends.
+func (t *sentence) contains(phrase string) bool {
+	if last := len(phrase) - 3; last >= 0 {
+		n, m := three(phrase, 0), three(phrase, last)
+		if t.threes[n>>6]>>(n&63)&1 == 0 || t.threes[m>>6]>>(m&63)&1 == 0 {
+			return false
+		}
+	}
+	return strings.Contains(t.said, phrase)
 }
 
 // unquoted is a text without addresses and quotations. An apostrophe is none:
@@ -44,6 +67,9 @@ func unquoted(text string) string {
 			end = quotation(text, i)
 		}
 		if end > i {
+			if kept == 0 {
+				b.Grow(len(text))
+			}
 			b.WriteString(text[kept:i])
 			b.WriteByte(' ')
 			kept, i = end, end-1
@@ -77,11 +103,18 @@ func quotation(text string, i int) int {
 	return 0
 }
 
-func (t sentence) has(phrases ...string) bool { return anyOf(t.said, phrases...) }
+func (t *sentence) has(phrases ...string) bool {
+	for _, phrase := range phrases {
+		if t.contains(phrase) {
+			return true
+		}
+	}
+	return false
+}
 
 // refine is the class that the text gives to what status and codes have called
 // class so far; coded: a code said so, which counts for more.
-func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
+func (t *sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 	if t.said == "" || t.has("panic:", "traceback (most recent", "runtime error:", "stack trace:") {
 		return class
 	}
@@ -128,16 +161,16 @@ func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 }
 
 // limit tells apart what a 429 is: a rate, a quota, or a provider that is full.
-func (t sentence) limit(f *foreign.Facts, coded bool) Class {
-	waits := f.Wait != 0 || f.WaitIn(t.all) != 0
+func (t *sentence) limit(f *foreign.Facts, coded bool) Class {
+	waits := func() bool { return f.Wait != 0 || f.WaitIn(t.all) != 0 }
 	// Google says of every quota, by the minute too, to look at plan and billing.
-	google := t.has("exceeded your current quota") && (waits || f.RPC != "") || f.RPC != "" && !coded
+	google := t.has("exceeded your current quota") && (f.RPC != "" || waits()) || f.RPC != "" && !coded
 	switch {
 	case !coded && t.busy():
 		return ClassOverloaded
 	case t.broke(), !google && t.payUp() && !t.has("rate limit"):
 		return ClassQuotaExhausted
-	case t.byTheDay() && !waits:
+	case t.byTheDay() && !waits():
 		return ClassQuotaExhausted
 	case !coded && t.noModel():
 		return ClassNotFound
@@ -146,7 +179,7 @@ func (t sentence) limit(f *foreign.Facts, coded bool) Class {
 }
 
 // refusal tells apart what a 401 or 403 is.
-func (t sentence) refusal(class Class) Class {
+func (t *sentence) refusal(class Class) Class {
 	switch {
 	case t.noModel():
 		return ClassNotFound
@@ -161,7 +194,7 @@ func (t sentence) refusal(class Class) Class {
 }
 
 // complaint tells apart what a 400 is.
-func (t sentence) complaint(class Class, f *foreign.Facts) Class {
+func (t *sentence) complaint(class Class, f *foreign.Facts) Class {
 	switch {
 	case t.tooLong():
 		return ClassContextOverflow
@@ -184,7 +217,7 @@ func (t sentence) complaint(class Class, f *foreign.Facts) Class {
 }
 
 // tooLong: what was sent is longer than the model's window.
-func (t sentence) tooLong() bool {
+func (t *sentence) tooLong() bool {
 	if t.has("per minute", "per day", "per second", "per hour", "/min", "(tpm)", "(tpd)") {
 		return false // a limit of tokens in time is no window
 	}
@@ -196,7 +229,7 @@ func (t sentence) tooLong() bool {
 		return true
 	}
 	if !over {
-		return strings.Contains(t.said, "range of input length")
+		return t.has("range of input length")
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
 		"maximum model length", "sequence length", "上下文") {
@@ -219,10 +252,10 @@ func (t sentence) tooLong() bool {
 }
 
 // money: an account without credit, whatever the unit.
-func (t sentence) money() bool { return t.broke() || t.payUp() }
+func (t *sentence) money() bool { return t.broke() || t.payUp() }
 
 // broke: it says that there is no credit.
-func (t sentence) broke() bool {
+func (t *sentence) broke() bool {
 	for _, unit := range [...]string{"credit", "balance", "fund"} {
 		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "any", "no", "more", "out of", "all available", "included") ||
 			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up", "limit", "balance") {
@@ -237,28 +270,28 @@ func (t sentence) broke() bool {
 }
 
 // payUp: it says what to do about it, and some say so of a low rate, too.
-func (t sentence) payUp() bool {
+func (t *sentence) payUp() bool {
 	return t.has("exceeded your current quota", "exceeded current quota", "out of call volume quota", "payment method", "plan and billing", "billing details", "billing to be enabled", "recharge", "top up", "充值")
 }
 
 // quota: one that ran out.
-func (t sentence) quota() bool {
+func (t *sentence) quota() bool {
 	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected")
 }
 
 // byTheDay: a limit that passes tomorrow, or next month.
-func (t sentence) byTheDay() bool {
+func (t *sentence) byTheDay() bool {
 	return t.has("per day", "per 1 day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "per 1 week", "weekly", "per month", "per 1 month", "per-month", "/ month",
 		"/month", "monthly", "today", "今日", "每日", "每天", "本月", "每月")
 }
 
-func (t sentence) rate() bool {
+func (t *sentence) rate() bool {
 	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "enqueued token limit", "限流", "频率过高", "频繁") &&
 		!t.has("parameter", "field")
 }
 
 // busy: the provider is full, whoever asks.
-func (t sentence) busy() bool {
+func (t *sentence) busy() bool {
 	return t.has("overloaded", "over capacity", "at capacity", "out of capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
 		"no slot available", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑",
 		"queue is full", "queue full", "queue size") ||
@@ -270,7 +303,7 @@ func (t sentence) busy() bool {
 }
 
 // blocked: what was said, or would have been, is not allowed.
-func (t sentence) blocked() bool {
+func (t *sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
@@ -282,13 +315,13 @@ func (t sentence) blocked() bool {
 }
 
 // noAnswer: the provider found the model's answer no good.
-func (t sentence) noAnswer() bool {
+func (t *sentence) noAnswer() bool {
 	return t.has("model produced", "model generated", "model's response", "model's answer", "model output", "tool generation") &&
 		t.has("invalid", "not valid", "could not be parsed", "not match")
 }
 
 // noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
-func (t sentence) noKey() bool {
+func (t *sentence) noKey() bool {
 	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "api credentials", "令牌", "密钥") &&
 		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "无效", "过期") ||
 		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
@@ -296,7 +329,7 @@ func (t sentence) noKey() bool {
 }
 
 // thing: something else than a model is missing, and no stand-in has it either.
-func (t sentence) thing() bool {
+func (t *sentence) thing() bool {
 	if t.has("model", "deployment", "endpoint") {
 		return false
 	}
@@ -309,7 +342,7 @@ func (t sentence) thing() bool {
 }
 
 // noModel: a model that is missing, retired, or not for this account.
-func (t sentence) noModel() bool {
+func (t *sentence) noModel() bool {
 	if t.has("not found the model", "access non-serverless model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
 		"not activated the model", "model you requested is not available", "model identifier is invalid", "requested model is not supported", "不支持的模型") ||
 		t.has("模型") && t.has("不存在", "下线", "无权", "未开通") {
@@ -342,7 +375,10 @@ func barred(before string) bool {
 }
 
 // behind says whether one of these words stands right before noun.
-func (t sentence) behind(noun string, words ...string) bool {
+func (t *sentence) behind(noun string, words ...string) bool {
+	if !t.contains(noun) {
+		return false
+	}
 	for from := 0; ; {
 		at := strings.Index(t.said[from:], noun)
 		if at < 0 {
@@ -360,7 +396,10 @@ func (t sentence) behind(noun string, words ...string) bool {
 }
 
 // before says whether one of these words stands in the few behind noun.
-func (t sentence) before(noun string, words ...string) bool {
+func (t *sentence) before(noun string, words ...string) bool {
+	if !t.contains(noun) {
+		return false
+	}
 	for rest := t.said; ; {
 		at := strings.Index(rest, noun)
 		if at < 0 {
@@ -379,7 +418,10 @@ func (t sentence) before(noun string, words ...string) bool {
 
 // plainly says whether noun is said to be verdict, and nothing of it or beside it:
 // "prompt is too long", and not "prompt title is too long".
-func (t sentence) plainly(noun, verdict string) bool {
+func (t *sentence) plainly(noun, verdict string) bool {
+	if !t.contains(noun) || !t.contains(verdict) {
+		return false
+	}
 	for rest := t.said; ; {
 		at := strings.Index(rest, noun)
 		if at < 0 {

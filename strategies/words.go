@@ -13,8 +13,7 @@ import (
 
 // plainWord is a code without upper case and joints: "rate_limit" and
 // "RateLimit" are "ratelimit".
-func plainWord(code string) string {
-	var short [64]byte
+func plainWord(short *[64]byte, code string) []byte {
 	if len(code) > len(short) {
 		code = code[:len(short)]
 	}
@@ -30,7 +29,7 @@ func plainWord(code string) string {
 			n++
 		}
 	}
-	return string(short[:n])
+	return short[:n]
 }
 
 // codesClass is the class of the first code that says one. The vague ones
@@ -40,7 +39,8 @@ func codesClass(codes *foreign.Words) Class {
 		if code == "" {
 			break
 		}
-		if c := codeClass(plainWord(code)); c != ClassUnclassified {
+		var short [64]byte
+		if c := codeClass(string(plainWord(&short, code))); c != ClassUnclassified {
 			return c
 		}
 	}

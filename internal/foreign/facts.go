@@ -117,13 +117,18 @@ func (f *Facts) fields(v reflect.Value) {
 func (f *Facts) status(v reflect.Value) {
 	word0 := word(v, "Status")
 	f.RPC = cmp.Or(f.RPC, rpcName(word0))
-	f.setStatus(word(v, "StatusCode", "HTTPStatusCode", "HTTPCode"))
-	f.setStatus(word0)
-	for _, name := range [...]string{"StatusCode", "HTTPStatusCode"} {
-		if at := field(v, name); f.Status == 0 && at.IsValid() && at.IsZero() {
+	for _, name := range [...]string{"StatusCode", "HTTPStatusCode", "HTTPCode"} {
+		at := field(v, name)
+		if at.CanInt() {
+			f.status1(int(at.Int())) // as most are: no text need be made of it
+		} else {
+			f.setStatus(wordOf(at))
+		}
+		if f.Status == 0 && name != "HTTPCode" && at.IsValid() && at.IsZero() {
 			f.Lost = true
 		}
 	}
+	f.setStatus(word0)
 }
 
 // answer reads the HTTP response, or its headers, if the error holds them.
@@ -132,7 +137,11 @@ func (f *Facts) answer(v reflect.Value) {
 		if holder = reflect.Indirect(holder); holder.Kind() != reflect.Struct {
 			continue
 		}
-		f.setStatus(word(holder, "StatusCode"))
+		if at := field(holder, "StatusCode"); at.CanInt() {
+			f.status1(int(at.Int()))
+		} else {
+			f.setStatus(wordOf(at))
+		}
 		for _, name := range [...]string{"Header", "ResponseHeader", "HTTPHeader"} {
 			if h, ok := value[http.Header](field(holder, name)); ok {
 				f.header(h)
@@ -165,10 +174,10 @@ func (f *Facts) methods(err error) {
 		f.Late = Ask(e.Timeout)
 	}
 	if e, ok := err.(interface{ HTTPStatusCode() int }); ok { // smithy
-		f.setStatus(strconv.Itoa(Ask(e.HTTPStatusCode)))
+		f.status1(Ask(e.HTTPStatusCode))
 	}
 	if e, ok := err.(interface{ StatusCode() int }); ok {
-		f.setStatus(strconv.Itoa(Ask(e.StatusCode)))
+		f.status1(Ask(e.StatusCode))
 	}
 	f.smithy(err)
 	if e, ok := err.(interface{ RawJSON() string }); ok { // openai-go, anthropic-sdk-go
@@ -223,10 +232,10 @@ func (f *Facts) foreign(v reflect.Value) {
 // The setters keep what came first: it came from a better source.
 
 func (f *Facts) setCode(code string, at place) {
-	n, err := strconv.Atoi(code)
+	n, ok := whole(code)
 	switch {
 	case code == "" || len(code) > maxCode:
-	case err != nil:
+	case !ok:
 		f.addCode(&f.Codes, code)
 	case n >= 100 && n < 600 && at.key != "error_code" && at.in != "base_resp":
 		f.setStatus(code) // OpenRouter and vLLM repeat the status as the code
@@ -257,9 +266,24 @@ func (f *Facts) setKind(kind string) {
 }
 
 func (f *Facts) setStatus(status string) {
-	if n, err := strconv.Atoi(status); err == nil && n >= 100 && n < 600 && f.Status < 400 {
+	if n, ok := whole(status); ok {
+		f.status1(n)
+	}
+}
+
+func (f *Facts) status1(n int) {
+	if n >= 100 && n < 600 && f.Status < 400 {
 		f.Status = n
 	}
+}
+
+// whole reads a whole number, and makes no error of what is none.
+func whole(text string) (int, bool) {
+	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') || text[len(text)-1] < '0' || text[len(text)-1] > '9' {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil
 }
 
 func (f *Facts) setWait(d time.Duration) { f.Wait = cmp.Or(f.Wait, max(d, 0)) }

@@ -30,8 +30,8 @@ func Bare(err error) bool {
 // the others cannot panic.
 
 func isNumber(s string) bool {
-	_, err := strconv.Atoi(s)
-	return err == nil
+	_, ok := whole(s)
+	return ok
 }
 
 // field returns a field by name, or the zero Value: also where the way there
@@ -57,22 +57,28 @@ func value[T any](v reflect.Value) (t T, ok bool) {
 // number, whatever its type is called and however it is wrapped.
 func word(v reflect.Value, names ...string) string {
 	for _, name := range names {
-		f := field(v, name)
-		for range 3 { // *any in an any; no deeper, for pointers may go in circles
-			if f.Kind() == reflect.Pointer || f.Kind() == reflect.Interface {
-				f = f.Elem()
-			}
+		if text := wordOf(field(v, name)); text != "" {
+			return text
 		}
-		switch {
-		case f.Kind() == reflect.String && f.Len() > 0:
-			return f.String()
-		case f.CanInt() && f.Int() != 0:
-			return strconv.FormatInt(f.Int(), 10)
-		case f.CanUint() && f.Uint() != 0:
-			return strconv.FormatUint(f.Uint(), 10)
-		case f.CanFloat() && f.Float() != 0: // JSON's numbers, in an any
-			return strconv.FormatFloat(f.Float(), 'f', -1, 64)
+	}
+	return ""
+}
+
+func wordOf(f reflect.Value) string {
+	for range 3 { // *any in an any; no deeper, for pointers may go in circles
+		if f.Kind() == reflect.Pointer || f.Kind() == reflect.Interface {
+			f = f.Elem()
 		}
+	}
+	switch {
+	case f.Kind() == reflect.String:
+		return f.String()
+	case f.CanInt() && f.Int() != 0:
+		return strconv.FormatInt(f.Int(), 10)
+	case f.CanUint() && f.Uint() != 0:
+		return strconv.FormatUint(f.Uint(), 10)
+	case f.CanFloat() && f.Float() != 0: // JSON's numbers, in an any
+		return strconv.FormatFloat(f.Float(), 'f', -1, 64)
 	}
 	return ""
 }

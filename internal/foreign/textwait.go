@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Waits that stand in a header without a standard, or in a sentence.
@@ -14,7 +15,9 @@ import (
 // counts where there is one.
 func (f *Facts) clockWait(value string) (time.Duration, bool) {
 	value = strings.TrimSpace(value)
-	if n, err := strconv.ParseFloat(value, 64); err == nil {
+	if !numeric(value) {
+		// a duration, or a date
+	} else if n, err := strconv.ParseFloat(value, 64); err == nil {
 		switch {
 		case n >= 1e17: // a bug of the server's, or nanoseconds
 			return 0, false
@@ -117,11 +120,11 @@ func (f *Facts) resets(h http.Header) {
 		if at < 0 {
 			continue
 		}
-		if left := value1(h, name[:at]+"remaining"+name[at+len("reset"):]); left != "" {
+		if left := beside(h, name, at, "remaining"); left != "" {
 			if n, err := strconv.ParseFloat(left, 64); err != nil || n > 0 {
 				continue
 			}
-		} else if status := value1(h, name[:at]+"status"+name[at+len("reset"):]); status != "" && !strings.EqualFold(status, "rejected") {
+		} else if status := beside(h, name, at, "status"); status != "" && !strings.EqualFold(status, "rejected") {
 			continue
 		}
 		if d, ok := f.clockWait(values[0]); ok {
@@ -130,13 +133,13 @@ func (f *Facts) resets(h http.Header) {
 	}
 }
 
-// value1 finds a header whose name may not be spelled as net/http spells it.
-func value1(h http.Header, name string) string {
-	if v := h.Get(name); v != "" {
-		return v
-	}
+// beside returns the header that has word where name has "reset", at at, however
+// either is spelled.
+func beside(h http.Header, name string, at int, word string) string {
+	behind := name[at+len("reset"):]
 	for key, values := range h {
-		if len(values) > 0 && strings.EqualFold(key, name) {
+		if len(values) > 0 && len(key) == at+len(word)+len(behind) &&
+			strings.EqualFold(key[:at], name[:at]) && strings.EqualFold(key[at:at+len(word)], word) && strings.EqualFold(key[at+len(word):], behind) {
 			return values[0]
 		}
 	}
@@ -175,64 +178,107 @@ func (f *Facts) policy(left, seconds string) {
 
 // WaitIn reads from a sentence, in lower case, when to come back; the longest, if
 // it says so more than once. A number without a unit is none.
+//
+// It goes from number to number, and asks what stands before one: "again in",
+// "retry after", "wait", "resets at". A number behind other words is a limit, a
+// window, or what was asked for.
 func (f *Facts) WaitIn(text string) time.Duration {
 	var wait time.Duration
-	for _, cue := range [...]string{
-		"again in", "again after", "retry ", "retry-after", "retry_after", "wait", "available in", "replenished in", "resets in",
-		"reset in", "retrydelay", "ready in", "refreshes in", "lifted in", "allowed in", "out for", "paused for", "blocked for", "back off for", "cooldown",
-		"versuchen sie es in", "intentarlo en", "réessayer dans", "réessayez dans",
-	} {
-		for rest := text; ; {
-			at := strings.Index(rest, cue)
-			if at < 0 {
-				break
-			}
-			rest = rest[at+len(cue):]
-			if d, ok := leading(past(rest, cue)); ok {
-				wait = max(wait, d)
-			} else if number, ok := strings.CutPrefix(rest, ": "); ok && cue == "retry-after" { // the header, quoted
-				d, _ := parseDelay(number[:digits(number)], time.Second)
+	foreign := false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		foreign = foreign || c >= utf8.RuneSelf
+		if c < '0' || c > '9' {
+			if c == 'a' && i > 0 && text[i-1] == ' ' && i < len(text)-2 && (text[i+1] == ' ' || text[i+1] == 'n') && cue(text[:i]) == cueDelay {
+				d, _ := leading(text[i:]) // "in an hour"
 				wait = max(wait, d)
 			}
+			continue
+		}
+		if kind := cue(text[:i]); kind != 0 {
+			wait = max(wait, f.when(text[i:], kind, strings.HasSuffix(text[:i], "retry-after: ")))
+		}
+		for i+1 < len(text) && strings.IndexByte("0123456789.,:-", text[i+1]) >= 0 {
+			i++ // the rest of it, and of a date
 		}
 	}
-	for _, cue := range [...]string{
-		"resets at", "reset at", "reset on", "resets on", "access on", "again at", "again on", "again after", "available at", "available on", "until", "retry at",
-		"retry after", "renews on", "renews at",
-	} {
-		for rest := text; ; {
-			at := strings.Index(rest, cue)
-			if at < 0 {
-				break
-			}
-			rest = rest[at+len(cue):]
-			if t, ok := f.moment(rest); ok {
-				wait = max(wait, Clamp(t.Sub(f.clock())))
-			}
-		}
+	if foreign {
+		wait = max(wait, later(text))
 	}
-	return max(wait, later(text))
+	return wait
 }
 
-// past is a text behind what is to be tried again: "your request after 20 s".
-func past(text, cue string) string {
-	if cue == "retry " {
-		for _, when := range [...]string{"after ", "in "} {
-			if at := strings.Index(text[:min(len(text), 24)], when); at >= 0 {
-				return text[at+len(when):]
-			}
+// when reads what the number at the beginning of a text says.
+func (f *Facts) when(text string, kind int, seconds bool) (wait time.Duration) {
+	if kind&cueDelay != 0 {
+		if d, ok := leading(text); ok {
+			return d
+		}
+		if seconds { // the header, quoted
+			wait, _ = parseDelay(text[:digits(text)], time.Second)
+			return wait
 		}
 	}
-	return text
+	if kind&cueMoment != 0 {
+		if t, ok := f.moment(text); ok {
+			return Clamp(t.Sub(f.clock()))
+		}
+	}
+	return 0
 }
 
-// leading reads the duration at the beginning of a text, behind a few words that
-// say nothing: "approximately 10 hours 58 minutes before …".
+// What may stand behind a cue.
+const (
+	cueDelay = 1 << iota
+	cueMoment
+)
+
+// cue says what the end of a text announces.
+func cue(text string) int {
+	text = text[max(0, len(text)-64):]
+	var word string
+	for range 4 { // "wait for about at least"
+		text = strings.TrimRight(text, " :='\"`(~≈")
+		word = text[strings.LastIndexAny(text, " \n(\"'{")+1:]
+		switch word {
+		case "about", "approximately", "another", "least", "least:", "time", "is", "for":
+			text = text[:len(text)-len(word)]
+			if word == "for" && anyWord(text[max(0, len(text)-8):], "out ", "off ", "paused ", "blocked ") {
+				return cueDelay
+			}
+			if word == "least" {
+				text = strings.TrimSuffix(text, "at ")
+			}
+			continue
+		}
+		break
+	}
+	before := text[:len(text)-len(word)]
+	before = before[max(0, len(before)-32):]
+	switch word {
+	case "wait", "waiting", "cooldown", "retry-after", "retry_after", "retrydelay", "retry":
+		return cueDelay | cueMoment
+	case "until":
+		return cueMoment
+	case "in", "en", "dans":
+		if anyWord(before, "again", "retry", "available", "replenished", "reset", "ready", "refresh", "lifted", "allowed", "versuchen", "intent", "essay") {
+			return cueDelay
+		}
+	case "after":
+		if anyWord(before, "again", "retry", "access") {
+			return cueDelay | cueMoment
+		}
+	case "at", "on":
+		if anyWord(before, "again", "retry", "available", "reset", "access", "renew") {
+			return cueMoment
+		}
+	}
+	return 0
+}
+
+// leading reads the duration at the beginning of a text: "10 hours 58 minutes
+// before …", "an hour".
 func leading(text string) (time.Duration, bool) {
-	text = strings.TrimLeft(text, " :='\"`(")
-	for _, filler := range [...]string{"time: ", "time is ", "about ", "approximately ", "at least ", "another ", "for ", "after ", "~", "≈"} {
-		text = strings.TrimPrefix(text, filler)
-	}
 	if days, rest, ok := strings.Cut(text, "."); ok && len(days) <= 3 { // .NET: 9.02:11:19
 		n, err := strconv.Atoi(days)
 		if d, ok := clockFace(rest); ok && err == nil && n >= 0 {
