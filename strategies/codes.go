@@ -78,7 +78,8 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 		class = cmp.Or(rpcClass(f.RPC), statusClass(status))
 	}
 	var text sentence
-	if status >= 400 || f.RPC != "" || f.Lost || coded && f.Text != "" {
+	spoken := f.Text != "" && (status >= 400 || f.RPC != "" || f.Lost || coded)
+	if spoken && open(class, coded) {
 		text.read(f.Text)
 		class = text.refine(f, class, coded)
 	}
@@ -92,8 +93,8 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 	}
 	wait := f.Wait
 	if v := VerdictOf(class); wait == 0 && (v.Holds || class == ClassOverloaded) {
-		if wait = f.Reset; wait == 0 {
-			wait = f.WaitIn(text.all)
+		if wait = f.Reset; wait == 0 && spoken {
+			wait = f.WaitIn(text.lower(f.Text))
 		}
 	}
 	return class, wait

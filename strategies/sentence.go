@@ -23,9 +23,16 @@ type sentence struct {
 // maxSentence is how much of a text is read for its meaning.
 const maxSentence = 4 << 10
 
+// lower is the text in lower case.
+func (t *sentence) lower(text string) string {
+	if t.all == "" {
+		t.all = strings.ToLower(text[:min(len(text), maxSentence)])
+	}
+	return t.all
+}
+
 func (t *sentence) read(text string) {
-	t.all = strings.ToLower(text[:min(len(text), maxSentence)])
-	t.said = unquoted(t.all)
+	t.said = unquoted(t.lower(text))
 	for i := 0; i+3 <= len(t.said); i++ {
 		n := three(t.said, i)
 		t.threes[n>>6] |= 1 << (n & 63)
@@ -112,6 +119,17 @@ func (t *sentence) has(phrases ...string) bool {
 	return false
 }
 
+// open says whether a text can still change the class.
+func open(class Class, coded bool) bool {
+	switch class {
+	case ClassRateLimited, ClassQuotaExhausted, ClassUnauthorized, ClassNotFound:
+		return true
+	case ClassBadRequest, ClassTransient, ClassUnclassified:
+		return !coded
+	}
+	return false
+}
+
 // refine is the class that the text gives to what status and codes have called
 // class so far; coded: a code said so, which counts for more.
 func (t *sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
@@ -138,13 +156,9 @@ func (t *sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 			return ClassQuotaExhausted
 		}
 	case ClassBadRequest, ClassUnclassified:
-		if coded {
-			return class
-		}
 		return t.complaint(class, f)
 	case ClassTransient:
 		switch {
-		case coded:
 		case t.tooLong():
 			return ClassContextOverflow
 		case t.noAnswer():

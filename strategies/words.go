@@ -49,6 +49,14 @@ func codesClass(codes *foreign.Words) Class {
 
 // codeClass is the class of a code, as plainWord makes it.
 func codeClass(code string) Class {
+	switch code { // what is sent most, and says nothing or one thing
+	case "invalidrequesterror", "servererror", "apierror", "error", "tokens", "requests":
+		return ClassUnclassified
+	case "ratelimitexceeded", "ratelimiterror":
+		return ClassRateLimited
+	case "contextlengthexceeded":
+		return ClassContextOverflow
+	}
 	switch code { // what the words in it would say wrong
 	case "serviceunavailableerror", "serverisoverloaded", "slowdown", "flexunavailable", "modelunavailable":
 		return ClassOverloaded

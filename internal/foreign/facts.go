@@ -26,7 +26,8 @@ type Facts struct {
 	Blocked bool          // it says what of the request was flagged
 	Lost    bool          // it is a provider's, and the client lost the status
 
-	now   time.Time // the server's clock, or ours
+	date  string    // the server's clock, as it came
+	now   time.Time // the same, or ours
 	erred bool      // an error stood in a body
 }
 
@@ -120,7 +121,7 @@ func (f *Facts) status(v reflect.Value) {
 	for _, name := range [...]string{"StatusCode", "HTTPStatusCode", "HTTPCode"} {
 		at := field(v, name)
 		if at.CanInt() {
-			f.status1(int(at.Int())) // as most are: no text need be made of it
+			f.putStatus(int(at.Int())) // as most are: no text need be made of it
 		} else {
 			f.setStatus(wordOf(at))
 		}
@@ -138,7 +139,7 @@ func (f *Facts) answer(v reflect.Value) {
 			continue
 		}
 		if at := field(holder, "StatusCode"); at.CanInt() {
-			f.status1(int(at.Int()))
+			f.putStatus(int(at.Int()))
 		} else {
 			f.setStatus(wordOf(at))
 		}
@@ -153,11 +154,11 @@ func (f *Facts) answer(v reflect.Value) {
 // header reads the retry hint. A date in it is the server's, so it is compared
 // with the server's own clock where the answer has one.
 func (f *Facts) header(h http.Header) {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil && f.now.IsZero() {
-		f.now = date
-	}
-	if d, ok := ParseRetryAfter(h, f.clock()); ok {
-		f.setWait(d)
+	f.date = cmp.Or(f.date, h.Get("Date"))
+	if h.Get("Retry-After") != "" || h.Get("Retry-After-Ms") != "" {
+		if d, ok := ParseRetryAfter(h, f.clock()); ok {
+			f.setWait(d)
+		}
 	}
 	f.resets(h)
 	if kind, _, _ := strings.Cut(h.Get("X-Amzn-Errortype"), ":"); kind != "" {
@@ -174,10 +175,10 @@ func (f *Facts) methods(err error) {
 		f.Late = Ask(e.Timeout)
 	}
 	if e, ok := err.(interface{ HTTPStatusCode() int }); ok { // smithy
-		f.status1(Ask(e.HTTPStatusCode))
+		f.putStatus(Ask(e.HTTPStatusCode))
 	}
 	if e, ok := err.(interface{ StatusCode() int }); ok {
-		f.status1(Ask(e.StatusCode))
+		f.putStatus(Ask(e.StatusCode))
 	}
 	f.smithy(err)
 	if e, ok := err.(interface{ RawJSON() string }); ok { // openai-go, anthropic-sdk-go
@@ -267,11 +268,11 @@ func (f *Facts) setKind(kind string) {
 
 func (f *Facts) setStatus(status string) {
 	if n, ok := whole(status); ok {
-		f.status1(n)
+		f.putStatus(n)
 	}
 }
 
-func (f *Facts) status1(n int) {
+func (f *Facts) putStatus(n int) {
 	if n >= 100 && n < 600 && f.Status < 400 {
 		f.Status = n
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"sync"
 )
 
 // The types of the standard library that hold nothing but text and other errors.
@@ -34,11 +35,35 @@ func isNumber(s string) bool {
 	return ok
 }
 
-// field returns a field by name, or the zero Value: also where the way there
+// fieldNames are the fields that are looked for.
+var fieldNames = [...]string{
+	"Type", "Code", "ErrorCode", "Message", "ErrorMessage", "RetryAfter", "Details", "Body", "Event", "Data", "Status", "StatusCode",
+	"HTTPStatusCode", "HTTPCode", "Response", "RawResponse", "Header", "ResponseHeader", "HTTPHeader",
+}
+
+// layouts remembers by type where those are: most types have few of them, and to
+// search them by name again and again is the dearest part of reading an error.
+var layouts sync.Map // of reflect.Type to map[string][]int
+
+func layout(t reflect.Type) map[string][]int {
+	if known, ok := layouts.Load(t); ok {
+		return known.(map[string][]int)
+	}
+	where := map[string][]int{}
+	for _, name := range fieldNames {
+		if sf, ok := t.FieldByName(name); ok {
+			where[name] = sf.Index
+		}
+	}
+	layouts.Store(t, where)
+	return where
+}
+
+// field returns one of fieldNames, or the zero Value: also where the way there
 // leads through an embedded nil pointer.
 func field(v reflect.Value, name string) reflect.Value {
-	if sf, ok := v.Type().FieldByName(name); ok {
-		if f, err := v.FieldByIndexErr(sf.Index); err == nil {
+	if index, ok := layout(v.Type())[name]; ok {
+		if f, err := v.FieldByIndexErr(index); err == nil {
 			return f
 		}
 	}

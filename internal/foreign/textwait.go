@@ -88,7 +88,10 @@ func anyWord(text string, words ...string) bool {
 
 func (f *Facts) clock() time.Time {
 	if f.now.IsZero() {
-		f.now = time.Now()
+		var err error
+		if f.now, err = http.ParseTime(f.date); err != nil {
+			f.now = time.Now()
+		}
 	}
 	return f.now
 }
@@ -463,12 +466,12 @@ func (f *Facts) timeOfDay(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// within and index look for a word without a care for upper and lower case.
+// within and index look for a word, in lower case, and do not care for the text's.
 func within(text, word string) bool { return index(text, word) >= 0 }
 
 func index(text, word string) int {
 	for i := 0; i+len(word) <= len(text); i++ {
-		if strings.EqualFold(text[i:i+len(word)], word) {
+		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
 			return i
 		}
 	}
