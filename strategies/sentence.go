@@ -237,9 +237,9 @@ func (t *sentence) tooLong() bool {
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
 		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
-		"超", "过长", "大于")
-	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
-		!t.has("max_tokens", "max_completion_tokens") {
+		"超过", "超出", "超限", "超长", "过长", "大于")
+	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
+		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
 		return true
 	}
 	if !over {
@@ -270,14 +270,14 @@ func (t *sentence) money() bool { return t.broke() || t.payUp() }
 
 // broke: it says that there is no credit.
 func (t *sentence) broke() bool {
-	for _, unit := range [...]string{"credit", "balance", "fund"} {
-		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "any", "no", "more", "out of", "all available", "included") ||
-			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up", "limit", "balance") {
+	for _, unit := range [...]string{"credit", "credits", "balance", "funds"} {
+		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "out of", "all available", "included") || unit == "credits" && t.behind(unit, "any", "no", "more") ||
+			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up") {
 			return true
 		}
 	}
 	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") ||
-		t.has("insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
+		t.has("insufficient fund", "credit limit", "credit balance", "insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
 			"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
 			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
 			"欠费", "余额不足", "额度不足", "已用尽", "已用完")
@@ -324,14 +324,14 @@ func (t *sentence) blocked() bool {
 	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
 		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "input was flagged", "prompt was flagged") ||
-		t.has("blocked") && t.has("prompt ", "output", "content ") ||
+		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
 		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "不適切", "new_sensitive")
 }
 
 // noAnswer: the provider found the model's answer no good.
 func (t *sentence) noAnswer() bool {
-	return t.has("model produced", "model generated", "model's response", "model's answer", "model output", "tool generation") &&
-		t.has("invalid", "not valid", "could not be parsed", "not match")
+	return t.has("model produced", "model generated", "invalid tool generation") && t.has("invalid", "could not be parsed") ||
+		t.plainly("model's response", "not valid") || t.plainly("model's response", "invalid")
 }
 
 // noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
@@ -373,7 +373,7 @@ func (t *sentence) noModel() bool {
 			}
 			at += from
 			from = at + len(noun)
-			if gone(rest[from:]) || noun == "model" && barred(rest[:at]) {
+			if gone(noun, rest[from:]) || noun == "model" && barred(rest[:at]) {
 				return true
 			}
 		}
@@ -385,7 +385,8 @@ func (t *sentence) noModel() bool {
 func barred(before string) bool {
 	before = before[max(0, len(before)-60):]
 	before = before[strings.LastIndexAny(before, ".;\n")+1:]
-	return anyOf(before, "access to", "not allowed to", "verified to use", "permission to use", "not include", "no deployment found", "no available channel")
+	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use",
+		"plan does not include", "no deployment found", "no available channel")
 }
 
 // behind says whether one of these words stands right before noun.
@@ -402,7 +403,7 @@ func (t *sentence) behind(noun string, words ...string) bool {
 		from = at + len(noun)
 		text, spaced := strings.CutSuffix(t.said[:at], " ")
 		for _, word := range words {
-			if spaced && strings.HasSuffix(text, word) && !letterAt(text, len(text)-len(word)-1) {
+			if spaced && strings.HasSuffix(text, word) && !letterAt(text, len(text)-len(word)-1) && !letterAt(t.said, from) {
 				return true
 			}
 		}
@@ -460,11 +461,11 @@ func (t *sentence) plainly(noun, verdict string) bool {
 	}
 }
 
-func letterAt(text string, i int) bool { return i >= 0 && text[i] >= 'a' && text[i] <= 'z' }
+func letterAt(text string, i int) bool { return i >= 0 && i < len(text) && text[i] >= 'a' && text[i] <= 'z' }
 
 // gone says whether the few words behind "model" say that it is not there: the
 // name of the model may stand between, and no other noun with it.
-func gone(rest string) bool {
+func gone(noun, rest string) bool {
 	rest = rest[:min(len(rest), 160)]
 	if end := strings.IndexAny(rest, ",;\n"); end >= 0 {
 		rest = rest[:end]
@@ -473,6 +474,9 @@ func gone(rest string) bool {
 		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "not recognized", "sunset", "discontinued",
 		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
 	} {
+		if noun != "model" && phrase == "is not supported" {
+			continue // a parameter of an endpoint is none of it
+		}
 		if at := strings.Index(rest, phrase); at >= 0 && len(strings.Fields(rest[:at])) <= 5 && !strings.Contains(rest[:at], ":") && !strings.Contains(rest[:at], ". ") {
 			return true
 		}

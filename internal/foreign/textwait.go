@@ -258,13 +258,18 @@ func cue(text string) int {
 	}
 	before := text[:len(text)-len(word)]
 	before = before[max(0, len(before)-32):]
+	before = before[strings.LastIndexAny(before, ".;:()0123456789")+1:] // another sentence, or another number
 	switch word {
 	case "wait", "waiting", "cooldown", "retry-after", "retry_after", "retrydelay", "retry":
 		return cueDelay | cueMoment
 	case "until":
 		return cueMoment
-	case "in", "en", "dans":
-		if anyWord(before, "again", "retry", "available", "replenished", "reset", "ready", "refresh", "lifted", "allowed", "versuchen", "intent", "essay") {
+	case "in":
+		if anyWord(before, "again", "retry", "available", "replenished", "reset", "ready", "refresh", "lifted", "allowed", "versuchen") {
+			return cueDelay
+		}
+	case "en", "dans":
+		if anyWord(before, "intent", "essay") { // intentarlo en, réessayer dans
 			return cueDelay
 		}
 	case "after":
