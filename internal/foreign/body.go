@@ -39,6 +39,10 @@ func (f *Facts) say(text string, depth int) {
 			return
 		}
 	}
+	if strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '[') < 0 {
+		f.plain(text)
+		return
+	}
 	for at := 0; at < len(text); at++ {
 		next := strings.IndexAny(text[at:], "{[")
 		if next < 0 {
