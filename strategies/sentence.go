@@ -232,7 +232,7 @@ func (t *sentence) noKey() bool {
 	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "api credentials", "令牌", "密钥") &&
 		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "无效", "过期") ||
 		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
-		t.has("authentication fail", "login fail", "insufficient permissions", "认证失败", "鉴权失败", "your country", "user location", "country, region")
+		t.has("authentication fail", "login fail", "insufficient permissions", "认证失败", "鉴权失败")
 }
 
 // thing: something else than a model is missing, and no stand-in has it either.
