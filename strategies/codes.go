@@ -77,9 +77,10 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 	if !coded {
 		class = cmp.Or(rpcClass(f.RPC), statusClass(status))
 	}
-	text := sentence{}
-	if status >= 400 || f.RPC != "" || f.Lost || coded && f.Text != "" {
-		text = read(f.Text)
+	var text sentence
+	spoken := f.Text != "" && (status >= 400 || f.RPC != "" || f.Lost || coded)
+	if spoken && open(class, coded) {
+		text.read(f.Text)
 		class = text.refine(f, class, coded)
 	}
 	switch {
@@ -92,7 +93,9 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 	}
 	wait := f.Wait
 	if v := VerdictOf(class); wait == 0 && (v.Holds || class == ClassOverloaded) {
-		wait = cmp.Or(f.Reset, f.WaitIn(text.all))
+		if wait = f.Reset; wait == 0 && spoken {
+			wait = f.WaitIn(text.lower(f.Text))
+		}
 	}
 	return class, wait
 }
@@ -102,7 +105,11 @@ func judge(f *foreign.Facts) (Class, time.Duration) {
 // status was 200.
 func vague(words *foreign.Words) int {
 	for _, word := range words {
-		switch plainWord(word) {
+		if word == "" {
+			break
+		}
+		var short [64]byte
+		switch string(plainWord(&short, word)) {
 		case "invalidrequesterror", "invalidrequest", "invalidargument", "badrequest", "badrequesterror", "validationexception":
 			return 400
 		case "apierror", "servererror", "internalerror", "internalservererror", "providerunavailable":

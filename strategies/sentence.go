@@ -12,76 +12,20 @@ import (
 // what stands in quotation marks is somebody else's word, an address is nobody's,
 // and a crash speaks to programmers.
 
-// sentence is such a text, in lower case, without what it quotes.
-type sentence struct {
-	all  string // with the quotations
-	said string
-}
-
-// maxSentence is how much of a text is read for its meaning.
-const maxSentence = 4 << 10
-
-func read(text string) sentence {
-	text = strings.ToLower(text[:min(len(text), maxSentence)])
-	return sentence{all: text, said: unquoted(text)}
-}
-
-// unquoted is a text without addresses and quotations. An apostrophe is none:
-// a quotation begins behind a space or a bracket, and ends before none of a word's
-// letters. The values of a printed dictionary ('message': '…') are kept.
-func unquoted(text string) string {
-	var b strings.Builder
-	kept := 0
-	for i := 0; i < len(text); i++ {
-		end := 0
-		switch c := text[i]; {
-		case c == 'h' && (strings.HasPrefix(text[i:], "http://") || strings.HasPrefix(text[i:], "https://")):
-			if end = strings.IndexAny(text[i:], " \t\n'\"`)>"); end < 0 {
-				end = len(text) - i
-			}
-			end += i
-		case (c == '\'' || c == '"') && (i == 0 || strings.IndexByte(" \t\n([{=,", text[i-1]) >= 0) && !valueAt(text, i):
-			end = quotation(text, i)
-		}
-		if end > i {
-			b.WriteString(text[kept:i])
-			b.WriteByte(' ')
-			kept, i = end, end-1
-		}
+// open says whether a text can still change the class.
+func open(class Class, coded bool) bool {
+	switch class {
+	case ClassRateLimited, ClassQuotaExhausted, ClassUnauthorized, ClassNotFound:
+		return true
+	case ClassBadRequest, ClassTransient, ClassUnclassified:
+		return !coded
 	}
-	if kept == 0 {
-		return text
-	}
-	b.WriteString(text[kept:])
-	return b.String()
+	return false
 }
-
-// valueAt says whether what begins at i is the value of a printed dictionary.
-func valueAt(text string, i int) bool {
-	before := strings.TrimRight(text[:i], " ")
-	n := len(before)
-	return n >= 2 && before[n-1] == ':' && (before[n-2] == '\'' || before[n-2] == '"')
-}
-
-// quotation returns where the quotation that begins at i ends; 0: it has no end,
-// or it is the key of a printed dictionary.
-func quotation(text string, i int) int {
-	for j := i + 1; j < len(text); j++ {
-		if text[j] != text[i] {
-			continue
-		}
-		if j+1 == len(text) || strings.IndexByte(" \t\n.,;:!?)]}", text[j+1]) >= 0 {
-			return j + 1
-		}
-	}
-	return 0
-}
-
-func (t sentence) has(phrases ...string) bool { return anyOf(t.said, phrases...) }
 
 // refine is the class that the text gives to what status and codes have called
 // class so far; coded: a code said so, which counts for more.
-func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
+func (t *sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 	if t.said == "" || t.has("panic:", "traceback (most recent", "runtime error:", "stack trace:") {
 		return class
 	}
@@ -105,15 +49,13 @@ func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 			return ClassQuotaExhausted
 		}
 	case ClassBadRequest, ClassUnclassified:
-		if coded {
-			return class
-		}
 		return t.complaint(class, f)
 	case ClassTransient:
 		switch {
-		case coded:
 		case t.tooLong():
 			return ClassContextOverflow
+		case t.noAnswer():
+			return ClassInvalidAnswer
 		case t.money():
 			return ClassQuotaExhausted
 		case t.blocked() && f.Status < 500:
@@ -126,18 +68,18 @@ func (t sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 }
 
 // limit tells apart what a 429 is: a rate, a quota, or a provider that is full.
-func (t sentence) limit(f *foreign.Facts, coded bool) Class {
-	waits := f.Wait != 0 || f.WaitIn(t.all) != 0
+func (t *sentence) limit(f *foreign.Facts, coded bool) Class {
+	waits := func() bool { return f.Wait != 0 || f.WaitIn(t.all) != 0 }
 	// Google says of every quota, by the minute too, to look at plan and billing.
-	google := t.has("exceeded your current quota") && (waits || f.RPC != "") || f.RPC != "" && !coded
+	google := t.has("exceeded your current quota") && (f.RPC != "" || waits()) || f.RPC != "" && !coded
 	switch {
 	case t.has("message larger than max"): // gRPC's: no waiting makes it smaller
 		return ClassBadRequest
 	case !coded && t.busy():
 		return ClassOverloaded
-	case !google && t.money():
+	case t.broke(), !google && t.payUp() && !t.has("rate limit"):
 		return ClassQuotaExhausted
-	case t.byTheDay() && !waits:
+	case t.byTheDay() && !waits():
 		return ClassQuotaExhausted
 	case !coded && t.noModel():
 		return ClassNotFound
@@ -146,11 +88,11 @@ func (t sentence) limit(f *foreign.Facts, coded bool) Class {
 }
 
 // refusal tells apart what a 401 or 403 is.
-func (t sentence) refusal(class Class) Class {
+func (t *sentence) refusal(class Class) Class {
 	switch {
 	case t.noModel():
 		return ClassNotFound
-	case t.money(), t.has("quota"):
+	case t.money(), t.quota():
 		return ClassQuotaExhausted
 	case t.blocked():
 		return ClassBlocked
@@ -161,12 +103,14 @@ func (t sentence) refusal(class Class) Class {
 }
 
 // complaint tells apart what a 400 is.
-func (t sentence) complaint(class Class, f *foreign.Facts) Class {
+func (t *sentence) complaint(class Class, f *foreign.Facts) Class {
 	switch {
 	case t.tooLong():
 		return ClassContextOverflow
-	case t.money(), t.has("usage limits", "usage limit has been"), t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of"):
+	case t.money(), t.quota(), t.has("usage limits", "usage limit has been"):
 		return ClassQuotaExhausted
+	case t.noAnswer():
+		return ClassInvalidAnswer
 	case t.noKey():
 		return ClassUnauthorized
 	case t.blocked():
@@ -182,90 +126,123 @@ func (t sentence) complaint(class Class, f *foreign.Facts) Class {
 }
 
 // tooLong: what was sent is longer than the model's window.
-func (t sentence) tooLong() bool {
+func (t *sentence) tooLong() bool {
 	if t.has("per minute", "per day", "per second", "per hour", "/min", "(tpm)", "(tpd)") {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
-		"超", "过长", "大于")
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
+		"超过", "超出", "超限", "超长", "过长", "大于")
+	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
+		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
+		return true
+	}
 	if !over {
-		return strings.Contains(t.said, "range of input length")
+		return t.has("range of input length")
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
 		"maximum model length", "sequence length", "上下文") {
 		return true
 	}
 	switch {
-	case t.has("output token", "completion token", "max_tokens", "max_completion_tokens", "max_output_tokens", "maxoutputtokens", "maximum tokens you requested") &&
+	case t.has("output token", "completion token", "max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens", "maxoutputtokens", "maximum tokens you requested") &&
 		!t.has("input", "prompt", "messages"),
 		t.has("completion tokens, whereas"), t.has(" pixels", " pages", "file size", "image exceeds", "payload size", "budget_tokens"):
 		return false // the answer's length, or bytes, and the request's own fault everywhere
-	case t.has("prompt is too long", "prompt too long", "prompt tokens too long", "prompt length", "prompt 超", "input is too long", "input too long", "input length",
-		"input is larger than", "prompt is longer", "prompt exceeds", "reduce the length of the messages", "reduce the length of the prompt", "reduce your prompt",
-		"conversation is too long", "total text bytes", "输入过长", "输入长度", "too long for this model", "too long for the model", "too long for requested model"):
+	case t.plainly("prompt", "too long"), t.plainly("input", "too long"), t.plainly("conversation", "too long"), t.plainly("messages", "too long"),
+		t.has("prompt length", "prompt 超", "input length", "input is larger than", "prompt is longer", "prompt exceeds", "reduce the length of the messages",
+			"reduce the length of the prompt", "reduce your prompt", "total text bytes", "输入过长", "输入长度",
+			"too long for this model", "too long for the model", "too long for requested model"):
 		return true
 	}
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
-	return tokens && t.has("input", "prompt", "request", "messages", "context", "model", "total", "max size", "maximum number of tokens") &&
+	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "max size", "max tokens of", "maximum number of tokens") &&
 		!t.has("must be at least", "refresh token", "access token")
 }
 
 // money: an account without credit, whatever the unit.
-func (t sentence) money() bool {
-	if t.has("insufficient balance", "insufficient credit", "insufficient fund", "insufficient quota", "insufficient usd", "balance is insufficient",
-		"balance is too low", "credit balance", "not enough credit", "out of credit", "more credits", "no credits", "credits expired", "credits remaining",
-		"credits are exhausted", "credit limit", "used all available credits", "included credits", "spending limit", "spend limit", "over budget",
-		"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "payment method", "overdue", "in arrears",
-		"arrearage", "hard limit has been reached", "plan and billing", "billing details", "recharge", "top up", "usage allowance", "request allowance",
-		"欠费", "余额不足", "额度不足", "额度已用尽", "余额已用尽", "已用尽", "充值", "account balance", "free trial quota", "free tier of the model has been exhausted") {
-		return true
+func (t *sentence) money() bool { return t.broke() || t.payUp() }
+
+// broke: it says that there is no credit.
+func (t *sentence) broke() bool {
+	for _, unit := range [...]string{"credit", "credits", "balance", "funds"} {
+		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "out of", "all available", "included") || unit == "credits" && t.behind(unit, "any", "no", "more") ||
+			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up") {
+			return true
+		}
 	}
-	return t.has("exceeded your current quota", "exceeded current quota", "out of call volume quota")
+	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") ||
+		t.has("insufficient fund", "credit limit", "credit balance", "insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
+			"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
+			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
+			"欠费", "余额不足", "额度不足", "已用尽", "已用完")
+}
+
+// payUp: it says what to do about it, and some say so of a low rate, too.
+func (t *sentence) payUp() bool {
+	return t.has("exceeded your current quota", "exceeded current quota", "out of call volume quota", "payment method", "plan and billing", "billing details", "billing to be enabled", "recharge", "top up", "充值")
+}
+
+// quota: one that ran out.
+func (t *sentence) quota() bool {
+	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected")
 }
 
 // byTheDay: a limit that passes tomorrow, or next month.
-func (t sentence) byTheDay() bool {
-	return t.has("per day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "weekly", "per month", "per-month", "/ month",
+func (t *sentence) byTheDay() bool {
+	return t.has("per day", "per 1 day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "per 1 week", "weekly", "per month", "per 1 month", "per-month", "/ month",
 		"/month", "monthly", "today", "今日", "每日", "每天", "本月", "每月")
 }
 
-func (t sentence) rate() bool {
-	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "限流", "频率过高") &&
+func (t *sentence) rate() bool {
+	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "enqueued token limit", "限流", "频率过高", "频繁") &&
 		!t.has("parameter", "field")
 }
 
 // busy: the provider is full, whoever asks.
-func (t sentence) busy() bool {
-	return t.has("overload", "over capacity", "at capacity", "maximum capacity", "capacity exceeded", "no capacity", "capacity temporarily", "capacity limit",
-		"server busy", "too busy", "really busy", "is busy", "are busy", "high traffic", "high demand", "heavy load", "queue is full", "no slot available",
-		"pending requests exceeded", "访问量过大", "繁忙", "负载过高") || strings.Contains(t.said, "capacity") && t.has("exceeded", "exhausted", "insufficient")
+func (t *sentence) busy() bool {
+	return t.has("overloaded", "over capacity", "at capacity", "out of capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
+		"no slot available", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑",
+		"queue is full", "queue full", "queue size") ||
+		t.has("busy") && !t.has("file busy", "resource busy") ||
+		t.behind("traffic", "high", "heavy") || t.behind("demand", "high") || t.behind("load", "high", "heavy", "too much") ||
+		t.has("insufficient", "not enough") && t.has("gpu", "compute resources") ||
+		t.behind("overload", "server", "service", "system", "engine", "model") ||
+		t.has("capacity") && t.has("exceeded", "exhausted", "insufficient")
 }
 
 // blocked: what was said, or would have been, is not allowed.
-func (t sentence) blocked() bool {
+func (t *sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
-	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "considered", "checks defined")
+	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
-		"sensitive", "harmful", "high risk", "guardrail", "prompt blocked", "output blocked", "input was flagged", "prompt was flagged", "prohibited content") ||
-		t.has("content exists risk", "敏感内容", "不安全或敏感", "违规内容", "new_sensitive")
+		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "input was flagged", "prompt was flagged") ||
+		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
+		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "不適切", "new_sensitive")
 }
 
-// noKey: a key or token that is not taken, said beside a 400.
-func (t sentence) noKey() bool {
-	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token") &&
-		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "no longer valid") ||
-		t.has("organization has been restricted", "insufficient permissions", "authentication fail", "login fail")
+// noAnswer: the provider found the model's answer no good.
+func (t *sentence) noAnswer() bool {
+	return t.has("model produced", "model generated", "invalid tool generation") && t.has("invalid", "could not be parsed") ||
+		t.plainly("model's response", "not valid") || t.plainly("model's response", "invalid")
+}
+
+// noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
+func (t *sentence) noKey() bool {
+	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "api credentials", "令牌", "密钥") &&
+		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "无效", "过期") ||
+		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
+		t.has("authentication fail", "login fail", "insufficient permissions", "认证失败", "鉴权失败")
 }
 
 // thing: something else than a model is missing, and no stand-in has it either.
-func (t sentence) thing() bool {
+func (t *sentence) thing() bool {
 	if t.has("model", "deployment", "endpoint") {
 		return false
 	}
-	for _, thing := range [...]string{"file", "thread", "response with id", "vector store", "conversation", "assistant", "batch", "container", "session"} {
+	for _, thing := range [...]string{"file", "thread", "response with id", "vector store", "conversation", "assistant", "batch", "container", "session", "item with id"} {
 		if at := strings.Index(" "+t.said, " "+thing); at >= 0 && t.has("not found", "no such", "no "+thing, "does not exist") {
 			return true
 		}
@@ -274,36 +251,53 @@ func (t sentence) thing() bool {
 }
 
 // noModel: a model that is missing, retired, or not for this account.
-func (t sentence) noModel() bool {
-	if t.has("invalid model", "unknown model", "no such model", "not found the model", "access to model", "access to the model", "access model", "access to this model",
-		"access non-serverless model", "permission to use the model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
-		"model identifier is invalid", "model access denied", "not activated the model", "not allowed to access model", "model you requested is not available",
-		"requested model is not supported", "model is marked by provider as legacy", "模型不存在", "模型已下线") {
+func (t *sentence) noModel() bool {
+	if t.has("not found the model", "access non-serverless model", "no models loaded", "no endpoints found", "not a valid model", "invalid model id",
+		"not activated the model", "model you requested is not available", "model identifier is invalid", "requested model is not supported", "不支持的模型") ||
+		t.has("模型") && t.has("不存在", "下线", "无权", "未开通") {
 		return true
 	}
-	for rest := t.said; ; {
-		at := strings.Index(rest, "model")
-		if at < 0 {
-			return false
-		}
-		rest = rest[at+len("model"):]
-		if gone(rest) {
+	for _, noun := range [...]string{"model", "endpoint", "deployment"} {
+		if noun == "model" && t.behind(noun, "invalid", "unknown", "unsupported", "unrecognized", "unavailable", "no such", "unable to access") {
 			return true
 		}
+		for rest, from := t.said, 0; ; {
+			at := strings.Index(rest[from:], noun)
+			if at < 0 {
+				break
+			}
+			at += from
+			from = at + len(noun)
+			if gone(noun, rest[from:]) || noun == "model" && barred(rest[:at]) {
+				return true
+			}
+		}
 	}
+	return false
+}
+
+// barred says whether the few words before "model" say that it is not for us.
+func barred(before string) bool {
+	before = before[max(0, len(before)-60):]
+	before = before[strings.LastIndexAny(before, ".;\n")+1:]
+	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use",
+		"plan does not include", "no deployment found", "no available channel")
 }
 
 // gone says whether the few words behind "model" say that it is not there: the
 // name of the model may stand between, and no other noun with it.
-func gone(rest string) bool {
+func gone(noun, rest string) bool {
 	rest = rest[:min(len(rest), 160)]
 	if end := strings.IndexAny(rest, ",;\n"); end >= 0 {
 		rest = rest[:end]
 	}
 	for _, phrase := range [...]string{
-		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer available", "no longer supported",
-		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled",
+		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "not recognized", "sunset", "discontinued",
+		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
 	} {
+		if noun != "model" && phrase == "is not supported" {
+			continue // a parameter of an endpoint is none of it
+		}
 		if at := strings.Index(rest, phrase); at >= 0 && len(strings.Fields(rest[:at])) <= 5 && !strings.Contains(rest[:at], ":") && !strings.Contains(rest[:at], ". ") {
 			return true
 		}

@@ -13,8 +13,7 @@ import (
 
 // plainWord is a code without upper case and joints: "rate_limit" and
 // "RateLimit" are "ratelimit".
-func plainWord(code string) string {
-	var short [64]byte
+func plainWord(short *[64]byte, code string) []byte {
 	if len(code) > len(short) {
 		code = code[:len(short)]
 	}
@@ -30,7 +29,7 @@ func plainWord(code string) string {
 			n++
 		}
 	}
-	return string(short[:n])
+	return short[:n]
 }
 
 // codesClass is the class of the first code that says one. The vague ones
@@ -40,7 +39,8 @@ func codesClass(codes *foreign.Words) Class {
 		if code == "" {
 			break
 		}
-		if c := codeClass(plainWord(code)); c != ClassUnclassified {
+		var short [64]byte
+		if c := codeClass(string(plainWord(&short, code))); c != ClassUnclassified {
 			return c
 		}
 	}
@@ -49,8 +49,16 @@ func codesClass(codes *foreign.Words) Class {
 
 // codeClass is the class of a code, as plainWord makes it.
 func codeClass(code string) Class {
+	switch code { // what is sent most, and says nothing or one thing
+	case "invalidrequesterror", "servererror", "apierror", "error", "tokens", "requests":
+		return ClassUnclassified
+	case "ratelimitexceeded", "ratelimiterror":
+		return ClassRateLimited
+	case "contextlengthexceeded":
+		return ClassContextOverflow
+	}
 	switch code { // what the words in it would say wrong
-	case "serviceunavailableerror", "serverisoverloaded", "slowdown", "flexunavailable", "modelunavailable", "queueexceeded":
+	case "serviceunavailableerror", "serverisoverloaded", "slowdown", "flexunavailable", "modelunavailable":
 		return ClassOverloaded
 	case "tokenquotaexceeded", "throttlingallocationquota":
 		return ClassRateLimited // Cerebras and Alibaba: a quota by the minute
@@ -60,10 +68,10 @@ func codeClass(code string) Class {
 		return ClassContextOverflow
 	case "invalidprompt", "refusal", "hooksfailed", "cyberpolicy", "biopolicy":
 		return ClassBlocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
-	case "toolusefailed", "jsonvalidatefailed":
+	case "toolusefailed", "jsonvalidatefailed", "outputparsefailed":
 		return ClassInvalidAnswer
 	case "noaccess", "notfounderror", "notfound", "resourcedoesnotexist", "resourcenotfound", "resourcenotfounderror",
-		"resourcenotfoundexception", "invalidparametervaluemodel", "endpointnotfound", "deploymentnotfound", "unknownmodel":
+		"resourcenotfoundexception", "invalidparametervaluemodel", "endpointnotfound", "deploymentnotfound", "unavailablemodel":
 		return ClassNotFound
 	case "requesttoolarge", "stringabovemaxlength", "unknownparameter", "previousresponsenotfound":
 		return ClassBadRequest
@@ -73,20 +81,20 @@ func codeClass(code string) Class {
 	switch {
 	case anyOf(code, "timeout", "timedout"):
 		return ClassTimeout
-	case anyOf(code, "overload", "capacity"):
+	case anyOf(code, "overload", "capacity", "busy", "queuefull", "queueexceeded"):
 		return ClassOverloaded
 	case anyOf(code, "contextlength", "contextwindow", "contextsize", "contextlimit", "prompttoolong", "inputtoolong"):
 		return ClassContextOverflow
 	case anyOf(code, "ratelimit", "throttl", "toomanyrequests", "requestlimitexceeded", "limitrequests", "limittokens", "concurrencylimit"):
 		return ClassRateLimited
-	case strings.HasPrefix(code, "insufficient") && anyOf(code, "quota", "balance", "credit", "fund"):
+	case anyOf(code, "insufficient", "notenough", "outof", "negative") && anyOf(code, "quota", "balance", "credit", "fund"):
 		return ClassQuotaExhausted
 	case anyOf(code, "quotaexceeded", "exceededquota", "currentquota", "quotaexhausted", "billing", "arrear",
 		"insufficientbalance", "creditbalance", "overdue", "paymentrequired", "budgetexceeded", "exceededbudget", "overbudget",
 		"spendlimit", "spendinglimit", "usagelimit", "dailylimit", "monthlylimit", "freetieronly", "packexhausted"):
 		return ClassQuotaExhausted
 	case anyOf(code, "contentfilter", "contentpolicy", "policyviolation", "moderation", "sensitivecontent", "datainspection", "riskdetection", "guardrail",
-		"responsibleai", "safetyviolation", "contentblocked", "contentviolation"):
+		"responsibleai", "safetyviolation", "contentblocked", "contentviolation", "censor", "promptthreat", "promptinjection", "jailbreak"):
 		return ClassBlocked
 	case strings.Contains(code, "model") && anyOf(code, "notfound", "notavailable", "notsupported", "unsupported", "decommission", "deactivat", "deprecat",
 		"retired", "permission", "terms", "access", "notopen", "notexist", "invalidmodel", "nomodel", "unknown", "disabled"):
@@ -138,6 +146,25 @@ func numberClass(where string, number int) Class {
 			return ClassContextOverflow
 		case 336100:
 			return ClassOverloaded
+		}
+	case "header": // iFlytek
+		switch number {
+		case 10013, 10014, 10019:
+			return ClassBlocked
+		case 10110:
+			return ClassOverloaded
+		case 10907:
+			return ClassContextOverflow
+		case 11200:
+			return ClassUnauthorized
+		case 11201:
+			return ClassQuotaExhausted
+		case 11202, 11203:
+			return ClassRateLimited
+		}
+	case "status": // Naver
+		if number == 40003 {
+			return ClassContextOverflow
 		}
 	case "errors", "error": // Zhipu, in "error"; Cloudflare, in both
 		switch number {

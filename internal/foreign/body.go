@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -39,6 +38,10 @@ func (f *Facts) say(text string, depth int) {
 			f.say(word, depth+1)
 			return
 		}
+	}
+	if strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '[') < 0 {
+		f.plain(text)
+		return
 	}
 	for at := 0; at < len(text); at++ {
 		next := strings.IndexAny(text[at:], "{[")
@@ -117,8 +120,11 @@ func (f *Facts) read(s *scanner, at place, depth int) {
 				in = at.in
 			}
 			to := place{lower(key), in}
-			if c := s.next(); to.key == "error" && (c == '{' || c == '"') {
+			switch c := s.next(); {
+			case (to.key == "error" || to.key == "last_error") && (c == '{' || c == '"'):
 				f.erred = true
+			case to.key == "details" && in == "" && c == '[' && f.Where == "" && f.Number > 0 && f.Number < len(rpcNames):
+				f.RPC = cmp.Or(f.RPC, rpcNames[f.Number]) // a google.rpc.Status as JSON
 			}
 			f.read(s, to, depth+1)
 			if s.next() == ',' {
@@ -159,7 +165,7 @@ func (f *Facts) read(s *scanner, at place, depth int) {
 func container(key string) bool {
 	switch key {
 	case "error", "errors", "response", "detail", "details", "innererror", "metadata", "headers", "base_resp", "fault", "violations",
-		"promptfeedback", "message", "external_model_error", "cause", "data_error", "":
+		"promptfeedback", "message", "external_model_error", "cause", "data_error", "last_error", "status", "status_details", "header", "":
 		return true
 	}
 	return false
@@ -168,13 +174,13 @@ func container(key string) bool {
 // word takes note of a string under a key.
 func (f *Facts) word(at place, value string, depth int) {
 	switch at.key {
-	case "message", "msg", "error", "errors", "detail", "details", "error_msg", "error_message", "errormessage", "status_msg", "title",
+	case "message", "msg", "error", "errors", "detail", "details", "error_msg", "error_message", "errormessage", "err_msg", "errmsg", "status_msg", "title",
 		"faultstring", "raw", "description", "error_description":
 		if at.key == "error" || at.key == "title" || at.key == "message" {
 			f.named(value)
 		}
 		f.say(value, depth)
-	case "code", "error_code", "errorcode", "error_name", "reason", "__type":
+	case "code", "error_code", "errorcode", "err_code", "errcode", "error_name", "reason", "__type":
 		if at.key == "reason" && at.in == "error" && strings.Contains(value, " ") {
 			f.say(value, depth) // Elasticsearch's sentence
 			return
@@ -189,16 +195,12 @@ func (f *Facts) word(at place, value string, depth int) {
 		f.setStatus(value)
 	case "quotaid", "quota_id":
 		f.setQuota(value)
-	case "retrydelay": // of google.rpc.RetryInfo: "53s", "0.5s"
-		if wait, ok := duration(value); ok {
-			f.setWait(wait)
-		}
 	case "blockreason":
 		f.Blocked = f.Blocked || value != ""
 	case "flagged_input":
 		f.Blocked = true
 	default:
-		f.wait(at, value)
+		f.delay(at.key, value)
 	}
 }
 
@@ -213,33 +215,19 @@ func (f *Facts) named(value string) {
 // number takes note of a number under a key; true, false and null come here too.
 func (f *Facts) number(at place, lexeme string) {
 	switch at.key {
-	case "code", "error_code", "errorcode", "status":
+	case "code", "error_code", "errorcode", "err_code", "errcode", "status":
 		f.setCode(lexeme, at)
+	case "grpccode":
+		if n, err := strconv.Atoi(lexeme); err == nil && n > 0 && n < len(rpcNames) {
+			f.RPC = cmp.Or(f.RPC, rpcNames[n])
+		}
 	case "status_code", "statuscode", "http_code", "raw_status_code":
 		if at.in == "base_resp" {
 			f.setCode(lexeme, at)
 		}
 		f.setStatus(lexeme)
 	default:
-		f.wait(at, lexeme)
-	}
-}
-
-// wait reads the fields that say when to come back.
-func (f *Facts) wait(at place, value string) {
-	switch at.key {
-	case "retry_after", "retry_after_seconds", "retry-after", "resets_in_seconds", "estimated_time":
-		if d, ok := parseDelay(value, time.Second); ok {
-			f.setWait(d)
-		}
-	case "retry_after_ms", "retry-after-ms":
-		if d, ok := parseDelay(value, time.Millisecond); ok {
-			f.setWait(d)
-		}
-	case "x-ratelimit-reset", "resets_at", "reset_at":
-		if d, ok := f.clockWait(value); ok {
-			f.Reset = max(f.Reset, d)
-		}
+		f.delay(at.key, lexeme)
 	}
 }
 

@@ -28,7 +28,8 @@ type Facts struct {
 	Blocked bool          // it says what of the request was flagged
 	Lost    bool          // it is a provider's, and the client lost the status
 
-	now   time.Time // the server's clock, or ours
+	date  string    // the server's clock, as it came
+	now   time.Time // the same, or ours
 	erred bool      // an error stood in a body
 }
 
@@ -119,15 +120,20 @@ func (f *Facts) fields(v reflect.Value) {
 func (f *Facts) status(v reflect.Value) {
 	text := word(v, "Status")
 	f.RPC = cmp.Or(f.RPC, rpcName(text))
-	f.setStatus(word(v, "StatusCode", "HTTPStatusCode", "HTTPCode"))
-	f.setStatus(text)
-	if code := field(v, "Code"); code.CanInt() && code.IsZero() && field(v, "Details").IsValid() {
-		f.Lost = true // genai behind a proxy that spells errors its own way
-	}
-	for _, name := range [...]string{"StatusCode", "HTTPStatusCode"} {
-		if at := field(v, name); f.Status == 0 && at.IsValid() && at.IsZero() {
+	for _, name := range [...]string{"StatusCode", "HTTPStatusCode", "HTTPCode"} {
+		at := field(v, name)
+		if at.CanInt() {
+			f.putStatus(int(at.Int())) // as most are: no text need be made of it
+		} else {
+			f.setStatus(wordOf(at))
+		}
+		if f.Status == 0 && name != "HTTPCode" && at.IsValid() && at.IsZero() {
 			f.Lost = true
 		}
+	}
+	f.setStatus(text)
+	if code := field(v, "Code"); f.Status == 0 && code.CanInt() && code.IsZero() && field(v, "Details").IsValid() {
+		f.Lost = true // genai behind a proxy that spells errors its own way
 	}
 }
 
@@ -137,7 +143,11 @@ func (f *Facts) answer(v reflect.Value) {
 		if holder = reflect.Indirect(holder); holder.Kind() != reflect.Struct {
 			continue
 		}
-		f.setStatus(word(holder, "StatusCode"))
+		if at := field(holder, "StatusCode"); at.CanInt() {
+			f.putStatus(int(at.Int()))
+		} else {
+			f.setStatus(wordOf(at))
+		}
 		for _, name := range [...]string{"Header", "ResponseHeader", "HTTPHeader"} {
 			if h, ok := value[http.Header](field(holder, name)); ok {
 				f.header(h)
@@ -183,11 +193,11 @@ func ahead(r io.ReaderAt, size int64, left int) string {
 // header reads the retry hint. A date in it is the server's, so it is compared
 // with the server's own clock where the answer has one.
 func (f *Facts) header(h http.Header) {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil && f.now.IsZero() {
-		f.now = date
-	}
-	if d, ok := ParseRetryAfter(h, f.clock()); ok {
-		f.setWait(d)
+	f.date = cmp.Or(f.date, h.Get("Date"))
+	if h.Get("Retry-After") != "" || h.Get("Retry-After-Ms") != "" {
+		if d, ok := ParseRetryAfter(h, f.clock()); ok {
+			f.setWait(d)
+		}
 	}
 	f.resets(h)
 	if kind, _, _ := strings.Cut(h.Get("X-Amzn-Errortype"), ":"); kind != "" {
@@ -204,10 +214,10 @@ func (f *Facts) methods(err error) {
 		f.Late = Ask(e.Timeout)
 	}
 	if e, ok := err.(interface{ HTTPStatusCode() int }); ok { // smithy
-		f.setStatus(strconv.Itoa(Ask(e.HTTPStatusCode)))
+		f.putStatus(Ask(e.HTTPStatusCode))
 	}
 	if e, ok := err.(interface{ StatusCode() int }); ok {
-		f.setStatus(strconv.Itoa(Ask(e.StatusCode)))
+		f.putStatus(Ask(e.StatusCode))
 	}
 	f.smithy(err)
 	if e, ok := err.(interface{ RawJSON() string }); ok { // openai-go, anthropic-sdk-go
@@ -262,15 +272,15 @@ func (f *Facts) foreign(v reflect.Value) {
 // The setters keep what came first: it came from a better source.
 
 func (f *Facts) setCode(code string, at place) {
-	n, err := strconv.Atoi(code)
+	n, ok := whole(code)
 	switch {
 	case code == "" || len(code) > maxCode:
-	case err != nil:
+	case !ok:
 		f.addCode(&f.Codes, code)
 	case n >= 100 && n < 600 && at.key != "error_code" && at.in != "base_resp":
 		f.setStatus(code) // OpenRouter and vLLM repeat the status as the code
 	case f.Number == 0 && n > 0:
-		f.Number, f.Where = n, at.in
+		f.Number, f.Where, f.erred = n, at.in, true
 		if at.key == "error_code" {
 			f.Where = at.key
 		}
@@ -296,9 +306,24 @@ func (f *Facts) setKind(kind string) {
 }
 
 func (f *Facts) setStatus(status string) {
-	if n, err := strconv.Atoi(status); err == nil && n >= 100 && n < 600 && f.Status < 400 {
+	if n, ok := whole(status); ok {
+		f.putStatus(n)
+	}
+}
+
+func (f *Facts) putStatus(n int) {
+	if n >= 100 && n < 600 && f.Status < 400 {
 		f.Status = n
 	}
+}
+
+// whole reads a whole number, and makes no error of what is none.
+func whole(text string) (int, bool) {
+	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') || text[len(text)-1] < '0' || text[len(text)-1] > '9' {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil
 }
 
 func (f *Facts) setWait(d time.Duration) { f.Wait = cmp.Or(f.Wait, max(d, 0)) }

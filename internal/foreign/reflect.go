@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"sync"
 )
 
 // The types of the standard library that hold nothing but text and other errors.
@@ -30,15 +31,41 @@ func Bare(err error) bool {
 // the others cannot panic.
 
 func isNumber(s string) bool {
-	_, err := strconv.Atoi(s)
-	return err == nil
+	_, ok := whole(s)
+	return ok
 }
 
-// field returns a field by name, or the zero Value: also where the way there
+// fieldNames are the fields that are looked for.
+var fieldNames = [...]string{
+	"Type", "Code", "ErrorCode", "Message", "ErrorMessage", "RetryAfter", "Details", "Body", "Event", "Data", "Status", "StatusCode",
+	"HTTPStatusCode", "HTTPCode", "Response", "RawResponse", "Header", "ResponseHeader", "HTTPHeader", "Reader",
+}
+
+// layouts remembers by type where those are: most types have few of them, and to
+// search them by name again and again is the dearest part of reading an error. It
+// is a memory, as encoding/json has one, and no state: a program has only so many
+// types of errors.
+var layouts sync.Map // of reflect.Type to map[string][]int
+
+func layout(t reflect.Type) map[string][]int {
+	if known, ok := layouts.Load(t); ok {
+		return known.(map[string][]int)
+	}
+	where := map[string][]int{}
+	for _, name := range fieldNames {
+		if sf, ok := t.FieldByName(name); ok {
+			where[name] = sf.Index
+		}
+	}
+	layouts.Store(t, where)
+	return where
+}
+
+// field returns one of fieldNames, or the zero Value: also where the way there
 // leads through an embedded nil pointer.
 func field(v reflect.Value, name string) reflect.Value {
-	if sf, ok := v.Type().FieldByName(name); ok {
-		if f, err := v.FieldByIndexErr(sf.Index); err == nil {
+	if index, ok := layout(v.Type())[name]; ok {
+		if f, err := v.FieldByIndexErr(index); err == nil {
 			return f
 		}
 	}
@@ -57,22 +84,28 @@ func value[T any](v reflect.Value) (t T, ok bool) {
 // number, whatever its type is called and however it is wrapped.
 func word(v reflect.Value, names ...string) string {
 	for _, name := range names {
-		f := field(v, name)
-		for range 3 { // *any in an any; no deeper, for pointers may go in circles
-			if f.Kind() == reflect.Pointer || f.Kind() == reflect.Interface {
-				f = f.Elem()
-			}
+		if text := wordOf(field(v, name)); text != "" {
+			return text
 		}
-		switch {
-		case f.Kind() == reflect.String && f.Len() > 0:
-			return f.String()
-		case f.CanInt() && f.Int() != 0:
-			return strconv.FormatInt(f.Int(), 10)
-		case f.CanUint() && f.Uint() != 0:
-			return strconv.FormatUint(f.Uint(), 10)
-		case f.CanFloat() && f.Float() != 0: // JSON's numbers, in an any
-			return strconv.FormatFloat(f.Float(), 'f', -1, 64)
+	}
+	return ""
+}
+
+func wordOf(f reflect.Value) string {
+	for range 3 { // *any in an any; no deeper, for pointers may go in circles
+		if f.Kind() == reflect.Pointer || f.Kind() == reflect.Interface {
+			f = f.Elem()
 		}
+	}
+	switch {
+	case f.Kind() == reflect.String:
+		return f.String()
+	case f.CanInt() && f.Int() != 0:
+		return strconv.FormatInt(f.Int(), 10)
+	case f.CanUint() && f.Uint() != 0:
+		return strconv.FormatUint(f.Uint(), 10)
+	case f.CanFloat() && f.Float() != 0: // JSON's numbers, in an any
+		return strconv.FormatFloat(f.Float(), 'f', -1, 64)
 	}
 	return ""
 }

@@ -22,6 +22,9 @@ func ParseRetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	if d, ok = parseDelay(value, time.Second); ok {
 		return d, true
 	}
+	if value == "" {
+		return 0, false
+	}
 	date, err := http.ParseTime(strings.TrimSpace(value))
 	if err != nil {
 		return 0, false
@@ -32,7 +35,11 @@ func ParseRetryAfter(h http.Header, now time.Time) (d time.Duration, ok bool) {
 // parseDelay reads a decimal number of units. Too large a number is a long
 // delay, but infinity and NaN, which strconv takes for numbers, are not.
 func parseDelay(number string, unit time.Duration) (time.Duration, bool) {
-	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	number = strings.TrimSpace(number)
+	if !numeric(number) {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(number, 64)
 	if math.IsNaN(n) || err == nil && math.IsInf(n, 0) || err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, false
 	}
@@ -41,6 +48,12 @@ func parseDelay(number string, unit time.Duration) (time.Duration, bool) {
 	}
 	// Rounded, for 2.3 s is a hair less in binary and a hint is never shortened.
 	return Clamp(time.Duration(math.Round(max(n, 0)))), true
+}
+
+// numeric says whether a text may be a number, for strconv makes an error of what
+// is none.
+func numeric(text string) bool {
+	return text != "" && strings.IndexByte("0123456789.+-", text[0]) >= 0 && strings.IndexByte("0123456789.", text[len(text)-1]) >= 0
 }
 
 // Clamp makes a wait of any duration: none below 0, none above [MaxWait].

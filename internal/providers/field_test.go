@@ -36,7 +36,7 @@ func TestField(t *testing.T) {
 			c := openai.NewClient(option.WithBaseURL(url), option.WithAPIKey("k"), option.WithMaxRetries(0), option.WithHTTPClient(via))
 			_, err := c.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{Model: "m", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("hello")}})
 			return err
-		}, Alone: 88},
+		}, Alone: 85},
 		field.Client{Name: "openai-go v2", Ask: func(ctx context.Context, url string, via *http.Client) error {
 			c := openai2.NewClient(option2.WithBaseURL(url), option2.WithAPIKey("k"), option2.WithMaxRetries(0), option2.WithHTTPClient(via))
 			_, err := c.Chat.Completions.New(ctx, openai2.ChatCompletionNewParams{Model: "m", Messages: []openai2.ChatCompletionMessageParamUnion{openai2.UserMessage("hello")}})
@@ -52,7 +52,7 @@ func TestField(t *testing.T) {
 			config.BaseURL, config.HTTPClient = url, via
 			_, err := goopenai.NewClientWithConfig(config).CreateChatCompletion(ctx, goopenai.ChatCompletionRequest{Model: "m", Messages: []goopenai.ChatCompletionMessage{{Role: "user", Content: "hello"}}})
 			return err
-		}, Alone: 90},
+		}, Alone: 88},
 		field.Client{Name: "anthropic-sdk-go", Ask: func(ctx context.Context, url string, via *http.Client) error {
 			c := anthropic.NewClient(anthropicoption.WithBaseURL(url), anthropicoption.WithAPIKey("k"), anthropicoption.WithMaxRetries(0), anthropicoption.WithHTTPClient(via))
 			_, err := c.Messages.New(ctx, anthropic.MessageNewParams{Model: "m", MaxTokens: 9, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("hello"))}})
@@ -64,7 +64,7 @@ func TestField(t *testing.T) {
 				_, err = c.Models.GenerateContent(ctx, "m", genai.Text("hello"), nil)
 			}
 			return err
-		}, Alone: 85},
+		}, Alone: 80},
 		field.Client{Name: "langchaingo openai", Ask: func(ctx context.Context, url string, via *http.Client) error {
 			c, err := chainopenai.New(chainopenai.WithBaseURL(url), chainopenai.WithToken("k"), chainopenai.WithModel("m"), chainopenai.WithHTTPClient(via))
 			return generate(ctx, c, err)
