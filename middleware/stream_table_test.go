@@ -173,9 +173,13 @@ func TestStreamTable(t *testing.T) {
 			terminate: result{seen: "a b !cut_off", after: s, calls: 1, fails: 1, err: errSick},
 			follow:    result{seen: "a b c . end", after: s, calls: 2},
 			buffer:    result{seen: "c . end", after: 2 * s, calls: 2}},
-		{name: "fails at the end", lines: []script{{"a", "b", ".", errSick}, again},
-			terminate: result{seen: "a b . !cut_off", calls: 1, fails: 1, err: errSick},
-			follow:    result{seen: "a b . !cut_off", calls: 1, fails: 1, err: errSick}, // there is nothing to go on with
+		{name: "whose line breaks behind its terminal marker: it is whole", lines: []script{{"a", "b", ".", errSick}, again},
+			terminate: result{seen: "a b . end", calls: 1},
+			follow:    result{seen: "a b . end", calls: 1},
+			buffer:    result{seen: "a b . end", calls: 1}},
+		{name: "is no answer by its own word, at its end", lines: []script{{"a", "b", ".", &strategies.AnswerError{Reason: "max_tokens"}}, again},
+			terminate: result{seen: "a b . !cut_off", calls: 1, err: strategies.ErrRecovery},
+			follow:    result{seen: "a b . !cut_off", calls: 1, err: strategies.ErrRecovery}, // there is nothing to go on with
 			buffer:    whole},
 		{name: "stalls before the first chunk", lines: []script{{stalled{}}, again},
 			terminate: result{seen: "c . end", after: 11 * s, calls: 2},

@@ -110,6 +110,10 @@ func (a *attempt[Req, Chunk]) weigh(chunk Chunk, err error) bool {
 		return false // to an iterator that does not listen
 	}
 	if err != nil {
+		if a.complete && a.onlyTheLine(err) {
+			a.close() // the answer is whole: what becomes of its connection is nothing to it
+			return false
+		}
 		return a.stop(err)
 	}
 	if a.ctx.Err() != nil {
@@ -127,6 +131,12 @@ func (a *attempt[Req, Chunk]) weigh(chunk Chunk, err error) bool {
 	more := a.admit(chunk)
 	a.clock.agentsTurn()
 	return more
+}
+
+// onlyTheLine says whether an error is that of a connection, or of whoever keeps it
+// up, and not what somebody made of the answer.
+func (a *attempt[Req, Chunk]) onlyTheLine(err error) bool {
+	return a.verdict(err).Trips && !errtree.Any(err, hasOpinion)
 }
 
 // speaks says whether a chunk is a sign of life: what the commit rule takes for
@@ -285,6 +295,10 @@ func (a *attempt[Req, Chunk]) tail(err error) error {
 	if a.committed {
 		if a.readers {
 			err = &readersTime{err}
+		}
+		if a.to.rules.mark != nil { // it is taken back, so nothing is final
+			a.to.stale = true
+			return err
 		}
 		sent := &sentError[Chunk]{sent: a.to.sent.all(), err: err}
 		return &strategies.StreamError{Agent: a.agent, Chunks: a.to.delivered + a.count, Err: sent}

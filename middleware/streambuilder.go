@@ -14,7 +14,7 @@ import (
 // of a [Builder], and the same layers in the same order: what comes before the
 // first committed chunk is recovered as any call is, and nothing of a failed
 // attempt reaches the reader. What comes after it is final for every layer;
-// what happens then is declared: Terminate (the default), Continue or Buffer.
+// what happens then is declared: Terminate (the default), Continue, Restart or Buffer.
 //
 // Timeout is the time until the commit, Idle the longest silence after the first
 // chunk, and Deadline the total. All three end the agent's context, and wait for
@@ -67,7 +67,9 @@ func (b *StreamBuilder[Req, Chunk]) Commit(says func(chunk Chunk) bool) *StreamB
 
 // Complete says which chunk is the terminal marker. A stream that ends without
 // one has failed, although its connection ended cleanly, as those of real
-// clients do.
+// clients do. One whose marker has been seen is whole, whatever its connection
+// does then: an error of the line's behind it is dropped. What somebody says of
+// the answer itself, such as a [strategies.AnswerError], is not.
 func (b *StreamBuilder[Req, Chunk]) Complete(is func(chunk Chunk) bool) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().once("Complete", missing("Complete", is == nil))
 	b.rules.complete = is
@@ -105,6 +107,20 @@ func (b *StreamBuilder[Req, Chunk]) Buffer(limit int) *StreamBuilder[Req, Chunk]
 func (b *StreamBuilder[Req, Chunk]) Continue(times int, follow func(ctx context.Context, req Req, sent []Chunk) (Req, bool)) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().once("after the commit", positive("Continue", times), missing("Continue", follow == nil))
 	b.continua = &continuation[Req, Chunk]{times: times, follow: follow}
+	return b
+}
+
+// Restart starts over when a stream was cut off: the failure behind it is recovered
+// as one before the commit is, by a retry, a stand-in, a rung, and before the first
+// chunk of what comes then, the reader gets the chunk that mark makes, which tells it
+// to erase what it has shown. mark gets what that is: the last chunks, as many as
+// Keep says. If nobody can answer, nothing is erased, and the error says so as ever.
+//
+// It is for readers that can take back, such as a page; a reader that has acted on
+// what it read must not use it.
+func (b *StreamBuilder[Req, Chunk]) Restart(mark func(sent []Chunk) Chunk) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().once("after the commit", missing("Restart", mark == nil))
+	b.rules.mark = mark
 	return b
 }
 
@@ -289,6 +305,8 @@ func (b *StreamBuilder[Req, Chunk]) policy() string {
 		return fmt.Sprintf("only whole answers are delivered, of at most %d chunks", b.rules.buffer)
 	case b.continua != nil:
 		return fmt.Sprintf("a stream that is cut off is continued, up to %s", count(b.continua.times, "time"))
+	case b.rules.mark != nil:
+		return "a stream that is cut off begins again: the reader is told to erase what it has read"
 	default:
 		return "a stream that is cut off ends there: nothing is said twice"
 	}

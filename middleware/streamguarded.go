@@ -47,9 +47,10 @@ type StreamOutcome struct {
 
 	Ended         bool           // false: not ranged over to the end, yet or at all
 	Left          bool           // the reader left the loop; Strategy, Level and Attempts were not settled then
-	Chunks        int            // delivered
+	Chunks        int            // delivered, and not erased
 	Sources       []StreamSource // how many of them from whom, in order
 	Continuations int
+	Restarts      int // how often the reader was told to erase what it had read
 	Elapsed       time.Duration
 	Err           error
 }
@@ -120,7 +121,7 @@ func (g *GuardedStream[Req, Chunk]) settle(r *reader[Req, Chunk], err error, out
 	p := r.traced.settle(err)
 	*out = StreamOutcome{
 		Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level, Attempts: p.attempts, Elapsed: time.Since(r.traced.start),
-		Ended: true, Left: r.left, Chunks: r.delivered, Sources: r.sources, Continuations: r.continued, Err: err,
+		Ended: true, Left: r.left, Chunks: r.delivered, Sources: r.sources, Continuations: r.continued, Restarts: r.restarted, Err: err,
 	}
 	if r.left {
 		out.Err = nil

@@ -13,7 +13,8 @@ type streamRules[Req, Chunk any] struct {
 	complete func(Chunk) bool // nil: a clean end is an end
 	check    func(context.Context, Req, Chunk) error
 	whole    func(context.Context, Req, []Chunk) error
-	buffer   int // 0: not buffered
+	mark     func(sent []Chunk) Chunk // of Restart; nil: what was said stands
+	buffer   int                      // 0: not buffered
 	keep     int
 }
 
@@ -44,6 +45,8 @@ type reader[Req, Chunk any] struct {
 	sent      ring[Chunk]
 	sources   []StreamSource
 	continued int
+	restarted int
+	stale     bool // what has been delivered is to be erased before more is
 
 	// The call that this stream is, and room for a short one, so that it costs
 	// no allocation more.
@@ -87,9 +90,28 @@ func (r *reader[Req, Chunk]) answer(by string, call, value any) (any, bool, erro
 // deliver hands a chunk to the reader. A panic of the reader's leaves inBody
 // set, and so passes through every layer.
 func (r *reader[Req, Chunk]) deliver(chunk Chunk) bool {
+	if r.stale && !r.erase() {
+		return false
+	}
 	r.sent.add(chunk, r.rules.keep)
 	r.inBody = true
 	more := r.yield(chunk, nil)
+	r.inBody = false
+	if !more {
+		r.left = true
+	}
+	return more
+}
+
+// erase tells the reader that what it has read does not stand any more.
+func (r *reader[Req, Chunk]) erase() bool {
+	mark := r.rules.mark(r.sent.all())
+	r.stale = false
+	r.restarted++
+	r.delivered, r.sources = 0, r.sources[:0]
+	r.sent = ring[Chunk]{kept: r.sent.kept[:0]}
+	r.inBody = true
+	more := r.yield(mark, nil)
 	r.inBody = false
 	if !more {
 		r.left = true
