@@ -151,7 +151,7 @@ func (a *ResponsesAgent) Stream(ctx context.Context, params responses.ResponseNe
 			yield(none, explain(err, resp))
 			return
 		}
-		if e := cmp.Or(a.judge(heard, offers), broken); e != nil {
+		if e := a.judge(heard, offers); e != nil {
 			yield(none, e)
 		}
 	}

@@ -101,6 +101,15 @@ func cut(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// stall answers like next, and then falls silent until the client leaves.
+func stall(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		next(w, r)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+}
+
 func text(c *sdk.ChatCompletion) string {
 	if c == nil || len(c.Choices) == 0 {
 		return ""
