@@ -96,7 +96,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 		}
 		p, messages := scripted(t, cut(streams(begin)), streams(call...))
 		var whole sdk.Message
-		for event, err := range builtStream(t, messages).Stream(t.Context(), ask("narrator")) {
+		for event, err := range builtStream(t, messages).Stream(t.Context(), tooled("narrator", "open_door")) {
 			if err == nil {
 				err = whole.Accumulate(event)
 			}

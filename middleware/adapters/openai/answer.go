@@ -119,9 +119,11 @@ func (a *answer) hear(index int64, id, kind, name, arguments string) {
 		}
 	}
 	if at < 0 || id != "" && a.calls[at].id != "" && a.calls[at].id != id {
-		if len(a.calls) < mostCalls { // those beyond are added to the last, which they break
-			a.calls = append(a.calls, call{index: index})
+		if len(a.calls) == mostCalls {
+			a.calls[len(a.calls)-1].open = true // one too many breaks it
+			return
 		}
+		a.calls = append(a.calls, call{index: index})
 		at = len(a.calls) - 1
 	}
 	c := &a.calls[at]

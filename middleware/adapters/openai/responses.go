@@ -103,9 +103,11 @@ func (a *answer) callAt(index int64) *call {
 			return &a.calls[i]
 		}
 	}
-	if len(a.calls) < mostCalls {
-		a.calls = append(a.calls, call{index: index, open: true})
+	if len(a.calls) == mostCalls {
+		a.calls[len(a.calls)-1].open = true // one too many breaks it
+		return &call{}
 	}
+	a.calls = append(a.calls, call{index: index, open: true})
 	return &a.calls[len(a.calls)-1]
 }
 

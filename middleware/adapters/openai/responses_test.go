@@ -53,6 +53,7 @@ func TestResponses(t *testing.T) {
 		{it: "takes a tool call without arguments", answer: response("completed", `{"type":"function_call","name":"f","arguments":""}`)},
 		{it: "takes no call that says that it is not complete", answer: response("completed", `{"type":"function_call","name":"f","arguments":"{}","status":"incomplete"}`), want: openai.Arguments, class: strategies.ClassInvalidAnswer},
 		{it: "takes no call of a tool that was not offered", answer: response("completed", `{"type":"function_call","name":"g","arguments":"{}"}`), want: openai.UnknownTool, class: strategies.ClassInvalidAnswer},
+		{it: "does not keep calls without an end", answer: response("completed", strings.TrimSuffix(strings.Repeat(`{"type":"function_call","name":"f","arguments":""},`, 1025), ",")), want: openai.Arguments, class: strategies.ClassInvalidAnswer},
 		{it: "leaves the tools of the provider alone", answer: response("completed", `{"type":"custom_tool_call","name":"g","input":"free"},{"type":"mcp_call","name":"h","arguments":"{"}`)},
 		{it: "takes no text that was cut with half a tool call", answer: response("incomplete", answered+`,{"type":"function_call","name":"f","arguments":""}`, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []string{openai.Length}, want: openai.Arguments, class: strategies.ClassInvalidAnswer, text: "Hello"},
 		{it: "takes a refusal for blocked", answer: response("completed", declined), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
