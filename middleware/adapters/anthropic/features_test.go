@@ -140,13 +140,6 @@ func TestOneAgentServesManyCallers(t *testing.T) {
 
 func TestWhoeverLeaves(t *testing.T) {
 	t.Parallel()
-	stall := func(events ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			streams(events...)(w, r)
-			_ = http.NewResponseController(w).Flush()
-			hang(w, r)
-		}
-	}
 	t.Run("it closes the connection when the reader leaves", func(t *testing.T) {
 		gone := make(chan struct{})
 		_, messages := scripted(t, func(w http.ResponseWriter, r *http.Request) {

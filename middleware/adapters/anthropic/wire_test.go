@@ -165,6 +165,15 @@ func cut(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// stall streams these events and falls silent until the client leaves.
+func stall(events ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		streams(events...)(w, r)
+		_ = http.NewResponseController(w).Flush()
+		hang(w, r)
+	}
+}
+
 // hang answers nothing for as long as somebody waits.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
