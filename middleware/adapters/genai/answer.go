@@ -239,11 +239,11 @@ func offered(client sdk.HTTPOptions, config *sdk.GenerateContentConfig) func(nam
 	}
 	open := config.CachedContent != "" || changesBody(&client) || changesBody(config.HTTPOptions)
 	for _, t := range config.Tools {
-		open = open || t != nil && (t.ComputerUse != nil || len(t.MCPServers) > 0)
+		open = open || t.ComputerUse != nil || len(t.MCPServers) > 0
 	}
 	return func(name string) bool {
 		return open || slices.ContainsFunc(config.Tools, func(t *sdk.Tool) bool {
-			return t != nil && slices.ContainsFunc(t.FunctionDeclarations, func(f *sdk.FunctionDeclaration) bool { return f != nil && f.Name == name })
+			return slices.ContainsFunc(t.FunctionDeclarations, func(f *sdk.FunctionDeclaration) bool { return f.Name == name })
 		})
 	}
 }
