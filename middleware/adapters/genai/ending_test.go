@@ -58,6 +58,7 @@ func TestStreamsOfFunctionCalls(t *testing.T) {
 		{it: "names the limit that cut it", first: gemini.Events(word, first, limit), requests: 1, chunks: 2, want: "MAX_TOKENS"},
 		{it: "takes no half of one with a limit that is accepted", first: gemini.Events(word, first, limit), accept: accept{sdk.FinishReasonMaxTokens}, requests: 1, chunks: 2, want: genai.Arguments},
 		{it: "takes no half of one without an end", first: gemini.Events(word, first), accept: accept{genai.Unfinished}, requests: 1, chunks: 2, want: genai.Arguments},
+		{it: "takes one in pieces before a limit that is accepted", first: gemini.Events(first, piece, over, limit), accept: accept{sdk.FinishReasonMaxTokens}, requests: 1, chunks: 4},
 		{it: "accepts half of one if told to", first: gemini.Events(first, stop), accept: accept{genai.Arguments}, requests: 1, chunks: 2},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
@@ -239,16 +240,26 @@ func TestEventStreams(t *testing.T) {
 			t.Errorf("the transport is %T now", own.Transport)
 		}
 	})
-	t.Run("it takes a client on Vertex AI, and one in a project of the environment", func(t *testing.T) {
-		for _, backend := range []sdk.Backend{sdk.BackendVertexAI, sdk.BackendGeminiAPI} {
+}
+
+// The agent makes the client again, wherever its settings came from.
+func TestEveryClientHears(t *testing.T) {
+	t.Setenv("GOOGLE_CLOUD_PROJECT", "tavern")
+	t.Setenv("GOOGLE_CLOUD_LOCATION", "europe-west4")
+	for it, change := range map[string]func(*sdk.ClientConfig){
+		"of Gemini":                   func(*sdk.ClientConfig) {},
+		"of Vertex AI":                func(c *sdk.ClientConfig) { c.Backend = sdk.BackendVertexAI },
+		"of a project on Vertex AI":   func(c *sdk.ClientConfig) { c.Backend, c.APIKey, c.HTTPClient = sdk.BackendVertexAI, "", &http.Client{} },
+		"with an HTTP client, a copy": func(c *sdk.ClientConfig) { c.HTTPClient = &http.Client{Timeout: time.Minute} },
+	} {
+		t.Run("it hears one "+it, func(t *testing.T) {
 			server := play(t, answers{"narrator": {events(": keep-alive\n\ndata: " + gemini.Candidate("Hello", "STOP") + "\n\n")}})
-			client := connect(t, server.URL(), func(c *sdk.ClientConfig) { c.Backend = backend })
-			chunks, err := middleware.Collect(genai.Models(client).Stream(t.Context(), ask("narrator")))
+			chunks, err := middleware.Collect(genai.Models(connect(t, server.URL(), change)).Stream(t.Context(), ask("narrator")))
 			if err != nil || joined(chunks) != "Hello" {
-				t.Errorf("%v: got %q, %v", backend, joined(chunks), err)
+				t.Errorf("got %q, %v", joined(chunks), err)
 			}
-		}
-	})
+		})
+	}
 }
 
 type tripper func(*http.Request) (*http.Response, error)
