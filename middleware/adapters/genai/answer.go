@@ -58,14 +58,14 @@ func (a *candidate) hear(c *sdk.Candidate) {
 	a.seen = true
 	if c.Content != nil {
 		for _, p := range c.Content.Parts {
+			if p != nil && p.FunctionCall != nil { // also one that is said to be a thought
+				a.call(p.FunctionCall)
+			}
 			if !says(p) || p.Thought {
 				continue
 			}
 			a.said = true
 			a.text = append(a.text, p.Text[:min(len(p.Text), mostText-len(a.text))]...)
-			if p.FunctionCall != nil {
-				a.call(p.FunctionCall)
-			}
 		}
 	}
 	if ends(c) {

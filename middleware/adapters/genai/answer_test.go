@@ -71,6 +71,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		{it: "takes no call whose arguments a limit may have cut", answer: response(candidate("MAX_TOKENS", hello, `{"functionCall":{"name":"f"}}`)), accept: sdk.FinishReasonMaxTokens, want: genai.Arguments, class: unsaid, text: "Hello"},
 		{it: "takes no half of a call of another candidate", answer: response(candidate("STOP", hello), `{"index":1,"finishReason":"STOP","content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]}}`), want: genai.Arguments, class: unsaid},
 		{it: "knows a function that was not declared", answer: response(candidate("STOP", `{"functionCall":{"name":"open_sesame"}}`)), want: genai.UnknownTool, class: unsaid, behind: "open_sesame"},
+		{it: "knows one in a thought", answer: response(candidate("STOP", hello, `{"functionCall":{"name":"g"},"thought":true}`)), want: genai.UnknownTool, class: unsaid, text: "Hello"},
 		{it: "knows a function without a name", answer: response(candidate("STOP", `{"functionCall":{}}`)), want: genai.UnknownTool, class: unsaid},
 		{it: "does not keep calls without an end", answer: response(candidate("STOP", slices.Repeat([]string{`{"functionCall":{"name":"f"}}`}, 1025)...)), want: genai.Arguments, class: unsaid},
 		{it: "judges by the first when none is good", answer: response(candidate("MAX_TOKENS", hello), `{"index":1,"finishReason":"SAFETY"}`), want: string(sdk.FinishReasonMaxTokens), class: unsaid, text: "Hello"},

@@ -134,7 +134,7 @@ func (a *answer) hear(index int64, id, kind, name, arguments string) {
 		c.kind = kind
 	}
 	if c.name != name { // some servers repeat it
-		c.name += word(name)
+		c.name = word(c.name + name)
 	}
 	c.arguments = keep(c.arguments, arguments, mostArguments)
 }

@@ -250,6 +250,7 @@ func TestFragments(t *testing.T) {
 		{"tells two apart by their index", []string{piece(0, "1", "f", `{`), piece(1, "2", "g", `{`), piece(0, "", "", `}`), piece(1, "", "", `}`), done}, ""},
 		{"tells two apart by their id", []string{piece(0, "1", "f", `{}`), piece(0, "2", "g", `{}`), done}, ""},
 		{"knows a name that is repeated", []string{piece(0, "1", "f", `{`), piece(0, "1", "f", `}`), done}, ""},
+		{"puts a name together, up to a bound", append(many(500, func(i int) string { return piece(0, "1", "n"+strconv.Itoa(i), "") }), done), openai.UnknownTool},
 		{"survives an index that is none", []string{piece(-7, "1", "f", `{`), piece(-7, "", "", `}`), done}, ""},
 		{"does not keep calls without an end", append(many(2000, func(i int) string { return piece(i, strconv.Itoa(i), "f", `{}`) }), done), openai.Arguments},
 	} {
