@@ -185,6 +185,7 @@ func TestStreamsOfTools(t *testing.T) {
 		{it: "takes none that a limit cut before its arguments", first: streams(begin, word, closed, at(1, tool), at(1, over), end("max_tokens"), stop), accept: []string{anthropic.Length}, requests: 1, events: 5, want: anthropic.Arguments},
 		{it: "accepts half of one if told to", first: streams(begin, at(0, tool), at(0, piece), closed, end("max_tokens"), stop), accept: []string{anthropic.Length, anthropic.Arguments}, requests: 1, events: 6},
 		{it: "takes no half of one without an end", first: streams(begin, word, closed, at(1, tool), at(1, piece)), accept: []string{anthropic.Unfinished}, requests: 1, events: 5, want: anthropic.Arguments},
+		{it: "believes no more of one after it was complete", first: streams(begin, word, closed, at(1, tool), at(1, piece), at(1, over), at(1, rest), end("tool_use"), stop), requests: 1, events: 5, want: anthropic.Arguments},
 		{it: "takes a call whose input comes at once", first: streams(begin, strings.Replace(at(0, tool), `{}`, `{"a":1}`, 1), closed, end("tool_use"), stop), requests: 1, events: 5},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {

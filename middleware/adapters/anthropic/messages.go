@@ -94,19 +94,23 @@ func (a *MessagesAgent) Stream(ctx context.Context, params sdk.MessageNewParams)
 		stream := a.service.NewStreaming(ctx, params, a.call(&resp)...)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
 		m, offers := &answer{}, offered(&resp, params)
-		broken := false
+		var broken *strategies.AnswerError
 		for stream.Next() {
 			event := stream.Current()
 			e := a.hear(m, event, offers)
-			if ends := event.Type == "message_delta" || Ends(event); e != nil && ends {
+			if broken == nil {
+				broken = e
+			}
+			if e == nil && Ends(event) {
+				e = broken
+			}
+			switch ends := Ends(event) || event.Type == "message_delta"; {
+			case e != nil && ends:
 				e.Answer = event
 				yield(none, e)
 				return
-			}
-			if broken = broken || e != nil; broken {
-				continue // the end will tell why
-			}
-			if !yield(event, nil) || Ends(event) {
+			case broken != nil: // the end will tell why
+			case !yield(event, nil) || Ends(event):
 				return
 			}
 		}
