@@ -85,7 +85,7 @@ func TestConformance(t *testing.T) {
 			return conformance.Heard(t, builtStream(t, messages), ask("narrator"), joined, p)
 		},
 		Interrupt: conformance.Pause[string, sdk.MessageNewParams, *sdk.Message]{
-			Ask: ask("narrator"),
+			Ask: tooled("narrator", "open_door"),
 			Answers: map[string]string{
 				conformance.ToolCall:          pauses[0],
 				"a paused turn":               pauses[1],

@@ -39,17 +39,34 @@
 //		Build()
 //
 // Without Commit the first event commits, whatever it is, and next to nothing is
-// recoverable.
+// recoverable. With it text commits, and tool calls and thinking do not: a message
+// of tool calls alone is held back until it is whole, and then delivered complete,
+// so that everything before its end can be asked for again. Timeout, the time until
+// the commit, must leave it the time to be written. Who shows the thinking says
+// Commit(anthropic.SaysThinking).
+//
+// A stream is judged before the event that says why it stopped is delivered: the
+// end that a reader sees is that of an answer. After message_stop the connection may
+// do as it likes.
 //
 // # What comes with status 200 and is no answer
 //
-// By its stop reason: refusal is [strategies.ClassBlocked], max_tokens is
+// Whole is a message whose stop reason is known to be a whole one's, see
+// [strategies.ClassOfFinish]. A refusal is [strategies.ClassBlocked], max_tokens is
 // [strategies.ClassInvalidAnswer], model_context_window_exceeded is
-// [strategies.ClassContextOverflow]. A message without content, and a stream without
-// its end, are [strategies.ClassInvalidAnswer]. The error is an [AnswerError] and
-// holds the message. Reasons that are fine with the caller are accepted:
-// Messages(client).Accept(anthropic.Length). An overload in the middle of a
-// stream, whose status was 200, is known by its type.
+// [strategies.ClassContextOverflow]; a stop reason that nobody knows, or none, a
+// message that is empty but for its thinking, and a stream without its end are
+// [strategies.ClassInvalidAnswer]. So is a message with a tool call that must not be
+// run: its input is no whole JSON object, or the request did not offer such a tool.
+// The tools that the API runs are left alone. An overload in the middle of a stream,
+// whose status was 200, is known by its type.
+//
+// The error is a [strategies.AnswerError]. Its Reason is the API's word or one of the
+// constants here, and its Answer is what came: *sdk.Message, or the
+// sdk.MessageStreamEventUnion that would have ended a stream, whose text is in
+// middleware.Sent. Reasons that are fine with the caller are accepted, also those that
+// nobody knows: Messages(client).Accept(anthropic.Length). A tool call that the limit
+// may have cut is none of a text that may be cut short: that is Arguments.
 //
 // # Traps
 //
@@ -63,6 +80,6 @@
 //   - A stream that fails after its first words is not retried, whoever is asked:
 //     see Continue and Buffer of the builder.
 //   - tool_use and pause_turn are answers: the one wants a tool's result, the other
-//     to be sent back as it is.
+//     to be sent back as it is, so that it may be empty.
 //   - Both packages are called anthropic: import one of them by another name.
 package anthropic

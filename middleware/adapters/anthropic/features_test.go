@@ -96,7 +96,7 @@ func TestWrappingKeepsWhatTheClientCanDo(t *testing.T) {
 		}
 		p, messages := scripted(t, cut(streams(begin)), streams(call...))
 		var whole sdk.Message
-		for event, err := range builtStream(t, messages).Stream(t.Context(), ask("narrator")) {
+		for event, err := range builtStream(t, messages).Stream(t.Context(), tooled("narrator", "open_door")) {
 			if err == nil {
 				err = whole.Accumulate(event)
 			}
@@ -140,13 +140,6 @@ func TestOneAgentServesManyCallers(t *testing.T) {
 
 func TestWhoeverLeaves(t *testing.T) {
 	t.Parallel()
-	stall := func(events ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			streams(events...)(w, r)
-			_ = http.NewResponseController(w).Flush()
-			hang(w, r)
-		}
-	}
 	t.Run("it closes the connection when the reader leaves", func(t *testing.T) {
 		gone := make(chan struct{})
 		_, messages := scripted(t, func(w http.ResponseWriter, r *http.Request) {

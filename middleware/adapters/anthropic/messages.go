@@ -3,6 +3,7 @@ package anthropic
 import (
 	"context"
 	"iter"
+	"net/http"
 	"slices"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
@@ -15,7 +16,7 @@ import (
 // is safe for concurrent use, as its client is.
 type MessagesAgent struct {
 	options []option.RequestOption
-	accept  []Reason
+	accept  []string
 	service sdk.MessageService
 }
 
@@ -26,24 +27,34 @@ func Messages(client sdk.Client, options ...option.RequestOption) *MessagesAgent
 }
 
 // Accept returns an agent that takes a message for an answer although it has
-// such a reason not to be: Accept(Length) for texts that may be cut short.
-func (a *MessagesAgent) Accept(reasons ...Reason) *MessagesAgent {
+// such a reason not to be, one of the constants or any word of the API's:
+// Accept(Length) for texts that may be cut short. Half a tool call is still none;
+// see [Arguments].
+func (a *MessagesAgent) Accept(reasons ...string) *MessagesAgent {
 	return &MessagesAgent{a.options, slices.Concat(a.accept, reasons), a.service}
 }
 
-func (a *MessagesAgent) accepts(r Reason) bool { return slices.Contains(a.accept, r) }
+// minds says whether the caller minds a reason.
+func (a *MessagesAgent) minds(reason string) bool { return !slices.Contains(a.accept, reason) }
 
-// call returns the options of one call, which the client may append to.
-func (a *MessagesAgent) call() []option.RequestOption { return slices.Clip(a.options) }
+// call returns the options of one call. The response is kept, for its request.
+func (a *MessagesAgent) call(resp **http.Response) []option.RequestOption {
+	return append([]option.RequestOption{option.WithResponseInto(resp)}, a.options...)
+}
 
-// Run asks for a message, once. The error is the client's own, or an
-// [AnswerError].
+// Run asks for a message, once. The error is the client's own, or a
+// [strategies.AnswerError] whose Answer is the *sdk.Message.
 func (a *MessagesAgent) Run(ctx context.Context, params sdk.MessageNewParams) (*sdk.Message, error) {
-	message, err := a.service.New(ctx, params, a.call()...)
+	var resp *http.Response
+	message, err := a.service.New(ctx, params, a.call(&resp)...)
 	if err != nil {
 		return nil, a.local(params, err)
 	}
-	if e := a.check(message); e != nil {
+	if message == nil {
+		return nil, (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil) // the body was "null"
+	}
+	if e := a.judge(said(message), offered(&resp, params)); e != nil {
+		e.Answer = message
 		return nil, e
 	}
 	return message, nil
@@ -59,54 +70,47 @@ func (a *MessagesAgent) local(params sdk.MessageNewParams, err error) error {
 	return err
 }
 
-func (a *MessagesAgent) check(message *sdk.Message) *AnswerError {
-	if message == nil {
-		return &AnswerError{Reason: Empty} // the body was "null"
+// said is what a message says.
+func said(message *sdk.Message) *answer {
+	m := &answer{stop: string(message.StopReason), details: message.StopDetails.Explanation}
+	for i, block := range message.Content {
+		m.begins(int64(i), block.Type, block.Text)
+		if block.Type == "tool_use" {
+			m.uses(int64(i), block.Name, block.ToolsetName, string(block.Input))
+		}
 	}
-	end := ending{stop: message.StopReason, details: message.StopDetails.Explanation}
-	for _, block := range message.Content {
-		end.said = end.said || speaks(block.Type, block.Text)
-	}
-	e := end.judge(a.accepts)
-	if e != nil {
-		e.Message = message
-	}
-	return e
-}
-
-// speaks says whether a block is part of an answer. Thinking alone is none.
-func speaks(kind, text string) bool {
-	switch kind {
-	case "thinking", "redacted_thinking":
-		return false
-	case "text":
-		return text != ""
-	}
-	return true
+	return m
 }
 
 // Stream asks for a message in events, once. A reason why it is no answer comes
-// at its end, after what there was of it.
+// in the place of the event that says why it stopped, which is its Answer; an
+// event that completes half a tool call, and whatever follows it, is not delivered
+// at all. After message_stop the message is whole, whatever becomes of the
+// connection.
 func (a *MessagesAgent) Stream(ctx context.Context, params sdk.MessageNewParams) iter.Seq2[sdk.MessageStreamEventUnion, error] {
 	return func(yield func(sdk.MessageStreamEventUnion, error) bool) {
 		var none sdk.MessageStreamEventUnion
-		stream := a.service.NewStreaming(ctx, params, a.call()...)
+		var resp *http.Response
+		stream := a.service.NewStreaming(ctx, params, a.call(&resp)...)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
-		var end ending
-		whole := false
+		m, offers := &answer{}, offered(&resp, params)
+		var broken *strategies.AnswerError
 		for stream.Next() {
 			event := stream.Current()
-			switch event.Type {
-			case "content_block_start":
-				end.said = end.said || speaks(event.ContentBlock.Type, event.ContentBlock.Text)
-			case "content_block_delta":
-				end.said = end.said || event.Delta.Text != ""
-			case "message_delta":
-				end.stop, end.details = event.Delta.StopReason, event.Delta.StopDetails.Explanation
-			case "message_stop":
-				whole = true
+			e := a.hear(m, event, offers)
+			if broken == nil {
+				broken = e
 			}
-			if !yield(event, nil) {
+			if e == nil && Ends(event) {
+				e = broken
+			}
+			switch ends := Ends(event) || event.Type == "message_delta"; {
+			case e != nil && ends:
+				e.Answer = event
+				yield(none, e)
+				return
+			case broken != nil: // the end will tell why
+			case !yield(event, nil) || Ends(event):
 				return
 			}
 		}
@@ -114,27 +118,62 @@ func (a *MessagesAgent) Stream(ctx context.Context, params sdk.MessageNewParams)
 			yield(none, err)
 			return
 		}
-		if !whole && !a.accepts(Unfinished) {
-			yield(none, &AnswerError{Reason: Unfinished})
-			return
-		}
-		if e := end.judge(a.accepts); e != nil {
+		if a.minds(Unfinished) {
+			yield(none, m.none(Unfinished, strategies.ClassInvalidAnswer, nil))
+		} else if e := a.judge(m, offers); e != nil {
 			yield(none, e)
 		}
 	}
 }
 
-// Says is for Commit: it says whether an event has something in it that a reader
-// would see: text, thinking, a tool call or a tool's result.
+// hear takes note of an event, and judges what it completes: a tool call, or the
+// message.
+func (a *MessagesAgent) hear(m *answer, event sdk.MessageStreamEventUnion, offers func(string) bool) *strategies.AnswerError {
+	switch event.Type {
+	case "content_block_start":
+		block := &event.ContentBlock
+		m.begins(event.Index, block.Type, block.Text)
+		if block.Type == "tool_use" {
+			return a.judgeCall(m, m.uses(event.Index, block.Name, block.ToolsetName, block.JSON.Input.Raw()), offers)
+		}
+	case "content_block_delta":
+		m.says(event.Delta.Text)
+		if c := m.at(event.Index); c != nil {
+			c.input = keep(c.input, event.Delta.PartialJSON, mostArguments)
+		}
+	case "content_block_stop":
+		if c := m.at(event.Index); c != nil {
+			return a.judgeCall(m, c, offers)
+		}
+	case "message_delta":
+		if event.Delta.StopReason == "" {
+			return nil
+		}
+		m.stop, m.details = string(event.Delta.StopReason), event.Delta.StopDetails.Explanation
+		return a.judge(m, offers)
+	case "message_stop":
+		return a.judge(m, offers)
+	}
+	return nil
+}
+
+// Says is for Commit, on a stream of [MessagesAgent]: it says whether an event has
+// something in it that a reader would see or act on. That is text, and the end: a
+// message of tool calls alone is delivered when it is whole, for nobody can act on
+// half of one. Neither is thinking, see [SaysThinking].
 func Says(event sdk.MessageStreamEventUnion) bool {
 	switch event.Type {
 	case "content_block_start":
-		return speaks(event.ContentBlock.Type, event.ContentBlock.Text)
+		return event.ContentBlock.Type == "text" && event.ContentBlock.Text != ""
 	case "content_block_delta":
-		d := event.Delta
-		return d.Text != "" || d.Thinking != "" || d.PartialJSON != ""
+		return event.Delta.Text != ""
 	}
-	return false
+	return Ends(event)
+}
+
+// SaysThinking is [Says] for a reader who is shown the thinking: it commits too.
+func SaysThinking(event sdk.MessageStreamEventUnion) bool {
+	return Says(event) || event.Type == "content_block_delta" && event.Delta.Thinking != ""
 }
 
 // Ends is for Complete: it says whether an event is the terminal marker.

@@ -30,6 +30,15 @@ func ask(model sdk.Model) sdk.MessageNewParams {
 	}
 }
 
+// tooled is a question to a model that is offered these tools.
+func tooled(model sdk.Model, names ...string) sdk.MessageNewParams {
+	params := ask(model)
+	for _, name := range names {
+		params.Tools = append(params.Tools, sdk.ToolUnionParam{OfTool: &sdk.ToolParam{Name: name}})
+	}
+	return params
+}
+
 // script is how a model's requests fare, in turn. Then all is well.
 type script map[string][]http.HandlerFunc
 
@@ -153,6 +162,15 @@ func cut(next http.HandlerFunc) http.HandlerFunc {
 		next(w, r)
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// stall streams these events and falls silent until the client leaves.
+func stall(events ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		streams(events...)(w, r)
+		_ = http.NewResponseController(w).Flush()
+		hang(w, r)
 	}
 }
 

@@ -3,6 +3,7 @@ package genai_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,24 +40,41 @@ func TestAnswersThatAreNone(t *testing.T) {
 		it     string
 		answer string
 		accept sdk.FinishReason
-		want   sdk.FinishReason // "": it is an answer
+		want   string // "": it is an answer
 		class  strategies.Class
 		text   string
-		whole  bool // streams are told apart
+		behind string // in the text of the error
+		whole  bool   // streams are told apart
 	}{
 		{it: "takes text", answer: response(candidate("STOP", thought, hello))},
 		{it: "takes a call of a function", answer: response(candidate("STOP", `{"functionCall":{"name":"f"}}`))},
+		{it: "takes an answer whose first candidate is good", answer: response(candidate("STOP", hello), `{"index":1,"finishReason":"SAFETY"}`)},
+		{it: "leaves the tools of the API alone", answer: response(candidate("STOP", `{"toolCall":{"toolType":"GOOGLE_SEARCH_WEB"}}`))},
+		{it: "takes a text that was cut after a call", answer: response(candidate("MAX_TOKENS", `{"functionCall":{"name":"f","args":{"a":1}}}`, hello)), accept: sdk.FinishReasonMaxTokens},
+
 		{it: "takes an image", answer: response(candidate("STOP", `{"inlineData":{"mimeType":"image/png","data":""}}`))},
 		{it: "takes code", answer: response(candidate("STOP", `{"executableCode":{"code":"1+1","language":"PYTHON"}}`))},
-		{it: "takes one good candidate of two", answer: response(candidate("SAFETY"), `{"index":1,"finishReason":"STOP","content":{"parts":[{"text":"Hello"}]}}`)},
 		{it: "takes feedback that blocks nothing", answer: `{"promptFeedback":{"safetyRatings":[]},` + response(candidate("STOP", hello))[1:]},
-		{it: "takes text without a finish reason", answer: response(candidate("", hello)), whole: true},
-		{it: "takes text with an unspecified one", answer: response(candidate("FINISH_REASON_UNSPECIFIED", hello)), whole: true},
+		{it: "accepts no finish reason if told to", answer: response(candidate("", hello)), accept: genai.Unfinished},
+		{it: "accepts what is new if told to", answer: response(candidate("SOMETHING_NEW", hello)), accept: "SOMETHING_NEW"},
+		{it: "accepts one held back if told to", answer: response(candidate("SAFETY")), accept: sdk.FinishReasonSafety},
+		{it: "accepts half a call if told to", answer: response(candidate("STOP", `{"functionCall":{"name":"f","willContinue":true}}`)), accept: genai.Arguments},
+		{it: "accepts an unknown function if told to", answer: response(candidate("STOP", `{"functionCall":{"name":"g"}}`)), accept: genai.UnknownTool},
 
-		{it: "knows a blocked prompt", answer: `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT","blockReasonMessage":"no"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked, text: "no"},
-		{it: "knows a jailbreak", answer: `{"promptFeedback":{"blockReason":"JAILBREAK"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked},
-		{it: "knows what is new", answer: response(candidate("SOMETHING_NEW", hello)), want: "SOMETHING_NEW", class: unsaid},
-		{it: "judges by the first when none is good", answer: response(candidate("MAX_TOKENS", hello), `{"index":1,"finishReason":"SAFETY"}`), want: sdk.FinishReasonMaxTokens, class: unsaid},
+		{it: "takes no finish reason for unfinished", answer: response(candidate("", hello)), want: genai.Unfinished, class: unsaid, text: "Hello"},
+		{it: "takes an unspecified one for unfinished", answer: response(candidate("FINISH_REASON_UNSPECIFIED", hello)), want: genai.Unfinished, class: unsaid, text: "Hello"},
+		{it: "judges by the first candidate, which everybody reads", answer: response(candidate("SAFETY"), `{"index":1,"finishReason":"STOP","content":{"parts":[{"text":"Hello"}]}}`), want: string(sdk.FinishReasonSafety), class: strategies.ClassBlocked},
+		{it: "knows a blocked prompt", answer: `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT","blockReasonMessage":"no"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked, behind: "PROHIBITED_CONTENT"},
+		{it: "knows a jailbreak", answer: `{"promptFeedback":{"blockReason":"JAILBREAK"}}`, want: genai.PromptBlocked, class: strategies.ClassBlocked, behind: "JAILBREAK"},
+		{it: "knows what is new", answer: response(candidate("SOMETHING_NEW", hello)), want: "SOMETHING_NEW", class: unsaid, text: "Hello"},
+		{it: "takes no half of a call", answer: response(candidate("STOP", hello, `{"functionCall":{"name":"f","willContinue":true}}`)), want: genai.Arguments, class: unsaid, text: "Hello"},
+		{it: "takes no call whose arguments a limit may have cut", answer: response(candidate("MAX_TOKENS", hello, `{"functionCall":{"name":"f"}}`)), accept: sdk.FinishReasonMaxTokens, want: genai.Arguments, class: unsaid, text: "Hello"},
+		{it: "takes no half of a call of another candidate", answer: response(candidate("STOP", hello), `{"index":1,"finishReason":"STOP","content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]}}`), want: genai.Arguments, class: unsaid},
+		{it: "knows a function that was not declared", answer: response(candidate("STOP", `{"functionCall":{"name":"open_sesame"}}`)), want: genai.UnknownTool, class: unsaid, behind: "open_sesame"},
+		{it: "knows one in a thought", answer: response(candidate("STOP", hello, `{"functionCall":{"name":"g"},"thought":true}`)), want: genai.UnknownTool, class: unsaid, text: "Hello"},
+		{it: "knows a function without a name", answer: response(candidate("STOP", `{"functionCall":{}}`)), want: genai.UnknownTool, class: unsaid},
+		{it: "does not keep calls without an end", answer: response(candidate("STOP", slices.Repeat([]string{`{"functionCall":{"name":"f"}}`}, 1025)...)), want: genai.Arguments, class: unsaid},
+		{it: "judges by the first when none is good", answer: response(candidate("MAX_TOKENS", hello), `{"index":1,"finishReason":"SAFETY"}`), want: string(sdk.FinishReasonMaxTokens), class: unsaid, text: "Hello"},
 		{it: "takes no text for empty", answer: response(candidate("STOP", `{"text":""}`)), want: genai.Empty, class: unsaid},
 		{it: "takes thoughts alone for empty", answer: response(candidate("STOP", thought)), want: genai.Empty, class: unsaid},
 		{it: "takes a signature alone for empty", answer: response(candidate("STOP", `{"text":"","thoughtSignature":"YQ=="}`)), want: genai.Empty, class: unsaid},
@@ -77,14 +95,15 @@ func TestAnswersThatAreNone(t *testing.T) {
 			t.Run("it "+tt.it+", "+form, func(t *testing.T) {
 				server, agent := narrator(t, answer)
 				agent = agent.Accept(tt.accept)
+				req := declaring("narrator", "f")
 				var got *sdk.GenerateContentResponse
 				var err error
 				if form == "whole" {
-					got, err = agent.Run(t.Context(), ask("narrator"))
+					got, err = agent.Run(t.Context(), req)
 				} else {
 					var chunks []*sdk.GenerateContentResponse
-					if chunks, err = middleware.Collect(agent.Stream(t.Context(), ask("narrator"))); len(chunks) != 1 {
-						t.Errorf("%d chunks", len(chunks))
+					if chunks, err = middleware.Collect(agent.Stream(t.Context(), req)); err != nil && slices.ContainsFunc(chunks, genai.Ends) {
+						t.Errorf("the end was delivered, with %v", err)
 					}
 				}
 				if n := server.Requests("narrator"); n != 1 {
@@ -96,13 +115,16 @@ func TestAnswersThatAreNone(t *testing.T) {
 					}
 					return
 				}
-				e, ok := errors.AsType[*genai.AnswerError](err)
-				if !ok || got != nil || e.Reason != tt.want || e.Text != tt.text || e.Response == nil {
+				e, ok := errors.AsType[*strategies.AnswerError](err)
+				if !ok || got != nil || e.Provider != "genai" || e.Reason != tt.want || e.Text != tt.text {
 					t.Fatalf("got %v, %v", got, err)
 				}
+				if r, _ := e.Answer.(*sdk.GenerateContentResponse); r == nil {
+					t.Error("the answer is not within reach")
+				}
 				class(t, err, tt.class)
-				if !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), string(e.Reason)) || !strings.Contains(err.Error(), string(e.Block)) {
-					t.Errorf("the error does not say why: %v", err)
+				if said := err.Error(); !strings.Contains(said, tt.behind) || !strings.Contains(said, e.Reason) || tt.text != "" && strings.Contains(said, tt.text) {
+					t.Errorf("the error does not say why, or says the answer: %v", err)
 				}
 			})
 		}
@@ -111,7 +133,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		server := play(t, answers{"narrator": {gemini.Body(response(`{"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"print(f("}`))}})
 		agent := genai.Models(connect(t, server.URL(), func(c *sdk.ClientConfig) { c.Backend = sdk.BackendVertexAI }))
 		_, err := agent.Run(t.Context(), ask("narrator"))
-		if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Text != "print(f(" {
+		if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Answer.(*sdk.GenerateContentResponse).Candidates[0].FinishMessage != "print(f(" || strings.Contains(err.Error(), "print") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -122,7 +144,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			t.Errorf("got %v, %v", got, err)
 		}
 		_, err := g.Run(t.Context(), ask("narrator"))
-		if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Response.Text() != "Hello" {
+		if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Answer.(*sdk.GenerateContentResponse).Text() != "Hello" {
 			t.Errorf("got %v", err)
 		}
 		if got := server.Requests("narrator"); got != 4 {
@@ -131,11 +153,12 @@ func TestAnswersThatAreNone(t *testing.T) {
 	})
 }
 
-// Every finish reason the client knows is looked at: what is held back for its
-// content, and what went wrong in the making.
+// Every finish reason the client knows, and some that it does not: only the one
+// that is known to be whole is.
 func TestFinishReasons(t *testing.T) {
 	t.Parallel()
-	for reason, want := range map[sdk.FinishReason]strategies.Class{
+	for finish, want := range map[sdk.FinishReason]strategies.Class{
+		sdk.FinishReasonStop:   0,
 		sdk.FinishReasonSafety: strategies.ClassBlocked, sdk.FinishReasonRecitation: strategies.ClassBlocked, sdk.FinishReasonBlocklist: strategies.ClassBlocked,
 		sdk.FinishReasonProhibitedContent: strategies.ClassBlocked, sdk.FinishReasonSPII: strategies.ClassBlocked, sdk.FinishReasonImageSafety: strategies.ClassBlocked,
 		sdk.FinishReasonImageProhibitedContent: strategies.ClassBlocked, sdk.FinishReasonImageRecitation: strategies.ClassBlocked,
@@ -143,20 +166,57 @@ func TestFinishReasons(t *testing.T) {
 		sdk.FinishReasonMalformedFunctionCall: strategies.ClassInvalidAnswer, sdk.FinishReasonUnexpectedToolCall: strategies.ClassInvalidAnswer,
 		sdk.FinishReasonTooManyToolCalls: strategies.ClassInvalidAnswer, sdk.FinishReasonNoImage: strategies.ClassInvalidAnswer,
 		sdk.FinishReasonImageOther: strategies.ClassInvalidAnswer, sdk.FinishReasonContinuation: strategies.ClassInvalidAnswer,
+		sdk.FinishReasonUnspecified: strategies.ClassInvalidAnswer,
+
+		"SOMETHING_NEW":                            strategies.ClassInvalidAnswer,
+		"MISSING_THOUGHT_SIGNATURE":                strategies.ClassInvalidAnswer,
+		"MODEL_ARMOR":                              strategies.ClassBlocked,
+		sdk.FinishReason(strings.Repeat("X", 100)): strategies.ClassInvalidAnswer,
 	} {
-		t.Run(string(reason), func(t *testing.T) {
-			answer := gemini.Candidate("Hel", string(reason))
-			_, agent := narrator(t, gemini.Body(answer), gemini.Events(answer))
-			_, whole := agent.Run(t.Context(), ask("narrator"))
-			_, streamed := middleware.Collect(agent.Stream(t.Context(), ask("narrator")))
-			for form, err := range map[string]error{"whole": whole, "streamed": streamed} {
-				if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Reason != reason {
-					t.Errorf("%s: got %v", form, err)
+		reason := string(finish[:min(len(finish), 64)])
+		switch finish {
+		case sdk.FinishReasonStop:
+			reason = ""
+		case sdk.FinishReasonUnspecified:
+			reason = genai.Unfinished
+		}
+		for form, answer := range map[string]gemini.Answer{"whole": gemini.Body(gemini.Candidate("Hel", string(finish))), "streamed": gemini.Events(gemini.Candidate("Hel", string(finish)))} {
+			t.Run(string(finish)[:min(len(finish), 64)]+", "+form, func(t *testing.T) {
+				server, agent := narrator(t, answer, answer)
+				for _, accept := range [][]sdk.FinishReason{nil, {finish, sdk.FinishReason(reason)}} {
+					agent, err := agent.Accept(accept...), error(nil)
+					if form == "whole" {
+						_, err = agent.Run(t.Context(), ask("narrator"))
+					} else {
+						_, err = middleware.Collect(agent.Stream(t.Context(), ask("narrator")))
+					}
+					if accept == nil {
+						judged(t, err, reason, want)
+					} else {
+						judged(t, err, "", 0)
+					}
 				}
-				class(t, err, want)
-			}
-		})
+				if n := server.Requests("narrator"); n != 2 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		}
 	}
+}
+
+// judged compares an error with the reason and the class it has to have; "": none.
+func judged(t *testing.T, err error, reason string, want strategies.Class) {
+	t.Helper()
+	if reason == "" {
+		if err != nil {
+			t.Errorf("got %v", err)
+		}
+		return
+	}
+	if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Provider != "genai" || e.Reason != reason {
+		t.Fatalf("got %v, want %q", err, reason)
+	}
+	class(t, err, want)
 }
 
 func TestStreamsThatAreNone(t *testing.T) {
@@ -168,23 +228,24 @@ func TestStreamsThatAreNone(t *testing.T) {
 		it     string
 		events []string
 		accept sdk.FinishReason
-		want   sdk.FinishReason
+		want   string
+		chunks int
 	}{
-		{it: "delivers every chunk, usage too", events: []string{usage, hello, stop, usage}},
-		{it: "misses a finish reason", events: []string{hello}, want: genai.Unfinished},
-		{it: "does without a finish reason if told to", events: []string{hello}, accept: genai.Unfinished},
+		{it: "delivers every chunk, usage too", events: []string{usage, hello, stop, usage}, chunks: 4},
+		{it: "misses a finish reason", events: []string{hello}, want: genai.Unfinished, chunks: 1},
+		{it: "does without a finish reason if told to", events: []string{hello}, accept: genai.Unfinished, chunks: 1},
 		{it: "misses a finish reason in nothing", want: genai.Unfinished},
-		{it: "does not take usage alone for an answer", events: []string{usage}, want: genai.Unfinished},
-		{it: "waits for the end of every candidate", events: []string{hello, second, stop}, want: genai.Unfinished},
+		{it: "does not take usage alone for an answer", events: []string{usage}, want: genai.Unfinished, chunks: 1},
+		{it: "waits for the end of every candidate", events: []string{hello, second, stop}, want: genai.Unfinished, chunks: 3},
 		{it: "takes an end without a word for empty", events: []string{stop}, want: genai.Empty},
-		{it: "reports a filter after what it let through", events: []string{hello, gemini.Candidate("", "SAFETY")}, want: sdk.FinishReasonSafety},
+		{it: "reports a filter after what it let through", events: []string{hello, gemini.Candidate("", "SAFETY")}, want: string(sdk.FinishReasonSafety), chunks: 1},
 		{it: "needs no finish reason of a blocked prompt", events: []string{`{"promptFeedback":{"blockReason":"SAFETY"}}`, usage}, want: genai.PromptBlocked},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			_, agent := narrator(t, gemini.Events(tt.events...))
 			chunks, err := middleware.Collect(agent.Accept(tt.accept).Stream(t.Context(), ask("narrator")))
-			if len(chunks) != len(tt.events) {
-				t.Errorf("%d chunks, want %d", len(chunks), len(tt.events))
+			if len(chunks) != tt.chunks {
+				t.Errorf("%d chunks, want %d", len(chunks), tt.chunks)
 			}
 			if tt.want == "" {
 				if err != nil {
@@ -192,7 +253,7 @@ func TestStreamsThatAreNone(t *testing.T) {
 				}
 				return
 			}
-			if e, ok := errors.AsType[*genai.AnswerError](err); !ok || e.Reason != tt.want {
+			if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
@@ -201,7 +262,7 @@ func TestStreamsThatAreNone(t *testing.T) {
 
 func TestSays(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][2]bool{
+	for text, want := range map[string]struct{ says, thinking, ends bool }{
 		`{}`:                                   {},
 		`{"usageMetadata":{}}`:                 {},
 		`{"candidates":[{}]}`:                  {},
@@ -210,24 +271,26 @@ func TestSays(t *testing.T) {
 		response(candidate("", `null`)):        {},
 		response(candidate("", `{"text":""}`)): {},
 		response(candidate("", `{"thoughtSignature":"YQ=="}`)):                      {},
-		response(candidate("", `{"text":" "}`)):                                     {true, false},
-		response(candidate("", `{"text":"Hm","thought":true}`)):                     {true, false},
-		response(candidate("", `{"functionCall":{"name":"f"}}`)):                    {true, false},
-		response(candidate("", `{"codeExecutionResult":{"outcome":"OUTCOME_OK"}}`)): {true, false},
+		response(candidate("", `{"text":" "}`)):                                     {says: true, thinking: true},
+		response(candidate("", `{"inlineData":{"mimeType":"image/png"}}`)):          {says: true, thinking: true},
+		response(candidate("", `{"text":"Hm","thought":true}`)):                     {thinking: true},
+		response(candidate("", `{"functionCall":{"name":"f"}}`)):                    {},
+		response(candidate("", `{"codeExecutionResult":{"outcome":"OUTCOME_OK"}}`)): {},
 		response(candidate("FINISH_REASON_UNSPECIFIED")):                            {},
-		response(candidate("STOP")):                                                 {false, true},
-		response(candidate("SAFETY")):                                               {false, true},
-		response(candidate("STOP", `{"text":"Hello"}`)):                             {true, true},
+		response(candidate("STOP")):                                                 {says: true, thinking: true, ends: true},
+		response(candidate("SAFETY")):                                               {says: true, thinking: true, ends: true},
+		response(candidate("STOP", `{"text":"Hello"}`)):                             {says: true, thinking: true, ends: true},
+		response(`{"index":1,"finishReason":"STOP"}`):                               {ends: true},
 	} {
 		var chunk sdk.GenerateContentResponse
 		if err := json.Unmarshal([]byte(text), &chunk); err != nil {
 			t.Fatal(err)
 		}
-		if says, ends := genai.Says(&chunk), genai.Ends(&chunk); says != want[0] || ends != want[1] {
-			t.Errorf("of %s: it says something: %v, it ends: %v", text, says, ends)
+		if says, thinking, ends := genai.Says(&chunk), genai.SaysThinking(&chunk), genai.Ends(&chunk); says != want.says || thinking != want.thinking || ends != want.ends {
+			t.Errorf("of %s: it says something: %v, it thinks: %v, it ends: %v", text, says, thinking, ends)
 		}
 	}
-	if genai.Says(nil) || genai.Ends(nil) {
+	if genai.Says(nil) || genai.SaysThinking(nil) || genai.Ends(nil) {
 		t.Error("it finds something in no chunk")
 	}
 }

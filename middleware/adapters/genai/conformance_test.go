@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 			return conformance.Heard(t, builtStream(t, models), ask("narrator"), joined, server)
 		},
 		Interrupt: conformance.Pause[gemini.Answer, genai.Request, *sdk.GenerateContentResponse]{
-			Ask: ask("narrator"),
+			Ask: declaring("narrator", "open_door"),
 			Answers: map[string]gemini.Answer{conformance.ToolCall: gemini.Body(
 				`{"candidates":[{"finishReason":"STOP","content":{"role":"model","parts":[{"functionCall":{"name":"open_door","args":{}}}]}}]}`)},
 			Agent: func(t *testing.T, answer gemini.Answer) (middleware.Runner[genai.Request, *sdk.GenerateContentResponse], conformance.Provider) {

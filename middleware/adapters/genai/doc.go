@@ -42,18 +42,35 @@
 //		Build()
 //
 // Without Commit the first chunk commits, whatever it is, and next to nothing is
-// recoverable.
+// recoverable. With it text commits, and function calls and thoughts do not: an
+// answer of calls alone is held back until it is whole, and then delivered complete,
+// so that everything before its end can be asked for again. Timeout, the time until
+// the commit, must leave it the time to be written. Who shows the thoughts says
+// Commit(genai.SaysThinking).
+//
+// A stream is judged before the chunk that ends it is delivered: the end that a
+// reader sees is that of an answer. After it the connection may do as it likes.
 //
 // # What comes with status 200 and is no answer
 //
-// A blocked prompt and a candidate held back for its content (SAFETY,
-// RECITATION, SPII and their kin) are [strategies.ClassBlocked]. Every other finish
-// reason than STOP, an empty answer and a stream without its end are
-// [strategies.ClassInvalidAnswer]: asked for again, at most twice, then of a stand-in.
-// The error is an [AnswerError] and holds the response. Reasons that are fine
-// with the caller are accepted: Models(client).Accept(sdk.FinishReasonMaxTokens).
+// Whole is an answer that ended with STOP; see [strategies.ClassOfFinish]. A blocked
+// prompt and a candidate held back for its content (SAFETY, RECITATION, SPII and
+// their kin) are [strategies.ClassBlocked]. Every other finish reason, also one that
+// nobody knows or none, an answer that is empty but for its thoughts, and a stream
+// without its end are [strategies.ClassInvalidAnswer]: asked for again, at most twice,
+// then of a stand-in. So is an answer with a function call that must not be run: it
+// has not come whole, or the request did not declare such a function. The tools that
+// the API runs are left alone.
 //
-// With several candidates one good candidate makes a good answer.
+// The error is a [strategies.AnswerError]. Its Reason is the API's word or one of the
+// constants here, and its Answer is the response, of a stream the chunk that would
+// have ended it; what was delivered is in middleware.Sent. Reasons that are fine with
+// the caller are accepted, also those that nobody knows:
+// Models(client).Accept(sdk.FinishReasonMaxTokens). A call that the limit may have cut
+// is none of a text that may be cut short: that is Arguments.
+//
+// With several candidates the first decides, for it is the one that is read; a
+// function call that must not be run is an error in any of them.
 //
 // # Traps
 //
@@ -66,6 +83,12 @@
 //   - The client goes on with an answer that ends in a continuation token, also
 //     after its connection broke: one call, several requests. Nothing is said twice,
 //     so it is left on; GenerateContentConfig.AutomaticContinuation turns it off.
+//   - The client takes a comment in an event stream, with which proxies keep it alive,
+//     for a broken chunk. The agent makes the client again, with a transport around
+//     yours that leaves out what is no data; yours stays as it is. Other calls of the
+//     client do not have it.
+//   - A request that has functions from elsewhere (a cache, MCP servers, the computer
+//     use tool, an ExtraBody) may call any.
 //   - HTTPOptions.Timeout and the builder's Timeout both end an attempt; use the
 //     builder's.
 //   - The client's error is a value: errors.AsType[sdk.APIError], without a star.

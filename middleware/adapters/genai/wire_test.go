@@ -53,6 +53,16 @@ func ask(model string) genai.Request {
 	return genai.Request{Model: model, Contents: sdk.Text("Who is at the door?")}
 }
 
+// declaring is a question to a model that may call these functions.
+func declaring(model string, functions ...string) genai.Request {
+	req, tool := ask(model), &sdk.Tool{}
+	for _, name := range functions {
+		tool.FunctionDeclarations = append(tool.FunctionDeclarations, &sdk.FunctionDeclaration{Name: name})
+	}
+	req.Config = &sdk.GenerateContentConfig{Tools: []*sdk.Tool{tool}}
+	return req
+}
+
 func built(t *testing.T, b *builder) *guarded { t.Helper(); return conformance.Built(t, b) }
 
 func builtStream(t *testing.T, agent *genai.ModelsAgent) *stream {

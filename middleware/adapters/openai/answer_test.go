@@ -2,6 +2,7 @@ package openai_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,64 +26,73 @@ func TestAnswersThatAreNone(t *testing.T) {
 		good    = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Hello"}}`
 		refusal = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I cannot."}}`
 		cut     = `{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"Hel"}}`
+		half    = `{"index":0,"finish_reason":"%s","message":{"content":"Hm","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"%s"}}]}}`
 		thought = `{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"","reasoning_content":"Hm"}}`
 		silent  = `{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":""}}`
 	)
 	for _, tt := range []struct {
 		it     string
 		answer http.HandlerFunc
-		accept []openai.Reason
-		want   openai.Reason // "": it is an answer
+		accept []string
+		want   string // "": it is an answer
 		class  strategies.Class
 		text   string
+		behind string // in the text of the error
 	}{
 		{it: "takes a refusal for blocked", answer: completion(refusal), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
-		{it: "takes a filtered answer for blocked, also if some is left of it", answer: completion(`{"index":0,"finish_reason":"content_filter","message":{"content":"Hel"}}`), want: openai.ContentFilter, class: strategies.ClassBlocked},
-		{it: "takes a truncated answer for invalid", answer: completion(cut), want: openai.Length, class: strategies.ClassInvalidAnswer},
-		{it: "accepts a truncated answer if told to", answer: completion(cut), accept: []openai.Reason{openai.Length}},
-		{it: "does not accept one that was cut before its first word", answer: completion(thought), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "accepts a refusal if told to", answer: completion(refusal), accept: []string{openai.Refusal}},
+		{it: "takes a filtered answer for blocked, also if some is left of it", answer: completion(`{"index":0,"finish_reason":"content_filter","message":{"content":"Hel"}}`), want: openai.ContentFilter, class: strategies.ClassBlocked, text: "Hel"},
+		{it: "takes a truncated answer for invalid", answer: completion(cut), want: openai.Length, class: strategies.ClassInvalidAnswer, text: "Hel"},
+		{it: "accepts a truncated answer if told to", answer: completion(cut), accept: []string{openai.Length}},
+		{it: "does not accept one that was cut before its first word", answer: completion(thought), accept: []string{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes an empty answer for invalid", answer: completion(silent), want: openai.Empty, class: strategies.ClassInvalidAnswer},
-		{it: "accepts an empty answer if told to", answer: completion(silent), accept: []openai.Reason{openai.Empty}},
+		{it: "accepts an empty answer if told to", answer: completion(silent), accept: []string{openai.Empty}},
 		{it: "takes no choices for invalid", answer: completion(), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes a null for invalid", answer: says(200, `null`), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes an object without choices for invalid", answer: says(200, `{}`), want: openai.Empty, class: strategies.ClassInvalidAnswer},
-		{it: "takes an answer without a finish reason, as some servers send it", answer: completion(`{"index":0,"message":{"content":"Hello"}}`)},
+		{it: "takes an answer without a finish reason for unfinished", answer: completion(`{"index":0,"message":{"content":"Hello"}}`), want: openai.Unfinished, class: strategies.ClassInvalidAnswer, text: "Hello"},
+		{it: "accepts one without a finish reason if told to", answer: completion(`{"index":0,"message":{"content":"Hello"}}`), accept: []string{openai.Unfinished}},
+		{it: "takes reasoning alone for empty", answer: completion(`{"index":0,"finish_reason":"stop","message":{"content":"","reasoning_content":"Hm"}}`), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes a tool call", answer: completion(`{"index":0,"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}}`)},
 		{it: "takes a function call of old", answer: completion(`{"index":0,"finish_reason":"function_call","message":{"content":null,"function_call":{"name":"f","arguments":"{}"}}}`)},
 		{it: "takes sound", answer: completion(`{"index":0,"finish_reason":"stop","message":{"content":null,"audio":{"id":"a","data":"","transcript":"","expires_at":1}}}`)},
-		{it: "takes an answer of which one choice is good", answer: completion(refusal, good)},
-		{it: "judges by the first choice when none is good", answer: completion(cut, refusal), want: openai.Length, class: strategies.ClassInvalidAnswer},
-		{it: "accepts one of two", answer: completion(refusal, cut), accept: []openai.Reason{openai.Length}},
-		{it: "reads an error in the body of a 200 by its status", answer: says(200, `{"error":{"code":429,"message":"Provider returned error"}}`), want: openai.Failed, class: strategies.ClassRateLimited, text: "Provider returned error"},
-		{it: "reads an error in the body of a 200 by its code", answer: says(200, `{"error":{"code":"insufficient_quota","message":"no credit"}}`), want: openai.Failed, class: strategies.ClassQuotaExhausted, text: "no credit"},
-		{it: "takes a choice that failed for transient", answer: completion(`{"index":0,"finish_reason":"error","message":{"content":"Hel"}}`), want: openai.Failed, class: strategies.ClassTransient},
+		{it: "judges by the first choice, which everybody reads", answer: completion(refusal, good), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
+		{it: "takes an answer whose first choice is good", answer: completion(good, refusal)},
+		{it: "does not take half a tool call of another choice", answer: completion(good, fmt.Sprintf(half, "length", `{`)), want: openai.Arguments, class: strategies.ClassInvalidAnswer, text: "Hm"},
+		{it: "accepts the reason of the first choice only", answer: completion(refusal, cut), accept: []string{openai.Length}, want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
+		{it: "takes no text that was cut with half a tool call", answer: completion(fmt.Sprintf(half, "length", `{\"a`)), accept: []string{openai.Length}, want: openai.Arguments, class: strategies.ClassInvalidAnswer, text: "Hm"},
+		{it: "takes no text that was cut before the arguments of a tool call", answer: completion(fmt.Sprintf(half, "length", ``)), accept: []string{openai.Length}, want: openai.Arguments, class: strategies.ClassInvalidAnswer, text: "Hm"},
+		{it: "takes a text that was cut after a whole tool call", answer: completion(fmt.Sprintf(half, "length", `{}`)), accept: []string{openai.Length}},
+		{it: "reads an error in the body of a 200 by its status", answer: says(200, `{"error":{"code":429,"message":"Provider returned error"}}`), want: openai.Failed, class: strategies.ClassRateLimited, behind: "Provider returned error"},
+		{it: "reads an error in the body of a 200 by its code", answer: says(200, `{"error":{"code":"insufficient_quota","message":"no credit"}}`), want: openai.Failed, class: strategies.ClassQuotaExhausted, behind: "no credit"},
+		{it: "takes a choice that failed for transient", answer: completion(`{"index":0,"finish_reason":"error","message":{"content":"Hel"}}`), want: "error", class: strategies.ClassTransient, text: "Hel"},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			server := serve(t, tt.answer)
-			got, err := openai.Chat(connect(server.URL)).Accept(tt.accept...).Run(t.Context(), ask("gpt"))
+			got, err := openai.Chat(connect(server.URL)).Accept(tt.accept...).Run(t.Context(), tooled("gpt", "f"))
 			if tt.want == "" {
 				if err != nil || got == nil {
 					t.Errorf("got %v, %v", got, err)
 				}
 				return
 			}
-			e, ok := errors.AsType[*openai.AnswerError](err)
+			e, ok := errors.AsType[*strategies.AnswerError](err)
 			if !ok {
 				t.Fatalf("got %v, %v", got, err)
 			}
-			if got != nil || e.Reason != tt.want || e.Text != tt.text {
-				t.Errorf("got %v, reason %q, text %q", got, e.Reason, e.Text)
+			if got != nil || e.Provider != "openai" || e.Reason != tt.want || e.Text != tt.text {
+				t.Errorf("got %v, %q, reason %q, text %q", got, e.Provider, e.Reason, e.Text)
 			}
 			class(t, err, tt.class)
-			if tt.text != "" && !strings.Contains(err.Error(), tt.text) {
-				t.Errorf("the error does not say %q: %v", tt.text, err)
+			if said := err.Error(); !strings.Contains(said, tt.behind) || tt.text != "" && strings.Contains(said, tt.text) {
+				t.Errorf("the error does not say why, or says the answer: %v", err)
 			}
 		})
 	}
 	t.Run("it keeps the answer within reach, through all layers", func(t *testing.T) {
 		server := serve(t, completion(cut))
 		_, err := built(t, middleware.Wrap(openai.Chat(connect(server.URL))).Retry(soon)).Run(t.Context(), ask("gpt"))
-		if e, ok := errors.AsType[*openai.AnswerError](err); !ok || text(e.Completion) != "Hel" {
+		if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || text(e.Answer.(*sdk.ChatCompletion)) != "Hel" {
 			t.Errorf("got %v", err)
 		}
 		if got := server.requests.Load(); got != 3 {
@@ -145,24 +155,24 @@ func TestStreamsThatAreNone(t *testing.T) {
 	for _, tt := range []struct {
 		it     string
 		events []string
-		accept []openai.Reason
-		want   openai.Reason
+		accept []string
+		want   string
 		class  strategies.Class
 		text   string
 		chunks int
 	}{
 		{it: "delivers every chunk, the usage too", events: []string{role, hello, stop, usage, done}, chunks: 4},
 		{it: "needs no [DONE]", events: []string{role, hello, stop}, chunks: 3},
-		{it: "misses a marker", events: []string{role, hello, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 2},
-		{it: "does without a marker if told to", events: []string{role, hello, done}, accept: []openai.Reason{openai.Unfinished}, chunks: 2},
+		{it: "misses a marker", events: []string{role, hello, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, text: "Hello", chunks: 2},
+		{it: "does without a marker if told to", events: []string{role, hello, done}, accept: []string{openai.Unfinished}, chunks: 2},
 		{it: "misses a marker in nothing", events: []string{done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer},
 		{it: "does not take usage alone for an answer", events: []string{usage, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 1},
-		{it: "puts a refusal together", events: []string{role, `{"choices":[{"index":0,"delta":{"refusal":"I "}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"cannot."}}]}`, stop, done}, want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot.", chunks: 4},
-		{it: "reports a filter after what it let through", events: []string{role, hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`, done}, want: openai.ContentFilter, class: strategies.ClassBlocked, chunks: 3},
-		{it: "reports a limit after usage", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, want: openai.Length, class: strategies.ClassInvalidAnswer, chunks: 3},
-		{it: "accepts a limit if told to", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, accept: []openai.Reason{openai.Length}, chunks: 3},
-		{it: "takes an end without a word for empty", events: []string{role, stop, done}, want: openai.Empty, class: strategies.ClassInvalidAnswer, chunks: 2},
-		{it: "waits for the end of every choice", events: []string{hello, `{"choices":[{"index":1,"delta":{"content":"Hi"}}]}`, stop, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, chunks: 3},
+		{it: "puts a refusal together", events: []string{role, `{"choices":[{"index":0,"delta":{"refusal":"I "}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"cannot."}}]}`, stop, done}, want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot.", chunks: 3},
+		{it: "reports a filter after what it let through", events: []string{role, hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`, done}, want: openai.ContentFilter, class: strategies.ClassBlocked, text: "Hello", chunks: 2},
+		{it: "reports a limit in the place of the end", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, want: openai.Length, class: strategies.ClassInvalidAnswer, text: "Hello", chunks: 1},
+		{it: "accepts a limit if told to", events: []string{hello, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, usage, done}, accept: []string{openai.Length}, chunks: 3},
+		{it: "takes an end without a word for empty", events: []string{role, stop, done}, want: openai.Empty, class: strategies.ClassInvalidAnswer, chunks: 1},
+		{it: "waits for the end of every choice", events: []string{hello, `{"choices":[{"index":1,"delta":{"content":"Hi"}}]}`, stop, done}, want: openai.Unfinished, class: strategies.ClassInvalidAnswer, text: "Hi", chunks: 3},
 		{it: "takes a choice that comes before the first", events: []string{`{"choices":[{"index":1,"delta":{"content":"Hi"},"finish_reason":"stop"}]}`, hello, stop, done}, chunks: 3},
 		{it: "survives an index that is none", events: []string{`{"choices":[{"index":-1,"delta":{"content":"x"}},{"index":9000000000,"delta":{"content":"x"}}]}`, hello, stop, done}, chunks: 3},
 	} {
@@ -178,7 +188,7 @@ func TestStreamsThatAreNone(t *testing.T) {
 				}
 				return
 			}
-			if e, ok := errors.AsType[*openai.AnswerError](err); !ok || e.Reason != tt.want || e.Text != tt.text {
+			if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != tt.want || e.Text != tt.text {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 			class(t, err, tt.class)
@@ -188,33 +198,33 @@ func TestStreamsThatAreNone(t *testing.T) {
 
 func TestSays(t *testing.T) {
 	t.Parallel()
-	for delta, want := range map[string]bool{
-		`{}`:                                      false,
-		`{"role":"assistant"}`:                    false,
-		`{"role":"assistant","content":""}`:       false,
-		`{"role":"assistant","content":null}`:     false,
-		`{"content":" "}`:                         true,
-		`{"refusal":"I cannot."}`:                 false,
-		`{"tool_calls":[{"index":0,"id":"1"}]}`:   true,
-		`{"function_call":{"name":"f"}}`:          true,
-		`{"audio":{"id":"a"}}`:                    true,
-		`{"reasoning_content":"Hm"}`:              true,
-		`{"reasoning_content":null,"content":""}`: false,
-		`{"reasoning":"Hm"}`:                      true,
-		`{"reasoning":"","reasoning_content":""}`: false,
+	for choice, want := range map[string]struct{ says, thinking, ends bool }{
+		`{"delta":{}}`:                                      {},
+		`{"delta":{"role":"assistant"}}`:                    {},
+		`{"delta":{"role":"assistant","content":""}}`:       {},
+		`{"delta":{"role":"assistant","content":null}}`:     {},
+		`{"delta":{"content":" "}}`:                         {says: true, thinking: true},
+		`{"delta":{"refusal":"I cannot."}}`:                 {},
+		`{"delta":{"tool_calls":[{"index":0,"id":"1"}]}}`:   {},
+		`{"delta":{"function_call":{"name":"f"}}}`:          {},
+		`{"delta":{"audio":{"id":"a"}}}`:                    {says: true, thinking: true},
+		`{"delta":{"reasoning_content":"Hm"}}`:              {thinking: true},
+		`{"delta":{"reasoning_content":null,"content":""}}`: {},
+		`{"delta":{"reasoning":"Hm"}}`:                      {thinking: true},
+		`{"delta":{"reasoning":"","reasoning_content":""}}`: {},
+		`{"delta":{},"finish_reason":"tool_calls"}`:         {says: true, thinking: true, ends: true},
+		`{"delta":{},"finish_reason":"stop"}`:               {says: true, thinking: true, ends: true},
+		`{"delta":{},"finish_reason":"stop","index":1}`:     {ends: true},
 	} {
 		var chunk sdk.ChatCompletionChunk
-		if err := chunk.UnmarshalJSON([]byte(`{"choices":[{"index":0,"delta":` + delta + `}]}`)); err != nil {
+		if err := chunk.UnmarshalJSON([]byte(`{"choices":[` + choice + `]}`)); err != nil {
 			t.Fatal(err)
 		}
-		if got := openai.Says(chunk); got != want {
-			t.Errorf("it says of %s that it says something: %v", delta, got)
-		}
-		if openai.Ends(chunk) {
-			t.Errorf("it takes %s for an end", delta)
+		if says, thinking, ends := openai.Says(chunk), openai.SaysThinking(chunk), openai.Ends(chunk); says != want.says || thinking != want.thinking || ends != want.ends {
+			t.Errorf("of %s: it says something: %v, it thinks: %v, it ends: %v", choice, says, thinking, ends)
 		}
 	}
-	if none := (sdk.ChatCompletionChunk{}); openai.Says(none) || openai.Ends(none) {
+	if none := (sdk.ChatCompletionChunk{}); openai.Says(none) || openai.SaysThinking(none) || openai.Ends(none) {
 		t.Error("it finds something in an empty chunk")
 	}
 }

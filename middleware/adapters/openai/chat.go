@@ -8,6 +8,8 @@ import (
 
 	sdk "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // ChatAgent answers chat completions, whole or as a stream. It is safe for
@@ -24,125 +26,103 @@ func Chat(client sdk.Client, options ...option.RequestOption) *ChatAgent {
 }
 
 // Accept returns an agent that takes an answer for one although it has such a
-// reason not to be: Accept(Length) for texts that may be cut short.
-func (a *ChatAgent) Accept(reasons ...Reason) *ChatAgent {
+// reason not to be, one of the constants or any word of the provider's:
+// Accept(Length) for texts that may be cut short. Half a tool call is still none;
+// see [Arguments].
+func (a *ChatAgent) Accept(reasons ...string) *ChatAgent {
 	return &ChatAgent{a.accepting(reasons), a.completions}
 }
 
-// Run asks for a completion, once. The error is the client's own, an
-// [AnswerError], or an [HTTPError].
+// Run asks for a completion, once. The error is the client's own, a
+// [strategies.AnswerError] whose Answer is the *sdk.ChatCompletion, or an
+// [HTTPError].
 func (a *ChatAgent) Run(ctx context.Context, params sdk.ChatCompletionNewParams) (*sdk.ChatCompletion, error) {
 	var resp *http.Response
 	completion, err := a.completions.New(ctx, params, a.call(&resp)...)
 	if err != nil {
 		return nil, explain(err, resp)
 	}
-	if err := a.check(completion); err != nil {
-		return nil, err
+	if e := a.check(completion, offered(&resp, params)); e != nil {
+		return nil, e
 	}
 	return completion, nil
 }
 
-func (a *ChatAgent) check(completion *sdk.ChatCompletion) error {
+func (a *ChatAgent) check(completion *sdk.ChatCompletion, offers func(string) bool) *strategies.AnswerError {
 	if completion == nil {
-		return &AnswerError{Reason: Empty} // the body was "null"
+		return (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil) // the body was "null"
 	}
+	var e *strategies.AnswerError
 	if len(completion.Choices) == 0 {
 		if field, ok := completion.JSON.ExtraFields["error"]; ok {
-			return failed(field.Raw(), completion, nil) // OpenRouter
+			return failed(field.Raw(), completion) // OpenRouter
+		}
+		if a.minds(Empty) {
+			e = (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil)
 		}
 	}
-	all := make(choices, 0, 4)
-	for _, c := range completion.Choices {
-		all = append(all, choice{seen: true, finish: c.FinishReason, said: spoken(c.Message), refusal: c.Message.Refusal})
+	for i := range completion.Choices {
+		if e != nil {
+			break
+		}
+		e = a.judgeChoice(int64(i), said(&completion.Choices[i]), offers)
 	}
-	if e := all.judge(a.settings); e != nil {
-		e.Completion = completion
-		return e
+	if e != nil {
+		e.Answer = completion
 	}
-	return nil
+	return e
 }
 
-func spoken(m sdk.ChatCompletionMessage) bool {
+// said is what a choice says.
+func said(c *sdk.ChatCompletionChoice) *answer {
+	a := &answer{seen: true, finish: c.FinishReason, said: c.Message.Audio.ID != ""}
+	a.says(c.Message.Content)
+	a.refuses(c.Message.Refusal)
+	for i, t := range c.Message.ToolCalls {
+		a.hear(int64(i), t.ID, t.Type, t.Function.Name, t.Function.Arguments)
+	}
 	//lint:ignore SA1019 old servers call functions so
-	return m.Content != "" || len(m.ToolCalls) > 0 || m.FunctionCall.Name != "" || m.Audio.ID != ""
+	if f := c.Message.FunctionCall; f.Name != "" || f.Arguments != "" {
+		a.hear(-1, "", "", f.Name, f.Arguments)
+	}
+	return a
 }
 
 // Stream asks for a completion in chunks, once. A reason why it is no answer
-// comes at its end, after what there was of it.
+// comes in the place of the chunk that would end it, which is its Answer. After
+// that chunk the answer is whole, whatever becomes of the connection.
 func (a *ChatAgent) Stream(ctx context.Context, params sdk.ChatCompletionNewParams) iter.Seq2[sdk.ChatCompletionChunk, error] {
 	return func(yield func(sdk.ChatCompletionChunk, error) bool) {
+		var none sdk.ChatCompletionChunk
 		var resp *http.Response
 		stream := a.completions.NewStreaming(ctx, params, a.call(&resp)...)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
-		all := make(choices, 0, 4)
+		all, offers := make(choices, 0, 4), offered(&resp, params)
 		for stream.Next() {
 			chunk := stream.Current()
 			all = all.hear(chunk)
+			if e := all.ending(a.settings, chunk, offers); e != nil {
+				yield(none, e)
+				return
+			}
 			if !yield(chunk, nil) {
 				return
 			}
 		}
 		if err := stream.Err(); err != nil {
-			yield(sdk.ChatCompletionChunk{}, explain(err, resp))
+			if !all.ended(max(1, params.N.Value)) {
+				yield(none, explain(err, resp))
+			}
 			return
 		}
-		if e := all.end(a.settings); e != nil {
-			yield(sdk.ChatCompletionChunk{}, e)
+		if e := all.end(a.settings, offers); e != nil {
+			yield(none, e)
 		}
 	}
-}
-
-// choice is what is known of one choice of an answer.
-type choice struct {
-	seen    bool
-	finish  string
-	said    bool // text, a tool call or sound
-	refusal string
-}
-
-func (c choice) reason() Reason {
-	switch {
-	case c.refusal != "":
-		return Refusal
-	case c.finish == "content_filter":
-		return ContentFilter
-	case c.finish == "length":
-		return Length
-	case c.finish == "error": // OpenRouter
-		return Failed
-	case !c.said:
-		return Empty
-	}
-	return ""
 }
 
 // choices are those of one answer, by their index.
-type choices []choice
-
-// judge says why none of them is an answer, by the first; or nil.
-func (all choices) judge(s settings) *AnswerError {
-	var e *AnswerError
-	for _, c := range all {
-		if !c.seen {
-			continue
-		}
-		reason := c.reason()
-		if reason == Length && !c.said && s.accepts(Length) {
-			reason = Empty // cut before its first word
-		}
-		if reason == "" || s.accepts(reason) {
-			return nil
-		}
-		if e == nil {
-			e = &AnswerError{Reason: reason, Text: c.refusal}
-		}
-	}
-	if e == nil && !s.accepts(Empty) {
-		e = &AnswerError{Reason: Empty}
-	}
-	return e
-}
+type choices []answer
 
 // most is how many choices the API gives at most.
 const most = 128
@@ -154,12 +134,18 @@ func (all choices) hear(chunk sdk.ChatCompletionChunk) choices {
 			continue
 		}
 		for int64(len(all)) <= c.Index {
-			all = append(all, choice{})
+			all = append(all, answer{})
 		}
 		one := &all[c.Index]
-		one.seen, one.said = true, one.said || spokenIn(c.Delta)
-		if c.Delta.Refusal != "" {
-			one.refusal += c.Delta.Refusal
+		one.seen, one.said = true, one.said || c.Delta.Audio.ID != ""
+		one.says(c.Delta.Content)
+		one.refuses(c.Delta.Refusal)
+		for _, t := range c.Delta.ToolCalls {
+			one.hear(t.Index, t.ID, t.Type, t.Function.Name, t.Function.Arguments)
+		}
+		//lint:ignore SA1019 old servers call functions so
+		if f := c.Delta.FunctionCall; f.Name != "" || f.Arguments != "" {
+			one.hear(-1, "", "", f.Name, f.Arguments)
 		}
 		if c.FinishReason != "" {
 			one.finish = c.FinishReason
@@ -168,50 +154,78 @@ func (all choices) hear(chunk sdk.ChatCompletionChunk) choices {
 	return all
 }
 
-// end judges a stream, which must have come to the end of every choice.
-func (all choices) end(s settings) *AnswerError {
-	whole := false
-	for _, c := range all {
-		if c.seen && c.finish == "" && !s.accepts(Unfinished) {
-			return &AnswerError{Reason: Unfinished}
-		}
-		whole = whole || c.seen
-	}
-	if !whole && !s.accepts(Unfinished) {
-		return &AnswerError{Reason: Unfinished}
-	}
-	return all.judge(s)
-}
-
-func spokenIn(d sdk.ChatCompletionChunkChoiceDelta) bool {
-	//lint:ignore SA1019 old servers call functions so
-	return d.Content != "" || len(d.ToolCalls) > 0 || d.FunctionCall.Name != "" || d.Audio.ID != ""
-}
-
-// Says is for Commit: it says whether a chunk has something in it that a reader
-// would see: text, sound, a tool call, or the reasoning that some compatible
-// servers send. A refusal is none, so that it can still be recovered.
-func Says(chunk sdk.ChatCompletionChunk) bool {
+// ending judges the choices that a chunk ends: the first one, and the tool calls
+// of the others.
+func (all choices) ending(s settings, chunk sdk.ChatCompletionChunk, offers func(string) bool) *strategies.AnswerError {
 	for _, c := range chunk.Choices {
-		if spokenIn(c.Delta) {
-			return true
+		if c.FinishReason == "" || c.Index < 0 || c.Index >= most {
+			continue
 		}
+		if e := s.judgeChoice(c.Index, &all[c.Index], offers); e != nil {
+			e.Answer = chunk
+			return e
+		}
+	}
+	return nil
+}
+
+// ended says whether that many choices, and all that were begun, have come to
+// their end.
+func (all choices) ended(least int64) bool {
+	for i := range all {
+		if all[i].finish != "" {
+			least--
+		} else if all[i].seen {
+			return false
+		}
+	}
+	return least <= 0
+}
+
+// end judges a stream that is over.
+func (all choices) end(s settings, offers func(string) bool) *strategies.AnswerError {
+	if len(all) == 0 {
+		all = choices{{}}
+	}
+	for i := range all {
+		if one := &all[i]; one.finish == "" && (one.seen || i == 0) {
+			if s.minds(Unfinished) {
+				return one.none(Unfinished, strategies.ClassInvalidAnswer, nil)
+			}
+			if e := s.judgeChoice(int64(i), one, offers); e != nil {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// Says is for Commit, on a stream of [ChatAgent]: it says whether a chunk has
+// something in it that a reader would see or act on. That is text or sound, and
+// the end of the first choice: an answer of tool calls alone is delivered when it
+// is whole, for nobody can act on half of one. A refusal is none, so that it can
+// still be recovered; neither is reasoning, see [SaysThinking].
+func Says(chunk sdk.ChatCompletionChunk) bool {
+	return slices.ContainsFunc(chunk.Choices, func(c sdk.ChatCompletionChunkChoice) bool {
+		return c.Delta.Content != "" || c.Delta.Audio.ID != "" || c.Index == 0 && c.FinishReason != ""
+	})
+}
+
+// SaysThinking is [Says] for a reader who is shown the reasoning that some
+// compatible servers send: it commits too.
+func SaysThinking(chunk sdk.ChatCompletionChunk) bool {
+	return Says(chunk) || slices.ContainsFunc(chunk.Choices, func(c sdk.ChatCompletionChunkChoice) bool {
 		for _, name := range [...]string{"reasoning_content", "reasoning"} {
 			if raw := c.Delta.JSON.ExtraFields[name].Raw(); raw != "" && raw != `""` && raw != "null" {
 				return true
 			}
 		}
-	}
-	return false
+		return false
+	})
 }
 
 // Ends is for Complete: it says whether a chunk ends its choice. [ChatAgent]
 // itself waits for the end of every choice.
 func Ends(chunk sdk.ChatCompletionChunk) bool {
-	for _, c := range chunk.Choices {
-		if c.FinishReason != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(chunk.Choices, func(c sdk.ChatCompletionChunkChoice) bool { return c.FinishReason != "" })
 }

@@ -57,7 +57,7 @@ func TestConformance(t *testing.T) {
 			return conformance.Heard(t, builtStream(t, chat), ask("narrator"), joined, server)
 		},
 		Interrupt: conformance.Pause[http.HandlerFunc, sdk.ChatCompletionNewParams, *sdk.ChatCompletion]{
-			Ask: ask("narrator"),
+			Ask: tooled("narrator", "open_door"),
 			Answers: map[string]http.HandlerFunc{conformance.ToolCall: says(200, `{"choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",
 				"content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"open_door","arguments":"{}"}}]}}]}`)},
 			Agent: func(t *testing.T, answer http.HandlerFunc) (middleware.Runner[sdk.ChatCompletionNewParams, *sdk.ChatCompletion], conformance.Provider) {

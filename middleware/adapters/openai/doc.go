@@ -39,18 +39,37 @@
 //		Build()
 //
 // Without Commit the first chunk commits, whatever it is, and next to nothing is
-// recoverable.
+// recoverable. With it text commits, and tool calls and reasoning do not: an answer
+// of tool calls alone is held back until it is whole, and then delivered complete,
+// so that everything before its end can be asked for again. Timeout, the time until
+// the commit, must leave it the time to be written. Who shows the reasoning says
+// Commit(openai.SaysThinking).
+//
+// A stream is judged before the chunk that ends it is delivered: the end that a
+// reader sees is that of an answer. After it the connection may do as it likes.
 //
 // # What comes with status 200 and is no answer
 //
-// A refusal and a content filter are [strategies.ClassBlocked]; an answer that is
-// empty, cut short by a token limit, or without its end is
-// [strategies.ClassInvalidAnswer]; an error in the body of a 200 (OpenRouter, a
-// Responses call that failed) is what its code says. The error is an
-// [AnswerError] and holds the answer. Reasons that are fine with the caller are
-// accepted: Chat(client).Accept(openai.Length).
+// Whole is an answer whose finish reason is known to be a whole one's, see
+// [strategies.ClassOfFinish]; of responses it is the status that counts, and the
+// reason why one is incomplete. A refusal and a content filter are
+// [strategies.ClassBlocked]. An answer that is empty but for its reasoning, cut
+// short by a token limit, or that ended for a reason nobody knows or for none is
+// [strategies.ClassInvalidAnswer]. So is one with a tool call that must not be run:
+// its arguments are no whole JSON object, or the request did not offer such a
+// function. The tools that the provider runs, and custom ones, are left alone. An
+// error in the body of a 200 (OpenRouter, a Responses call that failed) is what its
+// code says.
 //
-// With several choices (params.N) one good choice makes a good answer.
+// The error is a [strategies.AnswerError]. Its Reason is the provider's word or one
+// of the constants here, and its Answer is what came: *sdk.ChatCompletion,
+// *responses.Response, or the sdk.ChatCompletionChunk that would have ended a chat
+// stream, whose text is in middleware.Sent. Reasons that are fine with the caller
+// are accepted, also those that nobody knows: Chat(client).Accept(openai.Length).
+// Half a tool call is none of a text that may be cut short: that is Arguments.
+//
+// With several choices (params.N) the first decides, for it is the one that is
+// read; a tool call that must not be run is an error in any of them.
 //
 // # Traps
 //
@@ -62,6 +81,10 @@
 //   - A stream that fails after its first words is not retried, whoever is asked:
 //     see Continue and Buffer of the builder.
 //   - A tool call is an answer. So is a Responses answer that asks for approval
-//     (mcp_approval_request), and one that is queued in the background.
+//     (mcp_approval_request). One that is made in the background is not yet one:
+//     Accept("queued", "in_progress", openai.Empty) returns it as it is.
+//   - What is offered is read from the request that was sent. A request that has
+//     tools from elsewhere (a stored prompt, the conversation before, a search for
+//     tools) may call any.
 //   - Both packages are called openai: import one of them by another name.
 package openai

@@ -3,7 +3,7 @@ module github.com/understudy-go/understudy/middleware/adapters/openai
 go 1.26.0
 
 require (
-	github.com/openai/openai-go/v3 v3.96.0
+	github.com/openai/openai-go/v3 v3.99.0
 	github.com/understudy-go/understudy v0.0.0
 )
 
@@ -15,8 +15,6 @@ require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.5 // indirect
-	go.uber.org/multierr v1.10.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
 )
 
 replace github.com/understudy-go/understudy => ../../..

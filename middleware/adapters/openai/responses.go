@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	sdk "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
+
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // ResponsesAgent answers by the Responses API, whole or as a stream of events.
@@ -25,97 +28,124 @@ func Responses(client sdk.Client, options ...option.RequestOption) *ResponsesAge
 }
 
 // Accept returns an agent that takes an answer for one although it has such a
-// reason not to be.
-func (a *ResponsesAgent) Accept(reasons ...Reason) *ResponsesAgent {
+// reason not to be: one of the constants, or any word of the provider's, as
+// "queued" for a response that is made in the background.
+func (a *ResponsesAgent) Accept(reasons ...string) *ResponsesAgent {
 	return &ResponsesAgent{a.accepting(reasons), a.service}
 }
 
-// Run asks for a response, once. The error is the client's own, an
-// [AnswerError], or an [HTTPError]. A response that is still at work in the
-// background is returned as it is.
+// Run asks for a response, once. The error is the client's own, a
+// [strategies.AnswerError] whose Answer is the *responses.Response, or an
+// [HTTPError].
 func (a *ResponsesAgent) Run(ctx context.Context, params responses.ResponseNewParams) (*responses.Response, error) {
 	var resp *http.Response
 	response, err := a.service.New(ctx, params, a.call(&resp)...)
 	if err != nil {
 		return nil, explain(err, resp)
 	}
-	if e := a.check(response); e != nil {
+	if response == nil {
+		return nil, (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil) // the body was "null"
+	}
+	if e := a.check(response, &answer{}, offered(&resp, params)); e != nil {
 		return nil, e
 	}
 	return response, nil
 }
 
-func (a *ResponsesAgent) check(response *responses.Response) *AnswerError {
-	if response == nil {
-		return &AnswerError{Reason: Empty} // the body was "null"
+// check judges a response. heard is what was streamed of it before, for not all
+// servers repeat the answer at its end.
+func (a *ResponsesAgent) check(response *responses.Response, heard *answer, offers func(string) bool) *strategies.AnswerError {
+	if response.Status == responses.ResponseStatusFailed && a.minds(Failed) {
+		return failed(response.Error.RawJSON(), response)
 	}
-	e := &AnswerError{Response: response}
-	said, refusal := spokenOut(response.Output)
-	switch response.Status {
-	case responses.ResponseStatusQueued, responses.ResponseStatusInProgress:
-		return nil
-	case responses.ResponseStatusFailed:
-		return failed(response.Error.RawJSON(), nil, response)
-	case responses.ResponseStatusCancelled:
-		e.Reason = Unfinished
-	case responses.ResponseStatusIncomplete:
-		e.Reason = Length
-		if response.IncompleteDetails.Reason == "content_filter" {
-			e.Reason = ContentFilter
+	if len(response.Output) > 0 {
+		heard = &answer{finish: heard.finish}
+		for i := range response.Output {
+			heard.take(int64(i), &response.Output[i])
 		}
 	}
-	switch {
-	case refusal != "":
-		e.Reason, e.Text = Refusal, refusal
-	case !said && (e.Reason == "" || e.Reason == Length && a.accepts(Length)):
-		e.Reason = Empty
+	heard.finish = cmp.Or(string(response.Status), heard.finish)
+	if response.Status == responses.ResponseStatusIncomplete {
+		heard.finish = cmp.Or(response.IncompleteDetails.Reason, heard.finish)
 	}
-	if e.Reason == "" || a.accepts(e.Reason) {
-		return nil
+	e := a.judge(heard, offers)
+	if e != nil {
+		e.Answer = response
 	}
 	return e
 }
 
-// spokenOut says whether there is text, or any item that is neither a message nor
-// reasoning: a tool call, an image, a question for approval.
-func spokenOut(output []responses.ResponseOutputItemUnion) (said bool, refusal string) {
-	for _, item := range output {
-		switch item.Type {
-		case "reasoning":
-		case "message":
-			for _, part := range item.Content {
-				said, refusal = said || part.Text != "", refusal+part.Refusal
-			}
-		default:
-			said = true
+// take takes note of an item that is complete: of a tool call, of text, or of
+// whatever else is neither reasoning nor a message, an image or a question for
+// approval.
+func (a *answer) take(index int64, item *responses.ResponseOutputItemUnion) {
+	switch item.Type {
+	case "reasoning":
+	case "message":
+		for _, part := range item.Content {
+			a.says(part.Text)
+			a.refuses(part.Refusal)
+		}
+	case "function_call":
+		c := a.callAt(index)
+		c.name, c.arguments = word(item.Name), keep(nil, item.Arguments.OfString, mostArguments)
+		c.open = item.Status == "in_progress" || item.Status == "incomplete"
+	default:
+		a.said = true
+	}
+}
+
+// callAt is the call that is that item of the output.
+func (a *answer) callAt(index int64) *call {
+	a.said = true
+	for i := range a.calls {
+		if a.calls[i].index == index {
+			return &a.calls[i]
 		}
 	}
-	return said, refusal
+	if len(a.calls) == mostCalls {
+		a.calls[len(a.calls)-1].open = true // one too many breaks it
+		return &call{}
+	}
+	a.calls = append(a.calls, call{index: index, open: true})
+	return &a.calls[len(a.calls)-1]
 }
 
 // Stream asks for a response in events, once. A reason why it is no answer comes
-// at its end, after what there was of it.
+// in the place of the event that would end it; an event that completes half a
+// tool call, and whatever follows it, is not delivered at all. After its last
+// event the answer is whole, whatever becomes of the connection.
 func (a *ResponsesAgent) Stream(ctx context.Context, params responses.ResponseNewParams) iter.Seq2[responses.ResponseStreamEventUnion, error] {
 	return func(yield func(responses.ResponseStreamEventUnion, error) bool) {
 		var none responses.ResponseStreamEventUnion
 		var resp *http.Response
 		stream := a.service.NewStreaming(ctx, params, a.call(&resp)...)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
-		end, said := &AnswerError{Reason: Unfinished}, false
+		heard, offers := &answer{}, offered(&resp, params)
+		var broken *strategies.AnswerError
 		for stream.Next() {
 			event := stream.Current()
-			said = said || ResponsesSays(event) && !strings.HasPrefix(event.Type, "response.reasoning")
 			if event.Type == "error" {
-				yield(none, failed(event.RawJSON(), nil, nil))
+				yield(none, failed(event.RawJSON(), nil))
 				return
 			}
 			if ResponsesEnds(event) {
-				end = a.check(&event.Response)
-				if end != nil && end.Reason == Empty && said {
-					end = nil // not all servers repeat the answer in the last event
+				heard.finish = strings.TrimPrefix(event.Type, "response.")
+				e := a.check(&event.Response, heard, offers)
+				if e == nil && broken != nil { // the last event tells it otherwise; it was said all the same
+					e, broken.Answer = broken, &event.Response
 				}
+				if e != nil {
+					yield(none, e)
+					return
+				}
+				yield(event, nil)
+				return
 			}
-			if !yield(event, nil) {
+			if broken != nil {
+				continue
+			}
+			if broken = a.hear(heard, event, offers); broken == nil && !yield(event, nil) {
 				return
 			}
 		}
@@ -123,25 +153,68 @@ func (a *ResponsesAgent) Stream(ctx context.Context, params responses.ResponseNe
 			yield(none, explain(err, resp))
 			return
 		}
-		if end != nil && !a.accepts(end.Reason) {
-			yield(none, end)
+		if e := a.judge(heard, offers); e != nil {
+			yield(none, e)
 		}
 	}
 }
 
-// ResponsesSays is for Commit: it says whether an event has something in it that
-// a reader would see: text, sound, reasoning, a tool call. A refusal is none, so
-// that it can still be recovered.
-func ResponsesSays(event responses.ResponseStreamEventUnion) bool {
-	switch {
-	case event.Type == "response.refusal.delta":
-		return false
-	case strings.HasSuffix(event.Type, ".delta"):
-		return event.Delta != ""
-	case strings.HasPrefix(event.Type, "response.output_item."):
-		return event.Item.Type != "message" && event.Item.Type != "reasoning"
+// hear takes note of an event in the middle of a stream. It judges the tool calls
+// that are complete: nobody must run one before the end that has to be asked for
+// again.
+func (a *ResponsesAgent) hear(heard *answer, event responses.ResponseStreamEventUnion, offers func(string) bool) *strategies.AnswerError {
+	switch event.Type {
+	case "response.output_text.delta":
+		heard.says(event.Delta)
+	case "response.refusal.delta":
+		heard.refuses(event.Delta)
+	case "response.output_item.added":
+		if event.Item.Type == "function_call" {
+			heard.callAt(event.OutputIndex).name = word(event.Item.Name)
+		} else if event.Item.Type != "message" && event.Item.Type != "reasoning" {
+			heard.said = true
+		}
+	case "response.function_call_arguments.delta":
+		c := heard.callAt(event.OutputIndex)
+		c.arguments = keep(c.arguments, event.Delta, mostArguments)
+	case "response.function_call_arguments.done":
+		c := heard.callAt(event.OutputIndex)
+		if c.arguments, c.open = keep(nil, event.Arguments, mostArguments), false; c.name != "" {
+			return a.judgeCall(heard, c, true, offers)
+		}
+	case "response.output_item.done":
+		if event.Item.Type == "function_call" {
+			heard.take(event.OutputIndex, &event.Item)
+			return a.judgeCall(heard, heard.callAt(event.OutputIndex), true, offers)
+		}
+		if !heard.said && len(heard.refusal) == 0 { // of a server that sends no deltas
+			heard.take(event.OutputIndex, &event.Item)
+		}
+	default:
+		heard.said = heard.said || ResponsesSays(event) // sound, an image
 	}
-	return event.Type == "response.image_generation_call.partial_image"
+	return nil
+}
+
+// ResponsesSays is for Commit, on a stream of [ResponsesAgent]: it says whether an
+// event has something in it that a reader would see or act on. That is text,
+// sound or an image, and the end: an answer of tool calls alone is delivered when
+// it is whole, for nobody can act on half of one. A refusal is none, so that it
+// can still be recovered; neither is reasoning, see [ResponsesSaysThinking].
+func ResponsesSays(event responses.ResponseStreamEventUnion) bool {
+	switch event.Type {
+	case "response.output_text.delta", "response.audio.delta", "response.audio.transcript.delta":
+		return event.Delta != ""
+	case "response.image_generation_call.partial_image":
+		return true
+	}
+	return ResponsesEnds(event)
+}
+
+// ResponsesSaysThinking is [ResponsesSays] for a reader who is shown the reasoning:
+// it commits too.
+func ResponsesSaysThinking(event responses.ResponseStreamEventUnion) bool {
+	return ResponsesSays(event) || event.Delta != "" && strings.HasPrefix(event.Type, "response.reasoning") && strings.HasSuffix(event.Type, ".delta")
 }
 
 // ResponsesEnds is for Complete: it says whether an event is the terminal marker.

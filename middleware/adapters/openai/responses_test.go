@@ -37,32 +37,43 @@ func TestResponses(t *testing.T) {
 	for _, tt := range []struct {
 		it     string
 		answer string
-		accept []openai.Reason
-		want   openai.Reason
+		accept []string
+		want   string
 		class  strategies.Class
 		text   string
+		behind string // in the text of the error
 	}{
 		{it: "takes text", answer: response("completed", pondered+","+answered)},
 		{it: "takes a tool call", answer: response("completed", `{"type":"function_call","name":"f","arguments":"{}"}`)},
 		{it: "takes a question for approval", answer: response("completed", `{"type":"mcp_approval_request","id":"1","name":"f"}`)},
-		{it: "takes one that waits in the background", answer: response("queued", "")},
+		{it: "takes one that waits in the background for none", answer: response("queued", ""), want: "queued", class: strategies.ClassInvalidAnswer},
+		{it: "takes one that is at work in the background for none", answer: response("in_progress", answered), want: "in_progress", class: strategies.ClassInvalidAnswer, text: "Hello"},
+		{it: "accepts one that waits in the background if told to", answer: response("queued", ""), accept: []string{"queued", openai.Empty}},
+		{it: "takes no half of a tool call", answer: response("completed", `{"type":"function_call","name":"f","arguments":"{\"a"}`), want: openai.Arguments, class: strategies.ClassInvalidAnswer},
+		{it: "takes a tool call without arguments", answer: response("completed", `{"type":"function_call","name":"f","arguments":""}`)},
+		{it: "takes no call that says that it is not complete", answer: response("completed", `{"type":"function_call","name":"f","arguments":"{}","status":"incomplete"}`), want: openai.Arguments, class: strategies.ClassInvalidAnswer},
+		{it: "takes no call of a tool that was not offered", answer: response("completed", `{"type":"function_call","name":"g","arguments":"{}"}`), want: openai.UnknownTool, class: strategies.ClassInvalidAnswer},
+		{it: "does not keep calls without an end", answer: response("completed", strings.TrimSuffix(strings.Repeat(`{"type":"function_call","name":"f","arguments":""},`, 1025), ",")), want: openai.Arguments, class: strategies.ClassInvalidAnswer},
+		{it: "leaves the tools of the provider alone", answer: response("completed", `{"type":"custom_tool_call","name":"g","input":"free"},{"type":"mcp_call","name":"h","arguments":"{"}`)},
+		{it: "takes no text that was cut with half a tool call", answer: response("incomplete", answered+`,{"type":"function_call","name":"f","arguments":""}`, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []string{openai.Length}, want: openai.Arguments, class: strategies.ClassInvalidAnswer, text: "Hello"},
 		{it: "takes a refusal for blocked", answer: response("completed", declined), want: openai.Refusal, class: strategies.ClassBlocked, text: "I cannot."},
 		{it: "takes nothing for invalid", answer: response("completed", ""), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes reasoning alone for invalid", answer: response("completed", pondered), want: openai.Empty, class: strategies.ClassInvalidAnswer},
 		{it: "takes a null for invalid", answer: "null", want: openai.Empty, class: strategies.ClassInvalidAnswer},
-		{it: "takes a truncated one for invalid", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), want: openai.Length, class: strategies.ClassInvalidAnswer},
-		{it: "accepts a truncated one if told to", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []openai.Reason{openai.Length}},
-		{it: "does not accept one cut before its first word", answer: response("incomplete", pondered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []openai.Reason{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
-		{it: "takes a filtered one for blocked", answer: response("incomplete", answered, `"incomplete_details":{"reason":"content_filter"}`), want: openai.ContentFilter, class: strategies.ClassBlocked},
-		{it: "takes a canceled one for unfinished", answer: response("cancelled", ""), want: openai.Unfinished, class: strategies.ClassInvalidAnswer},
-		{it: "takes a server error for transient", answer: response("failed", "", `"error":{"code":"server_error","message":"Sorry"}`), want: openai.Failed, class: strategies.ClassTransient, text: "Sorry"},
-		{it: "reads a rate limit by its code", answer: response("failed", "", `"error":{"code":"rate_limit_exceeded","message":"slow"}`), want: openai.Failed, class: strategies.ClassRateLimited, text: "slow"},
-		{it: "reads a flagged prompt by its code", answer: response("failed", "", `"error":{"code":"invalid_prompt","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
-		{it: "reads a policy by its code", answer: response("failed", "", `"error":{"code":"bio_policy","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
-		{it: "reads a flagged image by its code", answer: response("failed", "", `"error":{"code":"image_content_policy_violation","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, text: "no"},
-		{it: "reads a timeout by its code", answer: response("failed", "", `"error":{"code":"vector_store_timeout","message":"late"}`), want: openai.Failed, class: strategies.ClassTimeout, text: "late"},
-		{it: "takes a bad image for a bad request", answer: response("failed", "", `"error":{"code":"image_parse_error","message":"torn"}`), want: openai.Failed, class: strategies.ClassBadRequest, text: "torn"},
-		{it: "takes a wrong region for this account's fault", answer: response("failed", "", `"error":{"code":"data_residency_mismatch","message":"eu"}`), want: openai.Failed, class: strategies.ClassUnauthorized, text: "eu"},
+		{it: "takes a truncated one for invalid", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), want: "max_output_tokens", class: strategies.ClassInvalidAnswer, text: "Hello"},
+		{it: "accepts a truncated one if told to", answer: response("incomplete", answered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []string{openai.Length}},
+		{it: "does not accept one cut before its first word", answer: response("incomplete", pondered, `"incomplete_details":{"reason":"max_output_tokens"}`), accept: []string{openai.Length}, want: openai.Empty, class: strategies.ClassInvalidAnswer},
+		{it: "takes a filtered one for blocked", answer: response("incomplete", answered, `"incomplete_details":{"reason":"content_filter"}`), want: openai.ContentFilter, class: strategies.ClassBlocked, text: "Hello"},
+		{it: "names an incomplete one that does not say why", answer: response("incomplete", answered), want: "incomplete", class: strategies.ClassInvalidAnswer, text: "Hello"},
+		{it: "takes a canceled one for none", answer: response("cancelled", ""), want: "cancelled", class: strategies.ClassInvalidAnswer},
+		{it: "takes a server error for transient", answer: response("failed", "", `"error":{"code":"server_error","message":"Sorry"}`), want: openai.Failed, class: strategies.ClassTransient, behind: "Sorry"},
+		{it: "reads a rate limit by its code", answer: response("failed", "", `"error":{"code":"rate_limit_exceeded","message":"slow"}`), want: openai.Failed, class: strategies.ClassRateLimited, behind: "slow"},
+		{it: "reads a flagged prompt by its code", answer: response("failed", "", `"error":{"code":"invalid_prompt","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, behind: "no"},
+		{it: "reads a policy by its code", answer: response("failed", "", `"error":{"code":"bio_policy","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, behind: "no"},
+		{it: "reads a flagged image by its code", answer: response("failed", "", `"error":{"code":"image_content_policy_violation","message":"no"}`), want: openai.Failed, class: strategies.ClassBlocked, behind: "no"},
+		{it: "reads a timeout by its code", answer: response("failed", "", `"error":{"code":"vector_store_timeout","message":"late"}`), want: openai.Failed, class: strategies.ClassTimeout, behind: "late"},
+		{it: "takes a bad image for a bad request", answer: response("failed", "", `"error":{"code":"image_parse_error","message":"torn"}`), want: openai.Failed, class: strategies.ClassBadRequest, behind: "torn"},
+		{it: "takes a wrong region for this account's fault", answer: response("failed", "", `"error":{"code":"data_residency_mismatch","message":"eu"}`), want: openai.Failed, class: strategies.ClassUnauthorized, behind: "eu"},
 		{it: "takes a failure without a reason for transient", answer: response("failed", ""), want: openai.Failed, class: strategies.ClassTransient},
 	} {
 		// Streamed, the same response comes with the last event.
@@ -75,13 +86,15 @@ func TestResponses(t *testing.T) {
 			t.Run("it "+tt.it+", "+form, func(t *testing.T) {
 				server := serve(t, answer)
 				agent := openai.Responses(connect(server.URL)).Accept(tt.accept...)
+				ask := input("gpt")
+				ask.Tools = []responses.ToolUnionParam{{OfFunction: &responses.FunctionToolParam{Name: "f"}}}
 				var got *responses.Response
 				var err error
 				if form == "whole" {
-					got, err = agent.Run(t.Context(), input("gpt"))
+					got, err = agent.Run(t.Context(), ask)
 				} else {
 					var events []responses.ResponseStreamEventUnion
-					if events, err = middleware.Collect(agent.Stream(t.Context(), input("gpt"))); len(events) != 1 {
+					if events, err = middleware.Collect(agent.Stream(t.Context(), ask)); (len(events) == 1) != (tt.want == "") {
 						t.Errorf("%d events", len(events))
 					}
 				}
@@ -94,12 +107,15 @@ func TestResponses(t *testing.T) {
 					}
 					return
 				}
-				e, ok := errors.AsType[*openai.AnswerError](err)
+				e, ok := errors.AsType[*strategies.AnswerError](err)
 				if !ok || got != nil || e.Reason != tt.want || e.Text != tt.text {
 					t.Fatalf("got %v, %v, want %s %q", got, err, tt.want, tt.text)
 				}
-				if tt.answer != "null" && e.Response.ID != "resp_1" {
+				if r, _ := e.Answer.(*responses.Response); tt.answer != "null" && (r == nil || r.ID != "resp_1") {
 					t.Error("the response is not within reach")
+				}
+				if said := err.Error(); !strings.Contains(said, tt.behind) || tt.text != "" && strings.Contains(said, tt.text) {
+					t.Errorf("the error does not say why, or says the answer: %v", err)
 				}
 				class(t, err, tt.class)
 			})
@@ -180,29 +196,30 @@ func TestResponsesStream(t *testing.T) {
 
 func TestResponsesSays(t *testing.T) {
 	t.Parallel()
-	for event, want := range map[string]bool{
-		`{"type":"response.created"}`:                                                    false,
-		`{"type":"response.output_item.added","item":{"type":"message"}}`:                false,
-		`{"type":"response.output_item.added","item":{"type":"reasoning"}}`:              false,
-		`{"type":"response.output_item.added","item":{"type":"function_call"}}`:          true,
-		`{"type":"response.content_part.added","part":{"type":"output_text"}}`:           false,
-		`{"type":"response.output_text.delta","delta":""}`:                               false,
-		`{"type":"response.output_text.delta","delta":"H"}`:                              true,
-		`{"type":"response.refusal.delta","delta":"I"}`:                                  false,
-		`{"type":"response.reasoning_summary_text.delta","delta":"Hm"}`:                  true,
-		`{"type":"response.function_call_arguments.delta","delta":"{"}`:                  true,
-		`{"type":"response.image_generation_call.partial_image","partial_image_b64":""}`: true,
-		`{"type":"response.completed"}`:                                                  false,
+	for event, want := range map[string]struct{ says, thinking, ends bool }{
+		`{"type":"response.created"}`:                                                    {},
+		`{"type":"response.output_item.added","item":{"type":"message"}}`:                {},
+		`{"type":"response.output_item.added","item":{"type":"reasoning"}}`:              {},
+		`{"type":"response.output_item.added","item":{"type":"function_call"}}`:          {},
+		`{"type":"response.output_item.done","item":{"type":"function_call"}}`:           {},
+		`{"type":"response.content_part.added","part":{"type":"output_text"}}`:           {},
+		`{"type":"response.output_text.delta","delta":""}`:                               {},
+		`{"type":"response.output_text.delta","delta":"H"}`:                              {says: true, thinking: true},
+		`{"type":"response.refusal.delta","delta":"I"}`:                                  {},
+		`{"type":"response.reasoning_summary_text.delta","delta":"Hm"}`:                  {thinking: true},
+		`{"type":"response.reasoning_text.delta","delta":"Hm"}`:                          {thinking: true},
+		`{"type":"response.function_call_arguments.delta","delta":"{"}`:                  {},
+		`{"type":"response.mcp_call_arguments.delta","delta":"{"}`:                       {},
+		`{"type":"response.custom_tool_call_input.delta","delta":"x"}`:                   {},
+		`{"type":"response.image_generation_call.partial_image","partial_image_b64":""}`: {says: true, thinking: true},
+		`{"type":"response.completed"}`:                                                  {says: true, thinking: true, ends: true},
 	} {
 		var e responses.ResponseStreamEventUnion
 		if err := e.UnmarshalJSON([]byte(event)); err != nil {
 			t.Fatal(err)
 		}
-		if got := openai.ResponsesSays(e); got != want {
-			t.Errorf("it says of %s that it says something: %v", event, got)
-		}
-		if got := openai.ResponsesEnds(e); got != strings.Contains(event, "completed") {
-			t.Errorf("it says of %s that it is the end: %v", event, got)
+		if says, thinking, ends := openai.ResponsesSays(e), openai.ResponsesSaysThinking(e), openai.ResponsesEnds(e); says != want.says || thinking != want.thinking || ends != want.ends {
+			t.Errorf("of %s: it says something: %v, it thinks: %v, it ends: %v", event, says, thinking, ends)
 		}
 	}
 }

@@ -29,6 +29,15 @@ func ask(model string) sdk.ChatCompletionNewParams {
 	}
 }
 
+// tooled is a question to a model that is offered these functions.
+func tooled(model string, names ...string) sdk.ChatCompletionNewParams {
+	params := ask(model)
+	for _, name := range names {
+		params.Tools = append(params.Tools, sdk.ChatCompletionFunctionTool(sdk.FunctionDefinitionParam{Name: name}))
+	}
+	return params
+}
+
 // play starts a provider that fails by script, and otherwise answers with four
 // words.
 func play(t *testing.T, plan endpoint.Plan) *endpoint.Server {
@@ -81,6 +90,24 @@ func streams(objects ...string) http.HandlerFunc {
 		fmt.Fprintf(&b, "data: %s\n\n", o)
 	}
 	return says(200, b.String(), "Content-Type", "text/event-stream")
+}
+
+// cut answers like next, and then the connection breaks.
+func cut(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		next(w, r)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// stall answers like next, and then falls silent until the client leaves.
+func stall(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		next(w, r)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
 }
 
 func text(c *sdk.ChatCompletion) string {
