@@ -151,3 +151,36 @@ func TestRestart(t *testing.T) {
 		}
 	})
 }
+
+// A commit rule may look for text alone; an agent that writes a call of a tool for
+// an hour is well all the same, and one that only pings is not.
+func TestAliveSaysWhatIsASignOfLife(t *testing.T) {
+	text := func(chunk string) bool { return !strings.HasPrefix(chunk, "{") && chunk != "" }
+	working := func(chunk string) bool { return chunk != "" }
+	for _, tc := range []struct {
+		it    string
+		says  script
+		alive func(string) bool
+		fails bool
+	}{
+		{"pieces of a call keep it alive behind the commit", script{"a", 40 * time.Second, "{", 40 * time.Second, "{", 40 * time.Second, "."}, working, false},
+		{"without a word they do not", script{"a", 40 * time.Second, "{", 40 * time.Second, "{", 40 * time.Second, "."}, nil, true},
+		{"pings keep nothing alive behind the commit", script{"a", 40 * time.Second, "", 40 * time.Second, "", 40 * time.Second, "."}, working, true},
+		{"pings keep nothing alive before it, if they are no signs of life", script{"{", 40 * time.Second, "", 40 * time.Second, "", 40 * time.Second, "a", "."}, working, true},
+		{"before it they do, if nobody says what is", script{"{", 40 * time.Second, "", 40 * time.Second, "", 40 * time.Second, "a", "."}, nil, false},
+	} {
+		t.Run(tc.it, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := middleware.WrapStream(voices(tc.says)).Commit(text).Complete(ends).Idle(time.Minute)
+				if tc.alive != nil {
+					b.Alive(tc.alive)
+				}
+				var failed error
+				for _, err := range streaming(t, b).Stream(t.Context(), "") {
+					failed = err
+				}
+				expect(t, "failed", failed != nil, tc.fails)
+			})
+		})
+	}
+}

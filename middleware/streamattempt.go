@@ -55,7 +55,7 @@ func (r *reader[Req, Chunk]) play(ctx context.Context, agent string, call stream
 		a.clock = c.stream.clock
 		a.watched = a.clock.watched()
 		a.turns = a.watched || a.side.onCommit != nil
-		if a.beats = a.watched && by.commit != nil && by.buffer == 0; a.beats {
+		if a.beats = a.watched && (by.commit != nil || by.alive != nil) && by.buffer == 0; a.beats {
 			a.clock.rule()
 		}
 	}
@@ -124,8 +124,8 @@ func (a *attempt[Req, Chunk]) weigh(chunk Chunk, err error) bool {
 	// is held back must not start the idle clock, or a model that opens at once
 	// and then thinks would be taken for one that has stalled.
 	if a.committed || a.by.buffer > 0 || a.clock == nil || a.clock.first == nil {
-		if a.clock.readersTurn(); a.beats && !a.committed {
-			a.clock.spoke() // before the commit, any chunk is a sign of life
+		if a.clock.readersTurn(); a.beats && !a.committed && (a.by.alive == nil || a.by.alive(chunk)) {
+			a.clock.spoke() // before the commit, any chunk is a sign of life if nobody says what is one
 		}
 	}
 	more := a.admit(chunk)
@@ -139,9 +139,12 @@ func (a *attempt[Req, Chunk]) onlyTheLine(err error) bool {
 	return a.verdict(err).Trips && !errtree.Any(err, hasOpinion)
 }
 
-// speaks says whether a chunk is a sign of life: what the commit rule takes for
-// speech. A heartbeat is none.
+// speaks says whether a chunk is a sign of life: what the user says is one, or what
+// the commit rule takes for speech. A heartbeat is none.
 func (a *attempt[Req, Chunk]) speaks(chunk Chunk) bool {
+	if a.by.alive != nil {
+		return a.by.alive(chunk)
+	}
 	return a.by.commit == nil || a.by.commit(chunk)
 }
 

@@ -142,6 +142,16 @@ func (b *StreamBuilder[Req, Chunk]) Idle(silence time.Duration) *StreamBuilder[R
 	return b
 }
 
+// Alive says which chunk is a sign of life to Idle. The default is any chunk before
+// the commit, and after it what the Commit rule takes for speech, so that heartbeats
+// keep no silent stream alive. Where the commit rule looks for text alone, an agent
+// that writes a long call of a tool, or thinks, is well all the same: say so.
+func (b *StreamBuilder[Req, Chunk]) Alive(is func(chunk Chunk) bool) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().once("Alive", missing("Alive", is == nil))
+	b.rules.alive = is
+	return b
+}
+
 // Fallback adds a stand-in, as [Builder.Fallback] does.
 func (b *StreamBuilder[Req, Chunk]) Fallback(name string, standIn Streamer[Req, Chunk]) *StreamBuilder[Req, Chunk] {
 	if same(standIn, b.agent) {

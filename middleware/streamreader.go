@@ -11,6 +11,7 @@ type streamRules[Req, Chunk any] struct {
 	owner    *Owner
 	commit   func(Chunk) bool // nil: the first chunk commits
 	complete func(Chunk) bool // nil: a clean end is an end
+	alive    func(Chunk) bool // nil: as commit
 	check    func(context.Context, Req, Chunk) error
 	whole    func(context.Context, Req, []Chunk) error
 	mark     func(sent []Chunk) Chunk // of Restart; nil: what was said stands

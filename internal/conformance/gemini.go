@@ -26,7 +26,7 @@ func GeminiCuts() []Cut[gemini.Answer] {
 	role := `{"candidates":[{"content":{"role":"model","parts":[{"text":""}]}}]}` // Vertex AI opens so
 	usage := `{"usageMetadata":{"trafficType":"ON_DEMAND"}}`
 	a, stranger := gemini.Candidate("A ", ""), gemini.Candidate("stranger, ", "")
-	broken := gemini.ErrorBody(503, "UNAVAILABLE", "The model is overloaded.")
+	broken := gemini.ErrorBody(503, "UNAVAILABLE", "The service is unavailable.")
 	return []Cut[gemini.Answer]{
 		Retried("one cut before its first chunk", gemini.Cut()),
 		Retried("one cut after chunks without a word", gemini.Cut(role, usage)),

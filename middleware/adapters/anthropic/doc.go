@@ -34,6 +34,7 @@
 //
 //	stream, err := middleware.WrapStream(anthropic.Messages(client)).
 //		Commit(anthropic.Says).
+//		Alive(anthropic.Alive). // for Idle: pieces of a call are signs of life
 //		Complete(anthropic.Ends).
 //		Retry(strategies.Retry{}).
 //		Build()

@@ -176,5 +176,11 @@ func SaysThinking(event sdk.MessageStreamEventUnion) bool {
 	return Says(event) || event.Type == "content_block_delta" && event.Delta.Thinking != ""
 }
 
+// Alive is for Alive: it says whether the model is at work, in text, thinking or a
+// call of a tool. A ping says nothing of that.
+func Alive(event sdk.MessageStreamEventUnion) bool {
+	return event.Type != "" && event.Type != "ping"
+}
+
 // Ends is for Complete: it says whether an event is the terminal marker.
 func Ends(event sdk.MessageStreamEventUnion) bool { return event.Type == "message_stop" }

@@ -37,6 +37,7 @@
 //
 //	stream, err := middleware.WrapStream(genai.Models(client)).
 //		Commit(genai.Says).
+//		Alive(genai.Alive). // for Idle: pieces of a call are signs of life
 //		Complete(genai.Ends).
 //		Retry(strategies.Retry{}).
 //		Build()

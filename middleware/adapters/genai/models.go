@@ -147,6 +147,12 @@ func SaysThinking(chunk *sdk.GenerateContentResponse) bool {
 	})
 }
 
+// Alive is for Alive: it says whether the model is at work, in text, thoughts, a call
+// of a function or anything else that a part may hold.
+func Alive(chunk *sdk.GenerateContentResponse) bool {
+	return is(chunk, func(c *sdk.Candidate) bool { return ends(c) || has(c, says) })
+}
+
 // Ends is for Complete: it says whether a chunk ends its candidate.
 // [ModelsAgent] itself waits for the end of every candidate.
 func Ends(chunk *sdk.GenerateContentResponse) bool {

@@ -224,6 +224,15 @@ func SaysThinking(chunk sdk.ChatCompletionChunk) bool {
 	})
 }
 
+// Alive is for Alive: it says whether the model is at work, in text, reasoning, a
+// call of a tool or anything else. A chunk with nothing in it is a heartbeat.
+func Alive(chunk sdk.ChatCompletionChunk) bool {
+	return SaysThinking(chunk) || slices.ContainsFunc(chunk.Choices, func(c sdk.ChatCompletionChunkChoice) bool {
+		//lint:ignore SA1019 old servers call functions so
+		return len(c.Delta.ToolCalls) > 0 || c.Delta.Refusal != "" || c.Delta.FunctionCall.Name != "" || c.Delta.FunctionCall.Arguments != "" || c.FinishReason != ""
+	})
+}
+
 // Ends is for Complete: it says whether a chunk ends its choice. [ChatAgent]
 // itself waits for the end of every choice.
 func Ends(chunk sdk.ChatCompletionChunk) bool {

@@ -34,6 +34,7 @@
 //
 //	stream, err := middleware.WrapStream(openai.Chat(client)).
 //		Commit(openai.Says).
+//		Alive(openai.Alive). // for Idle: pieces of a call are signs of life
 //		Complete(openai.Ends).
 //		Retry(strategies.Retry{}).
 //		Build()

@@ -80,6 +80,7 @@ func Example_stream() {
 	narrator, err := middleware.WrapStream(openai.Chat(client)).
 		Commit(openai.Says).   // the first chunk has a role and no text
 		Complete(openai.Ends). // a cut stream looks like a whole one to the client
+		Alive(openai.Alive).   // pieces of a tool call are signs of life to Idle
 		Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 		Timeout(10 * time.Second). // until the first word
 		Idle(5 * time.Second).     // between two

@@ -217,6 +217,12 @@ func ResponsesSaysThinking(event responses.ResponseStreamEventUnion) bool {
 	return ResponsesSays(event) || event.Delta != "" && strings.HasPrefix(event.Type, "response.reasoning") && strings.HasSuffix(event.Type, ".delta")
 }
 
+// ResponsesAlive is for Alive: it says whether the model is at work, in text,
+// reasoning, a call of a tool or one of the provider's own tools.
+func ResponsesAlive(event responses.ResponseStreamEventUnion) bool {
+	return event.Type != "" && !strings.HasPrefix(event.Type, "keepalive") && event.Type != "ping"
+}
+
 // ResponsesEnds is for Complete: it says whether an event is the terminal marker.
 func ResponsesEnds(event responses.ResponseStreamEventUnion) bool {
 	switch event.Type {
