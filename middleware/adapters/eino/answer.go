@@ -40,7 +40,8 @@ type answer struct {
 const mostText = 1 << 16
 
 func (a *answer) add(l looks) {
-	if l.finish != "" {
+	// Of several reasons the one against it counts: a refusal ends well as well.
+	if l.finish != "" && (a.finish == "" || strategies.ClassOfFinish(l.finish) != strategies.ClassUnclassified) {
 		a.finish = l.finish
 	}
 	if l.failed != nil {

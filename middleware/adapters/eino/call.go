@@ -97,8 +97,8 @@ func StandIn(m model.BaseChatModel, accept ...string) Agent {
 	return &standIn[*schema.Message]{m, accept}
 }
 
-// AgenticStandIn is [StandIn] for a model of agentic messages.
-func AgenticStandIn(m model.AgenticModel, accept ...string) AgenticAgent {
+// StandInAgentic is [StandIn] for a model of agentic messages.
+func StandInAgentic(m model.AgenticModel, accept ...string) AgenticAgent {
 	switch m := m.(type) {
 	case nil:
 		return nil
@@ -138,8 +138,8 @@ func (s *standIn[M]) Stream(ctx context.Context, c TypedCall[M]) iter.Seq2[M, er
 // Reply is a rung for Degrade: a message of this text, without any model.
 func Reply(text string) Agent { return canned[*schema.Message]{text} }
 
-// AgenticReply is [Reply] for a model of agentic messages.
-func AgenticReply(text string) AgenticAgent { return canned[*schema.AgenticMessage]{text} }
+// ReplyAgentic is [Reply] for a model of agentic messages.
+func ReplyAgentic(text string) AgenticAgent { return canned[*schema.AgenticMessage]{text} }
 
 type canned[M adk.MessageType] struct{ text string }
 

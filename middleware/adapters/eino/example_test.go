@@ -86,8 +86,7 @@ func ExampleWrap() {
 		b.Named("narrator").
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 			Timeout(10 * time.Second). // a message, or a stream's first words
-			Idle(5 * time.Second).     // between two chunks
-			Complete(eino.Ends)        // a cut stream looks like a whole one to eino
+			Idle(5 * time.Second)      // between two chunks
 	})
 	if err != nil {
 		stdlog.Fatal(err)

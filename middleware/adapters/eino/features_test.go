@@ -139,15 +139,15 @@ func TestMessages(t *testing.T) {
 		class    strategies.Class // of the error; 0: none
 		requests int              // of one call
 	}{
-		"does not repeat what a filter stopped":      {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassBlocked, 1},
-		"answers in a reduced way what it stopped":   {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.LevelReduced, eino.Reply("No.")) }, "No.", 0, 1},
-		"repeats what is empty":                      {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
-		"repeats what is cut short":                  {isTruncated, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
-		"puts an answer in several pieces together":  {unavailable, func(b *eino.Builder) { b.Degrade(strategies.LevelMinimal, pieces("La", "ter.")) }, "Later.", 0, 1},
-		"validates chunk and message by the same":    {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.ClassInvalidAnswer, 2},
-		"delivers only whole streams, if told to":    {saysHello, func(b *eino.Builder) { b.Buffer(100).Complete(eino.Ends) }, "Hello", 0, 1},
-		"finds a whole answer by its finish reason":  {saysHello, func(b *eino.Builder) { b.Complete(eino.Ends) }, "Hello", 0, 1},
-		"bounds every silence, and the whole":        {saysHello, func(b *eino.Builder) { b.Idle(time.Minute).Deadline(time.Minute) }, "Hello", 0, 1},
+		"does not repeat what a filter stopped":     {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassBlocked, 1},
+		"answers in a reduced way what it stopped":  {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.LevelReduced, eino.Reply("No.")) }, "No.", 0, 1},
+		"repeats what is empty":                     {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
+		"repeats what is cut short":                 {isTruncated, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
+		"puts an answer in several pieces together": {unavailable, func(b *eino.Builder) { b.Degrade(strategies.LevelMinimal, pieces("La", "ter.")) }, "Later.", 0, 1},
+		"validates chunk and message by the same":   {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.ClassInvalidAnswer, 2},
+		"delivers only whole streams, if told to":   {saysHello, func(b *eino.Builder) { b.Buffer(100).Complete(eino.Ends) }, "Hello", 0, 1},
+		"finds a whole answer by its finish reason": {saysHello, func(b *eino.Builder) { b.Complete(eino.Ends) }, "Hello", 0, 1},
+		"bounds every silence, and the whole":       {saysHello, func(b *eino.Builder) { b.Idle(time.Minute).Deadline(time.Minute) }, "Hello", 0, 1},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			for way, ask := range ways() {

@@ -18,7 +18,7 @@ import (
 type AgentHandler = TypedHandler[*schema.Message]
 
 // AgenticHandler is the same for agents whose model has agentic messages; see
-// [HandlerOfAgentic].
+// [HandlerAgentic].
 type AgenticHandler = TypedHandler[*schema.AgenticMessage]
 
 // TypedHandler is a handler for agents of messages of either type.
@@ -40,9 +40,9 @@ func Handler(settings func(*Builder), tools ...ToolSettings) (*AgentHandler, err
 	return handler("Handler", settings, schema.ConcatMessages, tools)
 }
 
-// HandlerOfAgentic makes a handler for agents whose model has agentic messages.
-func HandlerOfAgentic(settings func(*AgenticBuilder), tools ...ToolSettings) (*AgenticHandler, error) {
-	return handler("HandlerOfAgentic", settings, schema.ConcatAgenticMessages, tools)
+// HandlerAgentic makes a handler for agents whose model has agentic messages.
+func HandlerAgentic(settings func(*AgenticBuilder), tools ...ToolSettings) (*AgenticHandler, error) {
+	return handler("HandlerAgentic", settings, schema.ConcatAgenticMessages, tools)
 }
 
 func handler[M adk.MessageType](setting string, settings func(*middleware.StreamBuilder[TypedCall[M], M]), join func([]M) (M, error), tools []ToolSettings) (*TypedHandler[M], error) {

@@ -1,6 +1,7 @@
 package eino
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"strings"
@@ -92,7 +93,7 @@ func (l *looks) agentic(m *schema.AgenticMessage) {
 		l.owes = true
 		switch {
 		case e.Error != nil:
-			finish = string(e.Error.Code)
+			finish = cmp.Or(string(e.Error.Code), string(openai.ResponseStatusFailed))
 			l.failed = &codeError{Code: finish, Message: e.Error.Message}
 		case e.IncompleteDetails != nil && e.IncompleteDetails.Reason != "":
 			finish = e.IncompleteDetails.Reason
