@@ -58,14 +58,16 @@ func (a *ModelAgent) Config(config any) *ModelAgent {
 	return &ModelAgent{model: a.model, config: config, accept: a.accept}
 }
 
-// Accept returns an agent that takes an answer for one although it ended so:
-// Accept(ai.FinishReasonLength) for texts that may be cut short.
+// Accept returns an agent that takes an answer for whole although it ended for such
+// a reason, genkit's or this package's: Accept(ai.FinishReasonLength) for texts that
+// may be cut short. The tool calls in it are taken only with Accept(Arguments).
 func (a *ModelAgent) Accept(reasons ...ai.FinishReason) *ModelAgent {
 	return &ModelAgent{model: a.model, config: a.config, accept: slices.Concat(a.accept, reasons)}
 }
 
 // Run asks for a whole answer, once. The error is the model's own, marked with
-// a class where its status says less than its cause, or an [AnswerError].
+// a class where its status says less than its cause, or a
+// [strategies.AnswerError].
 func (a *ModelAgent) Run(ctx context.Context, call Call) (*ai.ModelResponse, error) {
 	return a.ask(ctx, call, nil)
 }
@@ -110,7 +112,7 @@ func (a *ModelAgent) ask(ctx context.Context, call Call, heard ai.ModelStreamCal
 	if err != nil {
 		return nil, explain(err)
 	}
-	if e := judge(resp, heard != nil, a.accept); e != nil {
+	if e := judge(request, resp, a.accept); e != nil {
 		return nil, e
 	}
 	return resp, nil
@@ -136,13 +138,27 @@ func attempt(request *ai.ModelRequest) *ai.ModelRequest {
 }
 
 // Says is for Commit: it says whether a chunk has something in it that a reader
-// would see: text, reasoning, media, a tool call, or the end.
-func Says(chunk Chunk) bool {
-	return chunk.Final != nil || chunk.Delta != nil && slices.ContainsFunc(chunk.Delta.Content, says)
+// would see, text or media, or is the end. The pieces of a tool call are nothing,
+// for nobody can have acted on them, nor is reasoning.
+func Says(chunk Chunk) bool { return says(chunk, false) }
+
+// SaysThinking is [Says] for those who show the reasoning as well.
+func SaysThinking(chunk Chunk) bool { return says(chunk, true) }
+
+func says(chunk Chunk, thinking bool) bool {
+	return chunk.Final != nil || chunk.Delta != nil && slices.ContainsFunc(chunk.Delta.Content, func(p *ai.Part) bool {
+		return p != nil && speaks(p, thinking)
+	})
 }
 
-func says(p *ai.Part) bool {
-	return p != nil && (p.Text != "" || !p.IsText() && !p.IsReasoning())
+func speaks(p *ai.Part, thinking bool) bool {
+	switch {
+	case p.IsToolRequest():
+		return false
+	case p.IsReasoning():
+		return thinking && p.Text != ""
+	}
+	return p.Text != "" || !p.IsText()
 }
 
 // Ends is for Complete: it says whether a chunk is the last one.
