@@ -2,10 +2,12 @@ package genkit
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
 	"github.com/firebase/genkit/go/ai"
+	"github.com/firebase/genkit/go/core/status"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -108,6 +110,9 @@ func (a *ModelAgent) ask(ctx context.Context, call Call, heard ai.ModelStreamCal
 		resp, err = call.next(ctx, &ai.ModelParams{Request: request, Callback: heard})
 	default:
 		err = &strategies.ConfigError{Setting: "genkit.Next", Problem: "is asked where there is no call", Fix: "put its chain into a Recovery, for ai.WithUse"}
+	}
+	if errors.Is(err, status.ErrInvalidOutput) && strategies.Classify(err).Class == strategies.ClassTransient {
+		return nil, strategies.WithClass(strategies.ClassInvalidAnswer, explain(err))
 	}
 	if err != nil {
 		return nil, explain(err)

@@ -22,7 +22,7 @@ var away = status.Errorf(status.ErrUnavailable, "away")
 func modeled(t *testing.T, fn func(n int, req *ai.ModelRequest, say func(text string)) (*ai.ModelResponse, error)) (*sdk.Genkit, ai.GenerateOption) {
 	t.Helper()
 	g, n := sdk.Init(t.Context()), 0
-	model := sdk.DefineModelAction(g, "narrator", &ai.ModelOptions{Supports: &ai.ModelSupports{Multiturn: true}}, func(ctx context.Context, req *ai.ModelRequest, _ any, heard ai.ModelStreamCallback) (*ai.ModelResponse, error) {
+	model := sdk.DefineModelAction(g, "narrator", &ai.ModelOptions{Supports: &ai.ModelSupports{Multiturn: true, Tools: true}}, func(ctx context.Context, req *ai.ModelRequest, _ any, heard ai.ModelStreamCallback) (*ai.ModelResponse, error) {
 		n++
 		return fn(n, req, func(text string) {
 			if heard == nil {
