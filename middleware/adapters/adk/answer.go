@@ -27,6 +27,9 @@ const (
 // refuse makes the error of a response that is no whole answer. The response may
 // be nil.
 func refuse(reason string, class strategies.Class, r *model.LLMResponse) *strategies.AnswerError {
+	if len(reason) > longestReason {
+		reason = reason[:longestReason]
+	}
 	e := &strategies.AnswerError{Provider: "adk", Reason: reason, Class: class}
 	if r == nil {
 		return e
@@ -46,6 +49,9 @@ func refuse(reason string, class strategies.Class, r *model.LLMResponse) *strate
 	}
 	return e
 }
+
+// longestReason is more than any has; a longer one is somebody's text.
+const longestReason = 64
 
 // codeError is the code of a response in the form in which the classifier knows
 // codes.

@@ -36,8 +36,10 @@ type answer struct {
 	calls  []*schema.Message
 }
 
-// mostText is how much of an answer an error holds.
-const mostText = 1 << 16
+const (
+	mostText      = 1 << 16 // of an answer, in an error
+	longestReason = 64      // is more than any has; a longer one is somebody's text
+)
 
 func (a *answer) add(l looks) {
 	// Of several reasons the one against it counts: a refusal ends well as well.
@@ -113,6 +115,9 @@ func (a *answer) broken(cut bool) string {
 }
 
 func (a *answer) refuse(reason string, class strategies.Class, err error, message any) error {
+	if len(reason) > longestReason {
+		reason = reason[:longestReason]
+	}
 	return &strategies.AnswerError{Provider: "eino", Reason: reason, Text: a.text.String(), Answer: message, Class: class, Err: err}
 }
 

@@ -16,7 +16,9 @@ import (
 	"github.com/cloudwego/eino/schema"
 
 	"github.com/understudy-go/understudy/internal/conformance"
+	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/eino"
+	"github.com/understudy-go/understudy/middleware/middlewaretest"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -182,6 +184,10 @@ func streams(t *testing.T, torn bool, choices ...string) (url string, requests *
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		for _, c := range all {
+			if c == done {
+				fmt.Fprint(w, "data: [DONE]\n\n")
+				continue
+			}
 			fmt.Fprintf(w, "data: {\"id\":\"1\",\"choices\":[%s]}\n\n", fmt.Sprintf(c, "delta"))
 		}
 		_ = http.NewResponseController(w).Flush()
@@ -193,6 +199,9 @@ func streams(t *testing.T, torn bool, choices ...string) (url string, requests *
 	t.Cleanup(server.Close)
 	return server.URL, requests
 }
+
+// done is the marker of OpenAI's protocol, where something comes after it.
+const done = "[DONE]"
 
 func delta(content string) string {
 	return fmt.Sprintf(`{"index":0,"%%s":{"role":"assistant","content":%q}}`, content)
@@ -222,24 +231,26 @@ func TestStreamsOfAgents(t *testing.T) {
 		requests int
 		class    strategies.Class
 	}{
-		"delivers a call in pieces":                        {false, []string{fragment("open_door", ""), fragment("", `{"door":`), fragment("", `"front"}`), finish}, retry, "Hello", 1, 2, 0},
-		"delivers one behind thoughts":                     {false, []string{thought("Hm"), fragment("open_door", "{}"), finish}, thinking, "Hello", 1, 2, 0},
-		"delivers one from a buffer":                       {false, []string{fragment("open_door", "{}"), finish}, buffer, "Hello", 1, 2, 0},
-		"begins anew after a call that was torn":           {true, []string{fragment("open_door", ""), fragment("", `{"door":`)}, retry, "Hello", 0, 2, 0},
-		"begins anew after a whole call that was torn":     {true, []string{fragment("open_door", "{}")}, retry, "Hello", 0, 2, 0},
-		"begins anew after a call without an end":          {false, []string{fragment("open_door", "{}")}, retry, "Hello", 0, 2, 0},
-		"begins anew after a call with cut arguments":      {false, []string{fragment("open_door", `{"door":`), finish}, retry, "Hello", 0, 2, 0},
-		"begins anew after thoughts":                       {true, []string{thought("Hm")}, retry, "Hello", 0, 2, 0},
-		"begins anew after thoughts alone":                 {false, []string{thought("Hm"), choice("stop", "", "")}, retry, "Hello", 0, 2, 0},
-		"ends what began with thoughts that are shown":     {true, []string{thought("Hm")}, thinking, "", 0, 1, strategies.ClassCutOff},
-		"ends what began with text":                        {true, []string{delta("A ")}, retry, "A ", 0, 1, strategies.ClassCutOff},
-		"ends text whose call was cut":                     {false, []string{delta("A "), fragment("open_door", `{"door":`), finish}, retry, "A ", 0, 1, strategies.ClassCutOff},
-		"takes the end, whatever the connection does then": {true, []string{delta("A "), choice("stop", "stranger", "")}, retry, "A stranger", 0, 1, 0},
-		"runs a call, whatever the connection does then":   {true, []string{choice("tool_calls", "", "{}")}, retry, "Hello", 1, 2, 0},
-		"knows a limit, whatever the connection does then": {true, []string{choice("length", "A", "")}, plain, "", 0, 1, strategies.ClassInvalidAnswer},
-		"knows a limit at the very end of a text":          {false, []string{delta("A "), choice("length", "", "")}, retry, "A ", 0, 1, strategies.ClassCutOff},
-		"knows a call at a limit, and does not run it":     {false, []string{fragment("open_door", "{}"), choice("length", "", "")}, plain, "", 0, 1, strategies.ClassInvalidAnswer},
-		"knows a call that a filter stopped":               {false, []string{fragment("open_door", "{}"), choice("content_filter", "", "")}, retry, "", 0, 1, strategies.ClassBlocked},
+		"delivers a call in pieces":                         {false, []string{fragment("open_door", ""), fragment("", `{"door":`), fragment("", `"front"}`), finish}, retry, "Hello", 1, 2, 0},
+		"delivers one behind thoughts":                      {false, []string{thought("Hm"), fragment("open_door", "{}"), finish}, thinking, "Hello", 1, 2, 0},
+		"delivers one from a buffer":                        {false, []string{fragment("open_door", "{}"), finish}, buffer, "Hello", 1, 2, 0},
+		"begins anew after a call that was torn":            {true, []string{fragment("open_door", ""), fragment("", `{"door":`)}, retry, "Hello", 0, 2, 0},
+		"begins anew after a whole call that was torn":      {true, []string{fragment("open_door", "{}")}, retry, "Hello", 0, 2, 0},
+		"begins anew after a call without an end":           {false, []string{fragment("open_door", "{}")}, retry, "Hello", 0, 2, 0},
+		"begins anew after a call with cut arguments":       {false, []string{fragment("open_door", `{"door":`), finish}, retry, "Hello", 0, 2, 0},
+		"begins anew after thoughts":                        {true, []string{thought("Hm")}, retry, "Hello", 0, 2, 0},
+		"begins anew after thoughts alone":                  {false, []string{thought("Hm"), choice("stop", "", "")}, retry, "Hello", 0, 2, 0},
+		"ends what began with thoughts that are shown":      {true, []string{thought("Hm")}, thinking, "", 0, 1, strategies.ClassCutOff},
+		"ends what began with text":                         {true, []string{delta("A ")}, retry, "A ", 0, 1, strategies.ClassCutOff},
+		"ends text whose call was cut":                      {false, []string{delta("A "), fragment("open_door", `{"door":`), finish}, retry, "A ", 0, 1, strategies.ClassCutOff},
+		"takes the end, whatever the connection does then":  {true, []string{delta("A "), choice("stop", "stranger", "")}, retry, "A stranger", 0, 1, 0},
+		"takes a marker, whatever the connection does then": {true, []string{delta("A "), choice("stop", "", ""), done}, retry, "A ", 0, 1, 0},
+		"runs a call before it":                             {true, []string{fragment("open_door", "{}"), finish, done}, retry, "Hello", 1, 2, 0},
+		"runs a call, whatever the connection does then":    {true, []string{choice("tool_calls", "", "{}")}, retry, "Hello", 1, 2, 0},
+		"knows a limit, whatever the connection does then":  {true, []string{choice("length", "A", "")}, plain, "", 0, 1, strategies.ClassInvalidAnswer},
+		"knows a limit at the very end of a text":           {false, []string{delta("A "), choice("length", "", "")}, retry, "A ", 0, 1, strategies.ClassCutOff},
+		"knows a call at a limit, and does not run it":      {false, []string{fragment("open_door", "{}"), choice("length", "", "")}, plain, "", 0, 1, strategies.ClassInvalidAnswer},
+		"knows a call that a filter stopped":                {false, []string{fragment("open_door", "{}"), choice("content_filter", "", "")}, retry, "", 0, 1, strategies.ClassBlocked},
 	} {
 		for name, ask := range agents() {
 			if !strings.Contains(name, "streaming") {
@@ -321,6 +332,27 @@ func TestModelsThatGiveNoReasons(t *testing.T) {
 		}
 		conformance.Requests(t, "gpt", len(server.requests()), 3)
 	})
+}
+
+// A chain has to be built anew to know whether its settings commit: nobody may hear
+// of a breaker twice for that.
+func TestWhatIsBuiltTwiceIsToldOnce(t *testing.T) {
+	t.Parallel()
+	seen := &middlewaretest.Recorder{}
+	breaker := &strategies.Breaker{Failures: 1}
+	g := wrapped(t, &scripted{err: errors.New("down"), atOnce: true}, func(b *eino.Builder) { b.CircuitBreaker(breaker).Observe(seen) })
+	if _, err := g.Generate(t.Context(), question); err == nil {
+		t.Error("no error")
+	}
+	changes := 0
+	for _, e := range seen.Events() {
+		if e.Kind == middleware.EventBreakerChanged {
+			changes++
+		}
+	}
+	if changes != 1 || breaker.State() != strategies.StateOpen {
+		t.Errorf("%d changes were told of, the breaker is %v", changes, breaker.State())
+	}
 }
 
 func TestSays(t *testing.T) {

@@ -102,7 +102,13 @@ func ended(resp *ai.ModelResponse) *strategies.AnswerError {
 // provider is what an error of this package says whose answer it is about.
 const provider = "genkit"
 
+// longestReason is more than any has; a longer one is somebody's text.
+const longestReason = 64
+
 func refused(reason string, class strategies.Class, resp *ai.ModelResponse) *strategies.AnswerError {
+	if len(reason) > longestReason {
+		reason = reason[:longestReason]
+	}
 	return &strategies.AnswerError{Provider: provider, Reason: reason, Text: resp.Text(), Answer: resp, Class: class}
 }
 
