@@ -14,14 +14,14 @@ import (
 // others are theirs: the error code of a response, or its finish reason.
 const (
 	// Empty: no text beside thoughts, no call of a tool, no image.
-	Empty = "empty"
+	Empty = "EMPTY"
 	// Unfinished: the stream ended without a response that is not partial, or the
 	// answer of a model that gives a finish reason has none.
-	Unfinished = "unfinished"
+	Unfinished = "UNFINISHED"
 	// Arguments: a call of a tool whose arguments are not known to be whole.
-	Arguments = "arguments"
+	Arguments = "ARGUMENTS"
 	// UnknownTool: a call of a tool that the request did not offer.
-	UnknownTool = "unknown_tool"
+	UnknownTool = "UNKNOWN_TOOL"
 )
 
 // refuse makes the error of a response that is no whole answer. The response may

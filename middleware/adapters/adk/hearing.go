@@ -98,8 +98,8 @@ func (h *hearing) judge(r *model.LLMResponse) *strategies.AnswerError {
 	}
 	calls := callsOf(r)
 	for _, c := range calls {
-		// Of an answer that did not end well nobody knows what was to come.
-		if (e != nil || h.goesOn || goesOn(c) || len(c.PartialArgs) > 0) && !accepts(accept, Arguments) {
+		// In an answer that was cut, no arguments are what is missing.
+		if (e != nil && len(c.Args) == 0 || h.goesOn || goesOn(c) || len(c.PartialArgs) > 0) && !accepts(accept, Arguments) {
 			return refuse(Arguments, invalid, r)
 		}
 		if (c.Name == "" || h.tools != nil && !h.tools[c.Name]) && !accepts(accept, UnknownTool) {

@@ -47,8 +47,7 @@ func isApigee(llm model.LLM) bool {
 // Accept returns an agent that takes a response for an answer although it ended
 // for such a reason, whosever word it is: Accept(genai.FinishReasonMaxTokens) for
 // texts that may be cut short, Accept(adk.Unfinished) for a model that gives no
-// reasons. The calls of tools in it are taken for whole only with
-// Accept(adk.Arguments).
+// reasons. Half a call of a tool is still none; see [Arguments].
 func (a *LLMAgent) Accept(reasons ...genai.FinishReason) *LLMAgent {
 	if a == nil {
 		return nil

@@ -30,7 +30,7 @@ func doorway(t *testing.T, llm model.LLM) (s *stage, opened *atomic.Int32) {
 	t.Helper()
 	opened = new(atomic.Int32)
 	door, err := functiontool.New(functiontool.Config{Name: "open_door", Description: "Opens it."},
-		func(agent.Context, struct{}) (string, error) { opened.Add(1); return "open", nil })
+		func(agent.Context, map[string]any) (string, error) { opened.Add(1); return "open", nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +126,7 @@ func TestCallsThatAreNone(t *testing.T) {
 		{it: "knows one that was not offered", responses: []*model.LLMResponse{whole("STOP", call(genai.FunctionCall{Name: "burn_down"}))}, want: adk.UnknownTool},
 		{it: "knows one without a name", responses: []*model.LLMResponse{whole("STOP", &genai.Part{FunctionCall: &genai.FunctionCall{}})}, want: adk.UnknownTool},
 		{it: "accepts text cut short, and no call in it", responses: []*model.LLMResponse{whole("MAX_TOKENS", hello, call(genai.FunctionCall{}))}, accept: []genai.FinishReason{"max_tokens"}, want: adk.Arguments},
+		{it: "accepts a call before the limit that has its arguments", responses: []*model.LLMResponse{whole("MAX_TOKENS", hello, call(genai.FunctionCall{Args: map[string]any{"door": "front"}}))}, accept: []genai.FinishReason{"MAX_TOKENS"}},
 		{it: "accepts both", responses: []*model.LLMResponse{whole("MAX_TOKENS", call(genai.FunctionCall{}))}, accept: []genai.FinishReason{"MAX_TOKENS", adk.Arguments}},
 		{it: "accepts a reason nobody knows", responses: []*model.LLMResponse{whole("MOON", hello)}, accept: []genai.FinishReason{"moon"}, want: "-"},
 		{it: "leaves a call that was not offered to the framework, if told to", responses: []*model.LLMResponse{whole("STOP", call(genai.FunctionCall{Name: "burn_down"}))}, accept: []genai.FinishReason{adk.UnknownTool}, want: "-"},

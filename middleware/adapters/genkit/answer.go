@@ -53,8 +53,7 @@ func judge(request *ai.ModelRequest, resp *ai.ModelResponse, accept []ai.FinishR
 				continue
 			}
 			offered, known := definition(request, p.ToolRequest)
-			// Of an answer that did not end well nobody knows what was to come.
-			if e != nil || !wholeInput(p.ToolRequest, offered) {
+			if !wholeInput(p.ToolRequest, offered, e != nil) {
 				if err := refuse(Arguments); err != nil {
 					return err
 				}
@@ -131,15 +130,18 @@ func definition(request *ai.ModelRequest, call *ai.ToolRequest) (*ai.ToolDefinit
 }
 
 // wholeInput says whether the input of a call is whole: an object or nothing, unless
-// the tool takes something else.
-func wholeInput(call *ai.ToolRequest, tool *ai.ToolDefinition) bool {
+// the tool takes something else. In an answer that was cut, no input is what is
+// missing.
+func wholeInput(call *ai.ToolRequest, tool *ai.ToolDefinition, cut bool) bool {
 	if call == nil || call.Partial {
 		return false
 	}
 	var raw string
 	switch in := call.Input.(type) {
-	case nil, map[string]any:
-		return true
+	case nil:
+		return !cut
+	case map[string]any:
+		return !cut || len(in) > 0
 	case string:
 		raw = in
 	case json.RawMessage: // Anthropic's
@@ -152,7 +154,7 @@ func wholeInput(call *ai.ToolRequest, tool *ai.ToolDefinition) bool {
 		raw = string(text)
 	}
 	if strategies.WholeArguments(raw) {
-		return true
+		return !cut || strings.TrimSpace(raw) != ""
 	}
 	if tool == nil {
 		return false

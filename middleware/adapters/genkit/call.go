@@ -62,7 +62,7 @@ func (a *ModelAgent) Config(config any) *ModelAgent {
 
 // Accept returns an agent that takes an answer for whole although it ended for such
 // a reason, genkit's or this package's: Accept(ai.FinishReasonLength) for texts that
-// may be cut short. The tool calls in it are taken only with Accept(Arguments).
+// may be cut short. Half a tool call is still none; see [Arguments].
 func (a *ModelAgent) Accept(reasons ...ai.FinishReason) *ModelAgent {
 	return &ModelAgent{model: a.model, config: a.config, accept: slices.Concat(a.accept, reasons)}
 }
