@@ -26,7 +26,7 @@ import (
 )
 
 // doorway is an agent of the framework that may open a door, and counts.
-func doorway(t *testing.T, llm model.LLM) (s *stage, opened *atomic.Int32) {
+func doorway(t *testing.T, llm model.LLM, change ...func(*llmagent.Config)) (s *stage, opened *atomic.Int32) {
 	t.Helper()
 	opened = new(atomic.Int32)
 	door, err := functiontool.New(functiontool.Config{Name: "open_door", Description: "Opens it."},
@@ -34,7 +34,7 @@ func doorway(t *testing.T, llm model.LLM) (s *stage, opened *atomic.Int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newStage(t, storyteller(t, llm, func(c *llmagent.Config) { c.Tools = []tool.Tool{door} })), opened
+	return newStage(t, storyteller(t, llm, append(change, func(c *llmagent.Config) { c.Tools = []tool.Tool{door} })...)), opened
 }
 
 // candidate is an answer with one part, which is JSON.
@@ -116,7 +116,8 @@ func TestCallsThatAreNone(t *testing.T) {
 		it        string
 		responses []*model.LLMResponse
 		accept    []genai.FinishReason
-		want      string // "": it is run
+		offers    *genai.Tool // beside the door
+		want      string      // "": it is run
 	}{
 		{it: "runs a call that came whole", responses: []*model.LLMResponse{whole("STOP", call(genai.FunctionCall{}))}},
 		{it: "runs one that came in pieces", responses: []*model.LLMResponse{piece(more), piece(call(genai.FunctionCall{})), whole("STOP", call(genai.FunctionCall{}))}},
@@ -130,12 +131,16 @@ func TestCallsThatAreNone(t *testing.T) {
 		{it: "accepts both", responses: []*model.LLMResponse{whole("MAX_TOKENS", call(genai.FunctionCall{}))}, accept: []genai.FinishReason{"MAX_TOKENS", adk.Arguments}},
 		{it: "accepts a reason nobody knows", responses: []*model.LLMResponse{whole("MOON", hello)}, accept: []genai.FinishReason{"moon"}, want: "-"},
 		{it: "leaves a call that was not offered to the framework, if told to", responses: []*model.LLMResponse{whole("STOP", call(genai.FunctionCall{Name: "burn_down"}))}, accept: []genai.FinishReason{adk.UnknownTool}, want: "-"},
+		{it: "does not know what is offered beside a computer", responses: []*model.LLMResponse{whole("STOP", call(genai.FunctionCall{Name: "click"}))}, offers: &genai.Tool{ComputerUse: &genai.ComputerUse{}}, want: "-"},
+		{it: "names a reason as far as one can be", responses: []*model.LLMResponse{whole(genai.FinishReason(strings.Repeat("MOON", 100)), hello)}, want: strings.Repeat("MOON", 16)},
 		{it: "takes the reason of a piece for that of the answer", responses: []*model.LLMResponse{{Partial: true, FinishReason: "SAFETY"}, whole("", call(genai.FunctionCall{}))}, want: "SAFETY"},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			m := &script{responses: tt.responses}
 			agentOf := adk.LLM(m).Accept(tt.accept...)
-			s, opened := doorway(t, modelOf(t, m, middleware.WrapStream(agentOf).Commit(adk.Says)))
+			s, opened := doorway(t, modelOf(t, m, middleware.WrapStream(agentOf).Commit(adk.Says)), func(c *llmagent.Config) {
+				c.GenerateContentConfig = &genai.GenerateContentConfig{Tools: []*genai.Tool{nil, tt.offers}}
+			})
 			var err error
 			// One turn of the model is enough: the next one would say the same.
 			for event, e := range s.Run(t.Context(), "user", "session", genai.NewContentFromText("Open it", genai.RoleUser), agent.RunConfig{StreamingMode: agent.StreamingModeSSE}) {
@@ -154,6 +159,63 @@ func TestCallsThatAreNone(t *testing.T) {
 	}
 }
 
+// Whose model has no chain of its own is judged by its events, before the framework
+// runs what they call.
+func TestAgentsDoNotActOnHalfAnAnswer(t *testing.T) {
+	t.Parallel()
+	half := candidate(callsDoor, "MAX_TOKENS")
+	for form, mode := range forms {
+		for _, tt := range []struct {
+			it       string
+			bard     []string
+			accept   []genai.FinishReason
+			runs     int32
+			author   string
+			requests [2]int
+		}{
+			{it: "asks the next", bard: []string{half}, author: "archivist", requests: [2]int{1, 1}},
+			{it: "asks nobody after a tool has run, and runs no other", bard: []string{candidate(callsDoor, "STOP"), half}, runs: 1, requests: [2]int{2, 0}},
+			{it: "runs it if told to", bard: []string{half}, accept: []genai.FinishReason{"MAX_TOKENS"}, runs: 1, author: "bard", requests: [2]int{2, 0}},
+		} {
+			t.Run("it "+tt.it+", "+form, func(t *testing.T) {
+				var script []wire.Answer
+				for _, body := range tt.bard {
+					script = append(script, map[string]wire.Answer{"whole": wire.Body(body), "streamed": wire.Events(body)}[form])
+				}
+				server := play(t, answers{"bard": script})
+				var opened atomic.Int32
+				door, err := functiontool.New(functiontool.Config{Name: "open_door", Description: "Opens it."},
+					func(agent.Context, map[string]any) (string, error) { opened.Add(1); return "open", nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				tools := func(c *llmagent.Config) { c.Tools = []tool.Tool{door} }
+				bard, archivist := named(t, server.URL(), "bard", tools), named(t, server.URL(), "archivist", tools)
+				g, err := middleware.WrapStream(adk.Agent(bard).Accept(tt.accept...)).Commit(adk.Acts).Fallback("archivist", adk.Agent(archivist)).Build()
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, err := adk.NewAgent(agent.Config{Name: "narrator", SubAgents: []agent.Agent{bard, archivist}}, g)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := newStage(t, a).ask(t, mode)
+				if n := [2]int{server.Requests("bard"), server.Requests("archivist")}; n != tt.requests || opened.Load() != tt.runs {
+					t.Errorf("%v requests, %d runs", n, opened.Load())
+				}
+				if tt.author == "" {
+					class(t, got.err, strategies.ClassCutOff)
+				} else if got.err != nil || got.events[len(got.events)-1].Author != tt.author {
+					t.Errorf("got %+v, %v", got.events, got.err)
+				}
+			})
+		}
+	}
+	if adk.Agent(nil).Accept("x") != nil {
+		t.Error("no agent accepts something")
+	}
+}
+
 // What the connection does after the finish reason is nobody's concern.
 func TestTheTerminalMarkerEndsAStream(t *testing.T) {
 	t.Parallel()
@@ -166,6 +228,7 @@ func TestTheTerminalMarkerEndsAStream(t *testing.T) {
 		want   string // the reason of the error
 	}{
 		{it: "takes the text before it", events: []string{wire.Candidate("A ", ""), wire.Candidate("stranger", "STOP")}, says: "A stranger"},
+		{it: "takes thoughts and an image with it", events: []string{thought, candidate(`{"inlineData":{"mimeType":"image/png","data":"AA=="}}`, ""), wire.Candidate("A ", ""), wire.Candidate("stranger", "STOP")}, says: "A stranger"},
 		{it: "takes the text before a marker of its own", events: []string{wire.Candidate("A ", ""), wire.Candidate("stranger", ""), wire.Candidate("", "STOP")}, says: "A stranger"},
 		{it: "runs the call before it, once", events: []string{thought, candidate(callsDoor, "STOP")}, runs: 1},
 		{it: "knows that it says no", events: []string{wire.Candidate("Hel", "MAX_TOKENS")}, want: "MAX_TOKENS"},
@@ -179,7 +242,7 @@ func TestTheTerminalMarkerEndsAStream(t *testing.T) {
 				if e, ok := errors.AsType[*strategies.AnswerError](got.err); !ok || e.Reason != tt.want {
 					t.Errorf("got %q, %v", got.final, got.err)
 				}
-			} else if got.err != nil || opened.Load() != tt.runs || tt.says != "" && (got.final != tt.says || got.partial != tt.says) {
+			} else if got.err != nil || opened.Load() != tt.runs || tt.says != "" && (strings.TrimPrefix(got.final, "Hm") != tt.says || strings.TrimPrefix(got.partial, "Hm") != tt.says) {
 				t.Errorf("got %q, in pieces %q, %v; %d runs", got.final, got.partial, got.err, opened.Load())
 			}
 			if n := server.Total(); n != 1+int(tt.runs) {

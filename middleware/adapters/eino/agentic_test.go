@@ -285,6 +285,32 @@ func TestAgenticModels(t *testing.T) {
 			}
 		})
 	}
+	t.Run("it asks the stand-in of an agent, and tells eino's callbacks of it", func(t *testing.T) {
+		for _, streaming := range []bool{false, true} {
+			for _, err := range []error{nil, errors.New("down too")} {
+				other := &agentic{turns: [][]*schema.AgenticMessage{hello}, err: err, atOnce: err != nil}
+				said, _, got := agenticAgent(t, down(), streaming, func(b *eino.AgenticBuilder) { b.Fallback("other", eino.StandInAgentic(other)) })
+				if (got != nil) != (err != nil) || err == nil && said != "Hello" || other.calls != 1 {
+					t.Errorf("got %q, %v; %d calls", said, got, other.calls)
+				}
+			}
+		}
+	})
+	t.Run("it takes images, and what the provider's own tools did, for an answer", func(t *testing.T) {
+		for kind, b := range map[string]*schema.ContentBlock{
+			"image": {Type: schema.ContentBlockTypeAssistantGenImage, AssistantGenImage: &schema.AssistantGenImage{URL: "x"}},
+			"tool":  {Type: schema.ContentBlockTypeServerToolCall, ServerToolCall: &schema.ServerToolCall{Name: "search"}},
+		} {
+			m := &schema.AgenticMessage{Role: schema.AgenticRoleTypeAssistant, ContentBlocks: []*schema.ContentBlock{nil, b}}
+			_, errs := asksAgentic(t, wrappedAgentic(t, &agentic{turns: [][]*schema.AgenticMessage{{m, claudeSays("end_turn")}}}, func(*eino.AgenticBuilder) {}))
+			if errs != [2]error{} {
+				t.Errorf("%s: %v", kind, errs)
+			}
+			if eino.Says(m) != (kind == "image") {
+				t.Errorf("it says of the %s that it says something: %v", kind, eino.Says(m))
+			}
+		}
+	})
 	t.Run("it takes what comes after the end for nothing", func(t *testing.T) {
 		m := &agentic{turns: [][]*schema.AgenticMessage{hello}, err: errors.New("reset")}
 		answers, errs := asksAgentic(t, wrappedAgentic(t, m, func(*eino.AgenticBuilder) {}))

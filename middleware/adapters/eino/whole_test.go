@@ -133,6 +133,8 @@ func TestFinishReasons(t *testing.T) {
 
 func TestCallsThatAreNone(t *testing.T) {
 	t.Parallel()
+	const twice = `{"index":0,"finish_reason":"tool_calls","%s":{"role":"assistant","content":"","tool_calls":[` +
+		`{"index":0,"id":"call_1","function":{"name":"open_door","arguments":"{}"}},{"index":0,"id":"call_2","function":{"name":"open_door","arguments":"{}"}}]}}`
 	other := strings.ReplaceAll(choice("tool_calls", "", "{}"), "open_door", "burn_down")
 	for it, tt := range map[string]struct {
 		answer string
@@ -146,6 +148,8 @@ func TestCallsThatAreNone(t *testing.T) {
 		"knows cut arguments":                               {answer: choice("tool_calls", "", `{"door":"fr`), want: eino.Arguments},
 		"knows arguments that are no object":                {answer: choice("stop", "", `"front"`), want: eino.Arguments},
 		"knows one that was not offered":                    {answer: other, want: eino.UnknownTool},
+		"knows pieces of two in one":                        {answer: twice, want: eino.Arguments},
+		"names a reason as far as one can be":               {answer: choice(strings.Repeat("moon", 100), "Hello", ""), want: strings.Repeat("moon", 16)},
 		"accepts what was not offered, if told to":          {answer: other, accept: []string{eino.UnknownTool}, fails: true},
 		"accepts text cut short":                            {answer: choice("length", "Hello", ""), accept: []string{"Length"}},
 		"accepts a call before the limit, if it is whole":   {answer: choice("length", "", `{"door":"front"}`), accept: []string{"length"}, runs: 1},
