@@ -311,6 +311,15 @@ func TestModelsThatGiveNoReasons(t *testing.T) {
 			}
 		})
 	}
+	t.Run("it waits for the text where every piece has a reason", func(t *testing.T) {
+		stops := &schema.ResponseMeta{FinishReason: "STOP"}
+		m := &scripted{says: []*schema.Message{
+			{Role: schema.Assistant, ReasoningContent: "Hm", ResponseMeta: stops}, {Role: schema.Assistant, Content: "Hello", ResponseMeta: stops},
+		}}
+		if answers, errs := asks(t, wrapped(t, m, plain)); errs != [2]error{} || answers != [2]string{"Hello", "Hello"} {
+			t.Errorf("got %q, %v", answers, errs)
+		}
+	})
 	t.Run("it takes what comes after the end for nothing", func(t *testing.T) {
 		done := schema.AssistantMessage("Hello", nil)
 		done.ResponseMeta = &schema.ResponseMeta{FinishReason: "stop"}

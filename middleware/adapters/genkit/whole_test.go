@@ -261,6 +261,17 @@ func TestCallsThatAreNone(t *testing.T) {
 			t.Errorf("%d runs", opened.Load())
 		}
 	})
+	t.Run("it says of arguments that cannot be read what they are, and not what they say", func(t *testing.T) {
+		var heard string
+		for way, options := range ways(&heard) {
+			g := connect(t, serve(t, headed(way, chat("tool_calls", "", `{"door":"the back door`))).URL)
+			door, opened, _ := doorway(t, g)
+			_, err := ask(t, g, append(options(t, genkit.Next()), ai.WithTools(door))...)
+			if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != genkit.Arguments || opened.Load() != 0 || strings.Contains(err.Error(), "back door") {
+				t.Errorf("%s: got %v; %d runs", way, err, opened.Load())
+			}
+		}
+	})
 	t.Run("it lets a tool take what its schema says", func(t *testing.T) {
 		g, model := modeled(t, func(n int, _ *ai.ModelRequest, _ func(string)) (*ai.ModelResponse, error) {
 			if n > 1 {
