@@ -69,7 +69,9 @@
 //
 // [Agent] makes an agent of the framework one for a chain, and [NewAgent] a chain
 // an agent of the framework. A stand-in takes the turn for as long as nothing has
-// been said or done: see [Acts].
+// been said or done: see [Acts]. An event that is no whole answer is judged as a
+// response is, before the framework runs what it calls; [TurnAgent.Accept] says what
+// is fine.
 //
 // # Traps
 //

@@ -34,10 +34,14 @@ type answer struct {
 	owes   bool
 	has    bool // something beside reasoning
 	calls  []*schema.Message
+	size   int  // of the calls' arguments
+	over   bool // there are more of them than anybody reads
 }
 
 const (
 	mostText      = 1 << 16 // of an answer, in an error
+	mostArguments = 8 << 20 // of the tool calls of an answer
+	mostCalls     = 1 << 16 // and their pieces
 	longestReason = 64      // is more than any has; a longer one is somebody's text
 )
 
@@ -54,8 +58,15 @@ func (a *answer) add(l looks) {
 	if a.text.Len()+len(l.text) <= mostText {
 		a.text.WriteString(l.text)
 	}
-	if len(l.calls) > 0 {
-		a.calls = append(a.calls, &schema.Message{Role: schema.Assistant, ToolCalls: l.calls})
+	if len(l.calls) == 0 || a.over {
+		return
+	}
+	for _, c := range l.calls {
+		a.size += len(c.Function.Arguments)
+	}
+	a.calls = append(a.calls, &schema.Message{Role: schema.Assistant, ToolCalls: l.calls})
+	if a.size > mostArguments || len(a.calls) > mostCalls {
+		a.over, a.calls = true, a.calls[:1]
 	}
 }
 
@@ -97,7 +108,7 @@ func (a *answer) ended() (string, strategies.Class, error) {
 // without arguments has lost them.
 func (a *answer) broken(cut bool) string {
 	whole, err := schema.ConcatMessages(a.calls)
-	if err != nil {
+	if err != nil || a.over {
 		return Arguments
 	}
 	for _, c := range whole.ToolCalls {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -311,6 +312,22 @@ func TestModelsThatGiveNoReasons(t *testing.T) {
 			}
 		})
 	}
+	t.Run("it reads arguments up to a bound, and runs nothing beyond", func(t *testing.T) {
+		index := 0
+		piece := func(arguments string) *schema.Message {
+			return schema.AssistantMessage("", []schema.ToolCall{{ID: "1", Index: &index, Function: schema.FunctionCall{Name: "open_door", Arguments: arguments}}})
+		}
+		long := piece(strings.Repeat(" ", 1<<20))
+		for it, says := range map[string][]*schema.Message{
+			"long": {piece("{"), long, long, long, long, long, long, long, long, piece("}")},
+			"many": append([]*schema.Message{piece("{}")}, slices.Repeat([]*schema.Message{piece(" ")}, 1<<16)...),
+		} {
+			_, errs := asks(t, wrapped(t, &scripted{says: says}, func(b *eino.Builder) { b.Buffer(1 << 17) }))
+			if e, ok := errors.AsType[*strategies.AnswerError](errs[1]); !ok || e.Reason != eino.Arguments {
+				t.Errorf("%s, streamed: got %v", it, errs[1])
+			}
+		}
+	})
 	t.Run("it waits for the text where every piece has a reason", func(t *testing.T) {
 		stops := &schema.ResponseMeta{FinishReason: "STOP"}
 		m := &scripted{says: []*schema.Message{

@@ -49,7 +49,7 @@ func judge(request *ai.ModelRequest, resp *ai.ModelResponse, accept []ai.FinishR
 	if resp.Message != nil {
 		for _, p := range resp.Message.Content {
 			has = has || p != nil && (p.IsToolRequest() || speaks(p, false))
-			if p == nil || !p.IsToolRequest() || resp.FinishReason == ai.FinishReasonInterrupted {
+			if p == nil || !p.IsToolRequest() {
 				continue
 			}
 			offered, known := definition(request, p.ToolRequest)
@@ -83,8 +83,6 @@ func ended(resp *ai.ModelResponse) *strategies.AnswerError {
 			return nil
 		}
 		return refused(Unfinished, strategies.ClassInvalidAnswer, resp)
-	case r == ai.FinishReasonInterrupted && len(resp.Interrupts()) > 0:
-		return nil // genkit's own: a tool asks a person
 	default:
 		class := strategies.ClassOfFinish(string(r))
 		if class == strategies.ClassUnclassified {

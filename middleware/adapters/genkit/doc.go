@@ -68,8 +68,9 @@
 //
 //   - A finish reason that is not known to be that of a whole answer, length for
 //     one, and unknown: that is how a connection looks that ended too soon. What it
-//     means is said by [strategies.ClassOfFinish]. Interrupted is one too, unless a
-//     tool asks in it.
+//     means is said by [strategies.ClassOfFinish]. Interrupted is what genkit says
+//     above the chain, when a tool asks a person; of a model's answer it is one too,
+//     for genkit would run that tool at once.
 //   - [Unfinished]: no finish reason, of a model that tells anything of its answer,
 //     as the plugins' models do in Custom or Raw: Gemini's stream, cut. A model by
 //     hand that sets neither is taken at its word.
