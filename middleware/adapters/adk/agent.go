@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/adk/v2/workflow"
@@ -16,7 +18,10 @@ import (
 )
 
 // TurnAgent lets one agent of the framework take a turn.
-type TurnAgent struct{ agent agent.Agent }
+type TurnAgent struct {
+	agent  agent.Agent
+	accept []string
+}
 
 // Agent makes an agent of the framework one that can be wrapped, or stand in:
 // its stream is the events of a turn. The builder refuses that of a nil agent.
@@ -24,11 +29,22 @@ func Agent(a agent.Agent) *TurnAgent {
 	if a == nil {
 		return nil
 	}
-	return &TurnAgent{a}
+	return &TurnAgent{agent: a}
 }
 
-// Stream lets the agent take the turn, once. An error code that comes before
-// anything else is an [AnswerError]; after that it is left to the reader.
+// Accept returns an agent whose events are taken although they ended for such a
+// reason. What its model's own chain accepts has to be accepted here too.
+func (t *TurnAgent) Accept(reasons ...genai.FinishReason) *TurnAgent {
+	if t == nil {
+		return nil
+	}
+	return &TurnAgent{t.agent, slices.Concat(t.accept, names(reasons))}
+}
+
+// Stream lets the agent take the turn, once. An event that is no whole answer, by
+// its error code or its finish reason, is a [strategies.AnswerError] if it comes
+// before anything else, or if it calls a tool, which is then not run. Others are
+// left to the reader.
 func (t *TurnAgent) Stream(ctx context.Context, turn agent.InvocationContext) iter.Seq2[*session.Event, error] {
 	return func(yield func(*session.Event, error) bool) {
 		acted := false
@@ -43,11 +59,11 @@ func (t *TurnAgent) Stream(ctx context.Context, turn agent.InvocationContext) it
 			if event == nil {
 				continue
 			}
-			if code := event.ErrorCode; code != "" && !acted && !Acts(event) {
-				yield(nil, &AnswerError{
-					Reason: genai.FinishReason(code), Text: event.ErrorMessage, Response: &event.LLMResponse, event: event,
-				})
-				return
+			if !acted || len(callsOf(&event.LLMResponse)) > 0 {
+				if e := t.judge(&event.LLMResponse); e != nil {
+					yield(nil, e)
+					return
+				}
 			}
 			acted = acted || Acts(event)
 			if !yield(event, nil) {
@@ -55,6 +71,17 @@ func (t *TurnAgent) Stream(ctx context.Context, turn agent.InvocationContext) it
 			}
 		}
 	}
+}
+
+func (t *TurnAgent) judge(r *model.LLMResponse) error {
+	reason := reasonOf(r)
+	if reason == "" || accepts(t.accept, reason) {
+		return nil
+	}
+	if class := classOf(r, reason, false); class != strategies.ClassUnclassified || r.ErrorCode != "" {
+		return refuse(reason, class, r)
+	}
+	return nil
 }
 
 // pause is an error by which the framework waits for a person.
@@ -75,7 +102,7 @@ func Acts(event *session.Event) bool {
 		return false
 	}
 	do := event.Actions
-	return Says(&event.LLMResponse) || event.RequestedInput != nil || event.Output != nil || len(event.LongRunningToolIDs) > 0 ||
+	return speaks(&event.LLMResponse, false) || event.RequestedInput != nil || event.Output != nil || len(event.LongRunningToolIDs) > 0 ||
 		len(event.Routes) > 0 || len(do.StateDelta) > 0 || len(do.ArtifactDelta) > 0 || len(do.RequestedToolConfirmations) > 0 ||
 		do.TransferToAgent != "" || do.Escalate
 }
@@ -96,8 +123,8 @@ func NewAgent(config agent.Config, guarded middleware.Streamer[agent.InvocationC
 	config.Run = func(turn agent.InvocationContext) iter.Seq2[*session.Event, error] {
 		return func(yield func(*session.Event, error) bool) {
 			for event, err := range guarded.Stream(turn, turn) {
-				if err != nil {
-					event, err = back(err)
+				if p, ok := errors.AsType[*pause](err); ok {
+					err = p.err // as the agent itself would have given it
 				}
 				if !yield(event, err) {
 					return
@@ -106,16 +133,4 @@ func NewAgent(config agent.Config, guarded middleware.Streamer[agent.InvocationC
 		}
 	}
 	return agent.New(config)
-}
-
-// back gives the framework what it would have got from the agent itself: its
-// pause as it was, and a failure that came as an event as that event.
-func back(err error) (*session.Event, error) {
-	if p, ok := errors.AsType[*pause](err); ok {
-		return nil, p.err
-	}
-	if e := given(err); e != nil && e.event != nil {
-		return e.event, nil
-	}
-	return nil, err
 }

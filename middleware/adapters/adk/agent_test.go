@@ -14,6 +14,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/adk/v2/tool/functiontool"
 	"google.golang.org/adk/v2/workflow"
+	"google.golang.org/genai"
 
 	wire "github.com/understudy-go/understudy/internal/gemini"
 	"github.com/understudy-go/understudy/middleware"
@@ -112,11 +113,12 @@ func TestNewAgent(t *testing.T) {
 			t.Errorf("opened %d times, %d requests to the archivist", opened, server.Requests("archivist"))
 		}
 	})
-	t.Run("it gives back an event with an error code where nobody does better", func(t *testing.T) {
+	t.Run("it says why, where nobody does better", func(t *testing.T) {
 		held := wire.Body(wire.Candidate("", "SAFETY"))
 		server := play(t, answers{"bard": {held}})
 		got := newStage(t, role(t, named(t, server.URL(), "bard"), named(t, server.URL(), "archivist"))).ask(t, agent.StreamingModeNone)
-		if got.err != nil || len(got.events) != 1 || got.events[0].ErrorCode != "SAFETY" || got.events[0].Author != "bard" {
+		e, ok := errors.AsType[*strategies.AnswerError](got.err)
+		if !ok || len(got.events) != 0 || e.Reason != "SAFETY" || e.Answer.(*model.LLMResponse).ErrorCode != "SAFETY" {
 			t.Errorf("got %+v, %v", got.events, got.err)
 		}
 	})
@@ -134,16 +136,28 @@ func TestNewAgent(t *testing.T) {
 			t.Errorf("got %+v, %v", got.events, got.err)
 		}
 	})
-	t.Run("it takes words with an error code for words", func(t *testing.T) {
+	t.Run("it takes words with an error code for no answer, unless told to", func(t *testing.T) {
 		short := acts(t, "bard", func(ic agent.InvocationContext, yield func(*session.Event, error) bool) {
 			e := session.NewEvent(ic, ic.InvocationID())
 			e.LLMResponse = model.LLMResponse{Content: says("A stran").Content, ErrorCode: "MAX_TOKENS"}
 			yield(e, nil)
 		})
 		server := play(t, nil)
-		got := newStage(t, role(t, short, named(t, server.URL(), "archivist"))).ask(t, agent.StreamingModeNone)
-		if got.err != nil || got.final != "A stran" || server.Requests("archivist") != 0 {
+		next := named(t, server.URL(), "archivist")
+		got := newStage(t, role(t, short, next)).ask(t, agent.StreamingModeNone)
+		if got.err != nil || got.final != "A stranger, says archivist" || server.Requests("archivist") != 1 {
 			t.Errorf("got %q, %v", got.final, got.err)
+		}
+		g, err := middleware.WrapStream(adk.Agent(short).Accept(genai.FinishReasonMaxTokens)).Commit(adk.Acts).Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := adk.NewAgent(agent.Config{Name: "narrator", SubAgents: []agent.Agent{short}}, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newStage(t, a).ask(t, agent.StreamingModeNone); got.err != nil || got.final != "A stran" {
+			t.Errorf("accepted: %q, %v", got.final, got.err)
 		}
 	})
 	t.Run("it gives up a lead that hangs", func(t *testing.T) {

@@ -28,23 +28,26 @@ func TestAnswersThatAreNone(t *testing.T) {
 		it     string
 		answer string
 		accept genai.FinishReason
-		want   genai.FinishReason // "": it is an answer
+		want   string // "": it is an answer
 		class  strategies.Class
 		form   string // "": both
 	}{
 		{it: "takes text", answer: wire.Candidate("Hello", "STOP")},
-		{it: "takes thoughts, after which the framework asks again", answer: thought},
+		{it: "takes nothing but thoughts for empty", answer: thought, want: adk.Empty, class: invalid},
+		{it: "leaves them to the framework, which asks again, if told to", answer: thought, accept: adk.Empty},
 		{it: "takes a call of a tool", answer: `{"candidates":[{"finishReason":"STOP","content":{"parts":[{"functionCall":{"name":"f"}}]}}]}`},
-		{it: "takes text without a finish reason", answer: wire.Candidate("Hello", ""), form: "whole"},
+		{it: "does without a finish reason if told to, whole", answer: wire.Candidate("Hello", ""), accept: adk.Unfinished, form: "whole"},
+		{it: "misses a finish reason, whole", answer: wire.Candidate("Hello", ""), want: adk.Unfinished, class: invalid, form: "whole"},
+		{it: "misses one where it is unspecified", answer: wire.Candidate("Hello", "FINISH_REASON_UNSPECIFIED"), want: adk.Unfinished, class: invalid},
 
-		{it: "knows what is held back, without content", answer: wire.Candidate("", "SAFETY"), want: genai.FinishReasonSafety, class: blocked},
-		{it: "knows what is held back, with content", answer: wire.Candidate("Hel", "RECITATION"), want: genai.FinishReasonRecitation, class: blocked},
-		{it: "knows a broken call of a tool", answer: wire.Candidate("", "MALFORMED_FUNCTION_CALL"), want: genai.FinishReasonMalformedFunctionCall, class: invalid},
-		{it: "knows other reasons", answer: wire.Candidate("", "OTHER"), want: genai.FinishReasonOther, class: invalid},
-		{it: "knows a truncated one, without content", answer: wire.Candidate("", "MAX_TOKENS"), want: genai.FinishReasonMaxTokens, class: invalid},
-		{it: "knows a truncated one, with content", answer: wire.Candidate("Hel", "MAX_TOKENS"), want: genai.FinishReasonMaxTokens, class: invalid},
+		{it: "knows what is held back, without content", answer: wire.Candidate("", "SAFETY"), want: string(genai.FinishReasonSafety), class: blocked},
+		{it: "knows what is held back, with content", answer: wire.Candidate("Hel", "RECITATION"), want: string(genai.FinishReasonRecitation), class: blocked},
+		{it: "knows a broken call of a tool", answer: wire.Candidate("", "MALFORMED_FUNCTION_CALL"), want: string(genai.FinishReasonMalformedFunctionCall), class: invalid},
+		{it: "knows other reasons", answer: wire.Candidate("", "OTHER"), want: string(genai.FinishReasonOther), class: invalid},
+		{it: "knows a truncated one, without content", answer: wire.Candidate("", "MAX_TOKENS"), want: string(genai.FinishReasonMaxTokens), class: invalid},
+		{it: "knows a truncated one, with content", answer: wire.Candidate("Hel", "MAX_TOKENS"), want: string(genai.FinishReasonMaxTokens), class: invalid},
 		{it: "accepts a truncated one if told to", answer: wire.Candidate("Hel", "MAX_TOKENS"), accept: genai.FinishReasonMaxTokens},
-		{it: "does not accept one cut before its first word", answer: wire.Candidate("", "MAX_TOKENS"), accept: genai.FinishReasonMaxTokens, want: genai.FinishReasonMaxTokens, class: invalid},
+		{it: "does not accept one cut before its first word", answer: wire.Candidate("", "MAX_TOKENS"), accept: genai.FinishReasonMaxTokens, want: adk.Empty, class: invalid},
 		{it: "takes no content for empty", answer: wire.Candidate("", "STOP"), want: adk.Empty, class: invalid},
 		{it: "takes an empty text for empty", answer: `{"candidates":[{"finishReason":"STOP","content":{"role":"model","parts":[{"text":""}]}}]}`, want: adk.Empty, class: invalid},
 		{it: "takes no candidates for empty, whatever the reason was", answer: prompt("SAFETY"), want: adk.Empty, class: invalid, form: "whole"},
@@ -72,8 +75,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 					}
 					return
 				}
-				e, ok := errors.AsType[*adk.AnswerError](err)
-				if !ok || e.Reason != tt.want || !strings.Contains(err.Error(), string(tt.want)) {
+				e, ok := errors.AsType[*strategies.AnswerError](err)
+				if !ok || e.Provider != "adk" || e.Reason != tt.want || !strings.Contains(err.Error(), tt.want) {
 					t.Fatalf("got %v", err)
 				}
 				class(t, err, tt.class)
@@ -112,11 +115,11 @@ func TestOtherModels(t *testing.T) {
 	for _, tt := range []struct {
 		it        string
 		responses []*model.LLMResponse
-		want      genai.FinishReason
+		want      string
 		class     strategies.Class
 	}{
 		{it: "wants no finish reason of a model that is not Google's", responses: []*model.LLMResponse{piece, says("Hello")}},
-		{it: "takes an unspecified one", responses: []*model.LLMResponse{piece, {Content: says("Hello").Content, FinishReason: genai.FinishReasonUnspecified}}},
+		{it: "misses one that is unspecified", responses: []*model.LLMResponse{piece, {Content: says("Hello").Content, FinishReason: genai.FinishReasonUnspecified}}, want: adk.Unfinished, class: strategies.ClassInvalidAnswer},
 		{it: "steps over a nil", responses: []*model.LLMResponse{nil, says("Hello")}},
 		{it: "misses a response that is not partial", responses: []*model.LLMResponse{piece}, want: adk.Unfinished, class: strategies.ClassInvalidAnswer},
 		{it: "misses any response", want: adk.Unfinished, class: strategies.ClassInvalidAnswer},
@@ -134,7 +137,7 @@ func TestOtherModels(t *testing.T) {
 				}
 				return
 			}
-			if e, ok := errors.AsType[*adk.AnswerError](err); !ok || e.Reason != tt.want {
+			if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != tt.want {
 				t.Fatalf("got %v", err)
 			}
 			class(t, err, tt.class)
@@ -144,21 +147,34 @@ func TestOtherModels(t *testing.T) {
 		part := func(p *genai.Part) *model.LLMResponse {
 			return &model.LLMResponse{Content: &genai.Content{Parts: []*genai.Part{p}}}
 		}
+		piece := func(p *genai.Part) *model.LLMResponse {
+			r := part(p)
+			r.Partial = true
+			return r
+		}
 		for name, tt := range map[string]struct {
-			response *model.LLMResponse
-			want     bool
+			response       *model.LLMResponse
+			want, thinking bool
 		}{
-			"nothing":     {nil, false},
-			"no content":  {&model.LLMResponse{}, false},
-			"no part":     {&model.LLMResponse{Content: &genai.Content{}}, false},
-			"a nil part":  {part(nil), false},
-			"empty text":  {part(&genai.Part{}), false},
-			"a signature": {part(&genai.Part{ThoughtSignature: []byte("x")}), false},
-			"text":        {says("H"), true},
-			"a thought":   {part(&genai.Part{Text: "Hm", Thought: true}), true},
-			"a call":      {part(&genai.Part{FunctionCall: &genai.FunctionCall{}}), true},
-			"an image":    {part(&genai.Part{InlineData: &genai.Blob{}}), true},
+			"nothing":             {nil, false, false},
+			"no content":          {&model.LLMResponse{}, false, false},
+			"no part":             {&model.LLMResponse{Content: &genai.Content{}}, false, false},
+			"a nil part":          {part(nil), false, false},
+			"empty text":          {part(&genai.Part{}), false, false},
+			"a signature":         {part(&genai.Part{ThoughtSignature: []byte("x")}), false, false},
+			"text":                {says("H"), true, true},
+			"a piece of text":     {piece(&genai.Part{Text: "H"}), true, true},
+			"a thought":           {piece(&genai.Part{Text: "Hm", Thought: true}), false, true},
+			"an empty thought":    {piece(&genai.Part{Thought: true}), false, false},
+			"a call":              {part(&genai.Part{FunctionCall: &genai.FunctionCall{}}), true, true},
+			"a piece of a call":   {piece(&genai.Part{FunctionCall: &genai.FunctionCall{}}), false, false},
+			"an image":            {part(&genai.Part{InlineData: &genai.Blob{}}), true, true},
+			"the end of thoughts": {&model.LLMResponse{FinishReason: genai.FinishReasonStop}, true, true},
+			"a piece of the end":  {&model.LLMResponse{FinishReason: genai.FinishReasonStop, Partial: true}, false, false},
 		} {
+			if got := adk.SaysThinking(tt.response); got != tt.thinking {
+				t.Errorf("%s, with thoughts: %v", name, got)
+			}
 			if got := adk.Says(tt.response); got != tt.want {
 				t.Errorf("%s: %v", name, got)
 			}

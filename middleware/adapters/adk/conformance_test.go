@@ -1,8 +1,6 @@
 package adk_test
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"google.golang.org/adk/v2/agent"
@@ -26,13 +24,8 @@ func TestConformance(t *testing.T) {
 	for form, mode := range forms {
 		ways[form] = func(t *testing.T, s conformance.Scene[wire.Answer]) conformance.Result { return playScene(t, s, mode) }
 	}
-	// A finish reason is told as the framework tells it, by the response's own code
-	// and not by an error; answer_test.go looks at those.
-	cuts := slices.DeleteFunc(conformance.GeminiCuts(), func(c conformance.Cut[wire.Answer]) bool {
-		return strings.HasSuffix(c.It, "tokens ran out") || strings.HasSuffix(c.It, "filter stopped")
-	})
 	conformance.Run(t, conformance.Adapter[wire.Answer]{
-		Faults: conformance.GeminiFaults(), Ways: ways, Cuts: cuts, Stream: hear, Interrupt: interruptUntouched,
+		Faults: conformance.GeminiFaults(), Ways: ways, Cuts: conformance.GeminiCuts(), Stream: hear, Interrupt: interruptUntouched,
 	})
 }
 

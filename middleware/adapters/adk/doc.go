@@ -35,17 +35,29 @@
 // [NewModel] has the variant and the client of the first model if that has them,
 // so that output schemas, telemetry and live sessions stay as they were.
 //
-// # What comes without an error and is no answer
+// # What comes without an error and is no whole answer
 //
-// An error code, or a finish reason other than STOP beside content, becomes an
-// [AnswerError] with a class: what is held back for its content is
-// [strategies.ClassBlocked], what went wrong in the making [strategies.ClassInvalidAnswer].
-// So does a response without content, which the framework skips in silence, and a
-// stream without its end, which it takes for whole. Reasons that are fine with
-// the caller are accepted: LLM(flash).Accept(genai.FinishReasonMaxTokens).
+// It is a [strategies.AnswerError], for every provider of the same type, and never
+// given to the framework as an answer: it runs the tools that a response calls,
+// whatever the finish reason says.
 //
-// Where nothing helped, a response with a code is given back as it came, and an
-// error as an error.
+//   - A finish reason other than STOP, or an error code. What it means is said by
+//     [strategies.ClassOfFinish]; what nobody knows is no whole answer either.
+//   - [Unfinished]: a stream without its end, which the framework takes for whole,
+//     or no finish reason at all, from Gemini and the framework's openaimodel. Of
+//     other models it is expected only if they give one.
+//   - [Empty]: nothing but thoughts, or nothing at all, which the framework skips
+//     in silence.
+//   - [Arguments]: a call of a tool that may have been cut, and [UnknownTool]: of
+//     one that was not offered.
+//
+// Reasons that are fine with the caller are accepted, by whatever name:
+// LLM(flash).Accept(genai.FinishReasonMaxTokens) for texts that may be cut short,
+// LLM(flash).Accept(adk.UnknownTool) to let the framework tell the model of it.
+//
+// A stream whose finish reason has come is whole, whatever the connection does
+// afterwards. Until then nothing was said by thoughts and by calls of tools, so
+// that all of it can be begun anew; give Commit [SaysThinking] to show thoughts.
 //
 // # Reduced answers
 //
@@ -57,7 +69,9 @@
 //
 // [Agent] makes an agent of the framework one for a chain, and [NewAgent] a chain
 // an agent of the framework. A stand-in takes the turn for as long as nothing has
-// been said or done: see [Acts].
+// been said or done: see [Acts]. An event that is no whole answer is judged as a
+// response is, before the framework runs what it calls; [TurnAgent.Accept] says what
+// is fine.
 //
 // # Traps
 //
@@ -71,7 +85,10 @@
 //     asked for a whole answer; it is then taken for [Empty].
 //   - The framework's openaimodel lets its client retry twice: give it
 //     option.WithMaxRetries(0) in its Options. When streamed it fails with nothing
-//     but a text, so that a quota looks like any failure.
+//     but a text, so that a quota looks like any failure, and does not say how it
+//     ended: only that it used tokens shows that the stream was completed. Accept
+//     Unfinished for servers that do not count them. A refusal of its looks like
+//     any text.
 //   - Without Commit the first piece commits, whatever it is.
 //   - Live sessions go by the client, past every chain.
 //   - Agents are wrapped by NewAgent and not by embedding: an embedded LlmAgent is

@@ -2,6 +2,7 @@ package adk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -85,6 +86,33 @@ func Example() {
 	// narrator: A stranger, says pro. (reduced: false)
 	// narrator: The innkeeper shrugs. (reduced: true)
 	// 4 and 2 requests
+}
+
+// An answer that was cut by a limit of tokens is none, unless that is fine.
+func ExampleLLMAgent_Accept() {
+	server := wire.StartDown(nil, map[string]wire.Answer{"gemini-2.5-flash": wire.Body(wire.Candidate("A stran", "MAX_TOKENS"))})
+	defer server.Close()
+	flash := connect(server, "gemini-2.5-flash")
+
+	for _, agent := range []*adk.LLMAgent{adk.LLM(flash), adk.LLM(flash).Accept(genai.FinishReasonMaxTokens)} {
+		guarded, err := middleware.WrapStream(agent).Commit(adk.Says).Build()
+		if err != nil {
+			log.Fatal(err)
+		}
+		answers, err := middleware.Collect(guarded.Stream(context.Background(), adk.Call{Request: &model.LLMRequest{Contents: genai.Text("Who is at the door?")}}))
+		var none *strategies.AnswerError
+		switch {
+		case errors.As(err, &none):
+			fmt.Println("no answer:", none.Reason, none.Class)
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Println(answers[0].Content.Parts[0].Text)
+		}
+	}
+	// Output:
+	// no answer: MAX_TOKENS invalid_answer
+	// A stran
 }
 
 func ExampleNewAgent() {

@@ -201,34 +201,10 @@ func TestWrappingKeepsWhatTheFrameworkCanDo(t *testing.T) {
 			}
 		})
 	}
-	for form, mode := range forms {
-		t.Run("it gives a failure back as a response where nothing helped, "+form, func(t *testing.T) {
-			held := map[string]wire.Answer{"whole": wire.Body(wire.Candidate("", "SAFETY")), "streamed": wire.Events(wire.Candidate("", "SAFETY"))}[form]
-			server := play(t, answers{"narrator": {held}})
-			got := newStage(t, storyteller(t, guard(t, google(t, server.URL(), "narrator"), retry))).ask(t, mode)
-			if got.err != nil || len(got.events) != 1 || got.events[0].ErrorCode != "SAFETY" || server.Requests("narrator") != 1 {
-				t.Errorf("got %+v, %v", got.events, got.err)
-			}
-		})
-		t.Run("it gives back what was said of an answer cut by a limit, "+form, func(t *testing.T) {
-			cut := map[string][]wire.Answer{"whole": {wire.Body(wire.Candidate("A stran", "MAX_TOKENS"))},
-				"streamed": {wire.Events(wire.Candidate("A ", ""), wire.Candidate("stran", ""), wire.Candidate("", "MAX_TOKENS"))}}[form]
-			server := play(t, answers{"narrator": {cut[0], cut[0], cut[0], cut[0]}})
-			s := newStage(t, storyteller(t, guard(t, google(t, server.URL(), "narrator"), retry)))
-			got := s.ask(t, mode)
-			if got.err != nil || got.final != "A stran" || len(s.kept(t)) != 2 {
-				t.Errorf("got %q, %v", got.final, got.err)
-			}
-			// Whole, it is asked for again twice; streamed, it has been read.
-			if want := map[string]int{"whole": 3, "streamed": 1}[form]; server.Requests("narrator") != want {
-				t.Errorf("%d requests, want %d", server.Requests("narrator"), want)
-			}
-		})
-	}
-	t.Run("it gives no partial response back, for which the framework waits in vain", func(t *testing.T) {
+	t.Run("it takes no piece with an error code for an answer", func(t *testing.T) {
 		llm := guard(t, &script{responses: []*model.LLMResponse{{ErrorCode: "SAFETY", Partial: true}}}, retry)
 		got := newStage(t, storyteller(t, llm)).ask(t, agent.StreamingModeSSE)
-		if e, ok := errors.AsType[*adk.AnswerError](got.err); !ok || e.Reason != "SAFETY" || len(got.events) != 0 {
+		if e, ok := errors.AsType[*strategies.AnswerError](got.err); !ok || e.Reason != "SAFETY" || len(got.events) != 0 {
 			t.Errorf("got %+v, %v", got.events, got.err)
 		}
 	})

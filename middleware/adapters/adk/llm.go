@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"google.golang.org/adk/v2/model"
@@ -22,8 +23,8 @@ type Call struct {
 // LLMAgent asks one model. It is safe for concurrent use if the model is.
 type LLMAgent struct {
 	llm    model.LLM
-	google bool
-	accept []genai.FinishReason
+	google bool // it is Gemini: every answer ends with a finish reason
+	accept []string
 }
 
 // LLM makes a model an agent, to be wrapped or to stand in. The builder refuses
@@ -33,77 +34,47 @@ func LLM(llm model.LLM) *LLMAgent {
 		return nil
 	}
 	_, google := llm.(variant)
-	return &LLMAgent{llm: llm, google: google}
+	return &LLMAgent{llm: llm, google: google || isApigee(llm)}
 }
 
-// Accept returns an agent that takes a response for an answer although it has
-// such a finish reason: Accept(genai.FinishReasonMaxTokens) for texts that may be
-// cut short.
+// isApigee knows the framework's model that is Gemini by a proxy, and does not say
+// so.
+func isApigee(llm model.LLM) bool {
+	t := reflect.TypeOf(llm)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "google.golang.org/adk/v2/model/apigee"
+}
+
+// Accept returns an agent that takes a response for an answer although it ended
+// for such a reason, whosever word it is: Accept(genai.FinishReasonMaxTokens) for
+// texts that may be cut short, Accept(adk.Unfinished) for a model that gives no
+// reasons. Half a call of a tool is still none; see [Arguments].
 func (a *LLMAgent) Accept(reasons ...genai.FinishReason) *LLMAgent {
 	if a == nil {
 		return nil
 	}
-	return &LLMAgent{a.llm, a.google, slices.Concat(a.accept, reasons)}
+	return &LLMAgent{a.llm, a.google, slices.Concat(a.accept, names(reasons))}
 }
 
 // Stream asks the model, once. What the model has to say against its own answer
-// comes as an [AnswerError], at the end.
+// comes as a [strategies.AnswerError], at the end. What comes after a finish
+// reason and is an error is nobody's concern any more.
 func (a *LLMAgent) Stream(ctx context.Context, call Call) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
-		var failed *AnswerError
-		said, whole := false, false
+		h := hearing{agent: a, stream: call.Stream, tools: offered(call.Request), yield: yield}
 		for r, err := range a.llm.GenerateContent(ctx, a.own(call), call.Stream) {
-			switch {
-			case err != nil:
-				yield(nil, explain(err))
-				return
-			case r == nil:
-				continue // the framework would trip over it
+			if err != nil {
+				if h.finish == "" {
+					yield(nil, explain(err))
+					return
+				}
+				break
 			}
-			// The last response sums up those before it, failures included.
-			failed, whole = a.judge(r, call.Stream), whole || !r.Partial
-			if failed != nil {
-				continue
-			}
-			said = said || Says(r)
-			if !yield(r, nil) {
+			if r != nil && !h.hear(r) { // the framework would trip over a nil
 				return
 			}
 		}
-		switch {
-		case failed != nil:
-		case !whole:
-			failed = &AnswerError{Reason: Unfinished}
-		case !said:
-			failed = &AnswerError{Reason: Empty}
-		default:
-			return
-		}
-		yield(nil, failed)
+		h.end()
 	}
-}
-
-// judge says why a response is no answer, by its error code or, where it has
-// content and so no code, its finish reason.
-func (a *LLMAgent) judge(r *model.LLMResponse, stream bool) *AnswerError {
-	reason := genai.FinishReason(r.ErrorCode)
-	if reason == "" {
-		reason = r.FinishReason
-	}
-	switch reason {
-	case genai.FinishReasonStop, genai.FinishReasonUnspecified:
-		return nil
-	case "":
-		// A stream of Gemini that was cut off is summed up as if it were whole.
-		if !a.google || !stream || r.Partial {
-			return nil
-		}
-		reason = Unfinished
-	}
-	if slices.Contains(a.accept, reason) && Says(r) {
-		return nil
-	}
-	return &AnswerError{Reason: reason, Text: r.ErrorMessage, Response: r}
 }
 
 // own copies the request for one attempt: Gemini appends to the contents and
@@ -140,14 +111,33 @@ func (a *LLMAgent) own(call Call) *model.LLMRequest {
 }
 
 // Says is for Commit: it says whether a response has something in it that a
-// reader would see: text, a thought, a call of a tool, an image. Responses of
-// nothing but an empty text or usage, with which streams open, have not.
-func Says(r *model.LLMResponse) bool {
-	return r != nil && r.Content != nil && slices.ContainsFunc(r.Content.Parts, says)
+// reader would see, text or an image, or is the end of an answer. A call of a tool
+// is something only at the end, for nobody can have acted on it before. Thoughts
+// are nothing, nor is an empty text or usage, with which streams open.
+func Says(r *model.LLMResponse) bool { return speaks(r, false) || ends(r) }
+
+// SaysThinking is [Says] for those who show the thoughts as well.
+func SaysThinking(r *model.LLMResponse) bool { return speaks(r, true) || ends(r) }
+
+func ends(r *model.LLMResponse) bool { return r != nil && !r.Partial && r.FinishReason != "" }
+
+func speaks(r *model.LLMResponse, thinking bool) bool {
+	return r != nil && r.Content != nil && slices.ContainsFunc(r.Content.Parts, func(p *genai.Part) bool {
+		switch {
+		case p == nil:
+			return false
+		case p.Thought:
+			return thinking && (p.Text != "" || !isText(p))
+		case p.FunctionCall != nil, p.ToolCall != nil:
+			return !r.Partial
+		}
+		return p.Text != "" || !isText(p)
+	})
 }
 
-// says is true of whatever a part may hold but its signature and its metadata.
-func says(p *genai.Part) bool {
-	return p != nil && (p.Text != "" || p.FunctionCall != nil || p.FunctionResponse != nil || p.InlineData != nil || p.FileData != nil ||
-		p.ExecutableCode != nil || p.CodeExecutionResult != nil || p.ToolCall != nil || p.ToolResponse != nil || p.AudioTranscription != nil)
+// isText says of a part that it holds nothing but a text, its signature and its
+// metadata.
+func isText(p *genai.Part) bool {
+	return p.FunctionCall == nil && p.FunctionResponse == nil && p.InlineData == nil && p.FileData == nil && p.ExecutableCode == nil &&
+		p.CodeExecutionResult == nil && p.ToolCall == nil && p.ToolResponse == nil && p.AudioTranscription == nil
 }

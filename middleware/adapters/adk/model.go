@@ -21,9 +21,9 @@ type (
 // NewModel returns a model for an agent's Config: it has the name and the
 // abilities of the first, and is answered by guarded, the chain around it.
 //
-// A failure that came as a response, such as SAFETY, is given back as one when
-// nothing helped: the framework gets what it would have got without the chain.
-// What was an error comes back as a [strategies.RecoveryError].
+// What failed is an error, a [strategies.RecoveryError], also if it came as a
+// response: the framework runs the tools that a response calls, whatever its
+// finish reason says. The response is in the [strategies.AnswerError] within.
 func NewModel(first model.LLM, guarded middleware.Streamer[Call, *model.LLMResponse]) (model.LLM, error) {
 	switch {
 	case first == nil:
@@ -66,11 +66,7 @@ func (m *guardedLLM) GenerateContent(ctx context.Context, req *model.LLMRequest,
 	return func(yield func(*model.LLMResponse, error) bool) {
 		for r, err := range m.guarded.Stream(ctx, Call{Request: req, Stream: stream, asked: m.name}) {
 			if err != nil {
-				if e := given(err); e != nil {
-					yield(e.Response, nil)
-				} else {
-					yield(nil, err)
-				}
+				yield(nil, err)
 				return
 			}
 			if !yield(r, nil) {

@@ -36,16 +36,37 @@
 // budget and a count of failures, and are set up once. What differs is in the
 // documentation of Builder; there is no HardTimeout.
 //
-// A stream is recoverable until it has text, reasoning, a tool call or other
-// content in it. What comes before that is held back.
+// A stream is recoverable until it has text or other content in it, and if it
+// calls tools until the calls are whole: nobody can have acted on them before. The
+// chunks before that are held back, and then come as they are, so that what looks
+// at a stream's first chunk, as the react agent does, sees what it always saw. Show
+// the reasoning with Commit([SaysThinking]); it is then what a stream begins with.
+// A tool call has to be whole before Timeout.
 //
-// # What comes without an error and is no answer
+// Messages of the other type, [schema.AgenticMessage], have the same layers by
+// [WrapAgentic], [HandlerAgentic], [StandInAgentic] and [ReplyAgentic].
 //
-// A message that is empty is [strategies.ClassInvalidAnswer], one that a filter
-// stopped is [strategies.ClassBlocked]; see [AnswerError]. One that a token limit cut
-// short is taken as it is, unless Validate([NotTruncated]) says otherwise. A
-// stream that was cut off without an error is only known to be by its missing
-// finish reason: Complete([Ends]), for models that report one.
+// # What comes without an error and is no whole answer
+//
+// It is a [strategies.AnswerError], and eino runs no tool that it calls.
+//
+//   - A finish reason that is not known to be that of a whole answer, length for
+//     one. What it means is said by [strategies.ClassOfFinish].
+//   - [Unfinished]: no finish reason. It is expected of a model that tells anything
+//     of its answers: whose messages, or chunks, have a ResponseMeta, as those of
+//     all of eino's own models have. So a stream that was cut is known to be; and a
+//     model by hand that tells nothing is taken at its word.
+//   - [Empty]: nothing, or nothing but reasoning.
+//   - [Arguments]: a tool call whose arguments are no whole JSON object, put together
+//     from their chunks, and [UnknownTool]: one that was not offered, where the call
+//     says what is. Tools that were bound before a model was wrapped it does not say.
+//
+// Reasons that are fine with the caller are accepted by their names:
+// [ChatModel.Accept], [AgentHandler] has the same, and [StandIn] takes them. Whoever
+// has an UnknownToolsHandler accepts UnknownTool.
+//
+// A stream whose finish reason has come is whole, whatever the connection does
+// afterwards.
 //
 // # Never silent
 //
@@ -72,6 +93,11 @@
 //     see [With] and FallbackVia.
 //   - A reader that is closed early frees what it holds with the next chunk, or
 //     when its context ends. Set Idle, or end the context.
+//   - eino's OpenAI model keeps an empty last chunk, the finish reason in it, until
+//     the connection has ended well: one that breaks in between is a stream that was
+//     cut.
+//   - The react agent takes a text for the answer, and runs no tool called after it,
+//     unless its StreamToolCallChecker reads on.
 //   - A model whose stream does not heed its context cannot be timed out.
 //   - An error that ends the retries of eino's own hides its cause from errors.As;
 //     [Rule] and [RetriesError] find it.

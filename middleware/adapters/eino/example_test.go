@@ -2,6 +2,7 @@ package eino_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"net/http"
@@ -86,8 +87,7 @@ func ExampleWrap() {
 		b.Named("narrator").
 			Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
 			Timeout(10 * time.Second). // a message, or a stream's first words
-			Idle(5 * time.Second).     // between two chunks
-			Complete(eino.Ends)        // a cut stream looks like a whole one to eino
+			Idle(5 * time.Second)      // between two chunks
 	})
 	if err != nil {
 		stdlog.Fatal(err)
@@ -109,6 +109,33 @@ func ExampleWrap() {
 	// Output:
 	// A stranger, says gpt-4.1-mini.
 	// 2 requests
+}
+
+// An answer that was cut by a limit of tokens is none, unless that is fine.
+func ExampleChatModel_Accept() {
+	ctx := context.Background()
+	server, chat := outage(endpoint.Truncated(), endpoint.Truncated())
+	defer server.Close()
+
+	narrator, err := eino.Wrap(chat, func(b *eino.Builder) { b.Named("narrator") })
+	if err != nil {
+		stdlog.Fatal(err)
+	}
+	for _, m := range []*eino.ChatModel{narrator, narrator.Accept("length")} {
+		answer, err := m.Generate(ctx, []*schema.Message{schema.UserMessage("Who is at the door?")})
+		var none *strategies.AnswerError
+		switch {
+		case errors.As(err, &none):
+			fmt.Println("no answer:", none.Reason, none.Class)
+		case err != nil:
+			stdlog.Fatal(err)
+		default:
+			fmt.Println(answer.Content)
+		}
+	}
+	// Output:
+	// no answer: length invalid_answer
+	// A stranger,
 }
 
 func ExampleRetryConfig() {

@@ -139,16 +139,15 @@ func TestMessages(t *testing.T) {
 		class    strategies.Class // of the error; 0: none
 		requests int              // of one call
 	}{
-		"does not repeat what a filter stopped":      {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassBlocked, 1},
-		"answers in a reduced way what it stopped":   {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.LevelReduced, eino.Reply("No.")) }, "No.", 0, 1},
-		"repeats what is empty":                      {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
-		"takes what is cut short for what there is":  {isTruncated, func(b *eino.Builder) { b.Retry(short) }, "He", 0, 1},
-		"repeats what is cut short, if told to look": {isTruncated, func(b *eino.Builder) { b.Retry(short).Validate(eino.NotTruncated) }, "", strategies.ClassInvalidAnswer, 2},
-		"puts an answer in several pieces together":  {unavailable, func(b *eino.Builder) { b.Degrade(strategies.LevelMinimal, pieces("La", "ter.")) }, "Later.", 0, 1},
-		"validates chunk and message by the same":    {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.ClassInvalidAnswer, 2},
-		"delivers only whole streams, if told to":    {saysHello, func(b *eino.Builder) { b.Buffer(100).Complete(eino.Ends) }, "Hello", 0, 1},
-		"finds a whole answer by its finish reason":  {saysHello, func(b *eino.Builder) { b.Complete(eino.Ends) }, "Hello", 0, 1},
-		"bounds every silence, and the whole":        {saysHello, func(b *eino.Builder) { b.Idle(time.Minute).Deadline(time.Minute) }, "Hello", 0, 1},
+		"does not repeat what a filter stopped":     {isFiltered, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassBlocked, 1},
+		"answers in a reduced way what it stopped":  {isFiltered, func(b *eino.Builder) { b.Retry(short).Degrade(strategies.LevelReduced, eino.Reply("No.")) }, "No.", 0, 1},
+		"repeats what is empty":                     {saysNothing, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
+		"repeats what is cut short":                 {isTruncated, func(b *eino.Builder) { b.Retry(short) }, "", strategies.ClassInvalidAnswer, 2},
+		"puts an answer in several pieces together": {unavailable, func(b *eino.Builder) { b.Degrade(strategies.LevelMinimal, pieces("La", "ter.")) }, "Later.", 0, 1},
+		"validates chunk and message by the same":   {saysHello, func(b *eino.Builder) { b.Retry(short).Validate(noHello) }, "", strategies.ClassInvalidAnswer, 2},
+		"delivers only whole streams, if told to":   {saysHello, func(b *eino.Builder) { b.Buffer(100).Complete(eino.Ends) }, "Hello", 0, 1},
+		"finds a whole answer by its finish reason": {saysHello, func(b *eino.Builder) { b.Complete(eino.Ends) }, "Hello", 0, 1},
+		"bounds every silence, and the whole":       {saysHello, func(b *eino.Builder) { b.Idle(time.Minute).Deadline(time.Minute) }, "Hello", 0, 1},
 	} {
 		t.Run("it "+it, func(t *testing.T) {
 			for way, ask := range ways() {
@@ -164,7 +163,7 @@ func TestMessages(t *testing.T) {
 	t.Run("it says what the reason was", func(t *testing.T) {
 		_, errs := asks(t, wrapped(t, connectTo(t, serve(t, isFiltered).URL, "gpt"), func(*eino.Builder) {}))
 		for _, err := range errs {
-			if e, ok := errors.AsType[*eino.AnswerError](err); !ok || e.Reason != eino.Filtered || e.Finish != "content_filter" {
+			if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Provider != "eino" || e.Reason != "content_filter" || e.Text != "He" {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -175,7 +174,7 @@ func TestMessages(t *testing.T) {
 			b.Degrade(strategies.LevelMinimal, eino.StandIn(&scripted{says: []*schema.Message{shared}}))
 		})
 		answer, err := g.Generate(t.Context(), question)
-		if err != nil || eino.Level(answer) != strategies.LevelMinimal || eino.Level(shared) != strategies.LevelFull || eino.Level(nil) != strategies.LevelFull {
+		if err != nil || eino.Level(answer) != strategies.LevelMinimal || eino.Level(shared) != strategies.LevelFull || eino.Level[*schema.Message](nil) != strategies.LevelFull {
 			t.Errorf("got %v, %v; the model's own is %v", answer, err, shared)
 		}
 	})

@@ -13,14 +13,15 @@ import (
 // RetryConfig makes eino's own retry follow our policy, for those who want to
 // keep it: the classifier says what is retried (nil: the default one), and a
 // retry is never made before its Retry-After, beyond the budget, or too late for
-// the deadline. A message that is no answer is retried too.
+// the deadline. A message that is no whole answer is retried too, and an error in
+// the end, unless it ended for one of the reasons in accept; see [ChatModel.Accept].
 //
 // eino then retries a stream that was cut off after its first words as well, and
 // tells its readers of it in an [adk.WillRetryError]. When no retry is left the
 // error is a [RetriesError]. Leave Retry out of a handler beside it.
 //
 // It has no count of failed calls and no breaker: PerAgent is refused.
-func RetryConfig(policy strategies.Retry, classifier *strategies.Classifier) (*adk.ModelRetryConfig, error) {
+func RetryConfig(policy strategies.Retry, classifier *strategies.Classifier, accept ...string) (*adk.ModelRetryConfig, error) {
 	if err := policy.Validate(); err != nil {
 		return nil, err
 	}
@@ -33,17 +34,19 @@ func RetryConfig(policy strategies.Retry, classifier *strategies.Classifier) (*a
 	return &adk.ModelRetryConfig{
 		MaxRetries: policy.Max(),
 		ShouldRetry: func(ctx context.Context, r *adk.RetryContext) *adk.RetryDecision {
-			return decide(ctx, r, &policy, classifier)
+			return decide(ctx, r, &policy, classifier, accept)
 		},
 		// For a decision without a delay of its own: at once.
 		BackoffFunc: func(context.Context, int) time.Duration { return 0 },
 	}, nil
 }
 
-func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, classifier *strategies.Classifier) *adk.RetryDecision {
+func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, classifier *strategies.Classifier, accept []string) *adk.RetryDecision {
 	err := r.Err
 	if err == nil {
-		if err = judge(r.OutputMessage); err == nil {
+		heard := answer{accept: accept, tools: offered(nil, r.Options)}
+		heard.add(look(r.OutputMessage))
+		if err = heard.judge(r.OutputMessage); err == nil {
 			policy.Budget.Success()
 			return nil
 		}
@@ -54,7 +57,7 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 		verdict = classifier.VerdictOf(strategies.ClassCanceled) // nobody waits any more
 	}
 	if verdict.Pass {
-		return nil
+		return untaken(r, err)
 	}
 	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -68,10 +71,16 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 		exhausted := &adk.RetryExhaustedError{LastErr: err, TotalRetries: state.Retries}
 		return &adk.RetryDecision{RewriteError: &RetriesError{Err: exhausted, Last: err}}
 	}
+	return untaken(r, err)
+}
+
+// untaken leaves the model's own error as it is, and makes one of an answer that
+// must not be taken.
+func untaken(r *adk.RetryContext, err error) *adk.RetryDecision {
 	if r.Err == nil {
 		return &adk.RetryDecision{RewriteError: err}
 	}
-	return nil // the model's own error
+	return nil
 }
 
 // hinted adds what the last response said, if [Hints] is among the handlers.

@@ -2,7 +2,6 @@ package eino
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/cloudwego/eino/adk"
 	"github.com/cloudwego/eino/compose"
@@ -85,37 +84,3 @@ func (e *RetriesError) Error() string { return e.Err.Error() }
 
 // Unwrap returns both.
 func (e *RetriesError) Unwrap() []error { return []error{e.Err, e.Last} }
-
-// Reason says why a message is no answer.
-type Reason string
-
-const (
-	// Empty: no text, no tool call, no reasoning, no other content.
-	Empty Reason = "empty"
-	// Filtered: the provider's filter stopped it, or the model declined.
-	Filtered Reason = "filtered"
-	// Truncated: a token limit cut it short. Only [NotTruncated] says so.
-	Truncated Reason = "truncated"
-)
-
-// AnswerError is a message that came without an error and is no answer.
-type AnswerError struct {
-	Reason Reason
-	Finish string // the provider's finish reason; "": none
-}
-
-func (e *AnswerError) Error() string {
-	s := "understudy: eino: no answer: " + string(e.Reason)
-	if e.Finish != "" {
-		s += fmt.Sprintf(" (finish reason %q)", e.Finish)
-	}
-	return s
-}
-
-// RecoveryClass is [strategies.ClassBlocked] or [strategies.ClassInvalidAnswer].
-func (e *AnswerError) RecoveryClass() strategies.Class {
-	if e.Reason == Filtered {
-		return strategies.ClassBlocked
-	}
-	return strategies.ClassInvalidAnswer
-}

@@ -34,7 +34,13 @@ type ToolCall struct {
 type toolFunc[T any] func(ctx context.Context, c ToolCall) iter.Seq2[T, error]
 
 // ToolSettings are what [Handler] takes for a tool.
-type ToolSettings func(*AgentHandler) error
+type ToolSettings func(*toolChains) error
+
+// toolChains are the chains of a handler's tools, by their names.
+type toolChains struct {
+	plain    map[string]*toolChain[string]
+	enhanced map[string]*toolChain[*schema.ToolResult]
+}
 
 // Tool says which layers the calls of a tool get. Give a Retry only to tools
 // that may run twice for one call of the model's: it asks again after a failure
@@ -42,12 +48,12 @@ type ToolSettings func(*AgentHandler) error
 // a rung ([ToolReply]) that tells the model what became of its call, where the
 // error would end the agent's run.
 func Tool(name string, settings func(*ToolBuilder)) ToolSettings {
-	return func(h *AgentHandler) error { return addTool(h.tools, "Tool", name, settings) }
+	return func(h *toolChains) error { return addTool(h.plain, "Tool", name, settings) }
 }
 
 // EnhancedTool is [Tool] for one that returns a [schema.ToolResult].
 func EnhancedTool(name string, settings func(*EnhancedToolBuilder)) ToolSettings {
-	return func(h *AgentHandler) error { return addTool(h.enhanced, "EnhancedTool", name, settings) }
+	return func(h *toolChains) error { return addTool(h.enhanced, "EnhancedTool", name, settings) }
 }
 
 // ToolReply is a rung for a tool: this result, without the tool.
@@ -132,8 +138,8 @@ func flowing[T any](call func() (*schema.StreamReader[T], error)) iter.Seq2[T, e
 }
 
 // WrapInvokableToolCall is called by eino before each call of a tool.
-func (h *AgentHandler) WrapInvokableToolCall(_ context.Context, endpoint adk.InvokableToolCallEndpoint, t *adk.ToolContext) (adk.InvokableToolCallEndpoint, error) {
-	chain, err := chainOf(h.tools, h.enhanced, t.Name, "EnhancedTool", "Tool")
+func (h *TypedHandler[M]) WrapInvokableToolCall(_ context.Context, endpoint adk.InvokableToolCallEndpoint, t *adk.ToolContext) (adk.InvokableToolCallEndpoint, error) {
+	chain, err := chainOf(h.plain, h.enhanced, t.Name, "EnhancedTool", "Tool")
 	if chain == nil || err != nil {
 		return endpoint, err
 	}
@@ -146,8 +152,8 @@ func (h *AgentHandler) WrapInvokableToolCall(_ context.Context, endpoint adk.Inv
 }
 
 // WrapStreamableToolCall is the same for a tool that streams.
-func (h *AgentHandler) WrapStreamableToolCall(_ context.Context, endpoint adk.StreamableToolCallEndpoint, t *adk.ToolContext) (adk.StreamableToolCallEndpoint, error) {
-	chain, err := chainOf(h.tools, h.enhanced, t.Name, "EnhancedTool", "Tool")
+func (h *TypedHandler[M]) WrapStreamableToolCall(_ context.Context, endpoint adk.StreamableToolCallEndpoint, t *adk.ToolContext) (adk.StreamableToolCallEndpoint, error) {
+	chain, err := chainOf(h.plain, h.enhanced, t.Name, "EnhancedTool", "Tool")
 	if chain == nil || err != nil {
 		return endpoint, err
 	}
@@ -160,8 +166,8 @@ func (h *AgentHandler) WrapStreamableToolCall(_ context.Context, endpoint adk.St
 }
 
 // WrapEnhancedInvokableToolCall is the same for an enhanced tool.
-func (h *AgentHandler) WrapEnhancedInvokableToolCall(_ context.Context, endpoint adk.EnhancedInvokableToolCallEndpoint, t *adk.ToolContext) (adk.EnhancedInvokableToolCallEndpoint, error) {
-	chain, err := chainOf(h.enhanced, h.tools, t.Name, "Tool", "EnhancedTool")
+func (h *TypedHandler[M]) WrapEnhancedInvokableToolCall(_ context.Context, endpoint adk.EnhancedInvokableToolCallEndpoint, t *adk.ToolContext) (adk.EnhancedInvokableToolCallEndpoint, error) {
+	chain, err := chainOf(h.enhanced, h.plain, t.Name, "Tool", "EnhancedTool")
 	if chain == nil || err != nil {
 		return endpoint, err
 	}
@@ -176,8 +182,8 @@ func (h *AgentHandler) WrapEnhancedInvokableToolCall(_ context.Context, endpoint
 }
 
 // WrapEnhancedStreamableToolCall is the same for an enhanced tool that streams.
-func (h *AgentHandler) WrapEnhancedStreamableToolCall(_ context.Context, endpoint adk.EnhancedStreamableToolCallEndpoint, t *adk.ToolContext) (adk.EnhancedStreamableToolCallEndpoint, error) {
-	chain, err := chainOf(h.enhanced, h.tools, t.Name, "Tool", "EnhancedTool")
+func (h *TypedHandler[M]) WrapEnhancedStreamableToolCall(_ context.Context, endpoint adk.EnhancedStreamableToolCallEndpoint, t *adk.ToolContext) (adk.EnhancedStreamableToolCallEndpoint, error) {
+	chain, err := chainOf(h.enhanced, h.plain, t.Name, "Tool", "EnhancedTool")
 	if chain == nil || err != nil {
 		return endpoint, err
 	}

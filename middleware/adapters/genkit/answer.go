@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/firebase/genkit/go/ai"
@@ -13,68 +14,151 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// Empty is the reason of an [AnswerError] that genkit has no word for: the
-// answer has neither text nor a tool call in it.
-const Empty ai.FinishReason = "empty"
+// Reasons of a [strategies.AnswerError] that genkit has no word for. Its others are
+// genkit's finish reasons.
+const (
+	// Empty: no text, no tool call, no media: nothing beside reasoning.
+	Empty = "empty"
+	// Unfinished: no finish reason, of a model that gives one otherwise.
+	Unfinished = "unfinished"
+	// Arguments: a tool call whose input is not known to be whole.
+	Arguments = "arguments"
+	// UnknownTool: a call of a tool that the request did not offer.
+	UnknownTool = "unknown_tool"
+)
 
-// AnswerError is a response that came without an error and is no answer.
-type AnswerError struct {
-	Reason ai.FinishReason
-	// Response is as the model gave it. FinishMessage is in it.
-	Response *ai.ModelResponse
-	// Err is the provider's own error, which some gateways put beside the
-	// answer; nil if there was none.
-	Err error
-}
-
-func (e *AnswerError) Error() string {
-	s := "understudy: genkit: no answer: " + string(e.Reason)
-	if e.Response != nil && e.Response.FinishMessage != "" {
-		s += ": " + e.Response.FinishMessage
-	}
-	return s
-}
-
-// Unwrap returns the provider's own error.
-func (e *AnswerError) Unwrap() error { return e.Err }
-
-// RecoveryClass is [strategies.ClassBlocked] for what was blocked, what the
-// provider's own error says if there is one, and else
-// [strategies.ClassInvalidAnswer].
-func (e *AnswerError) RecoveryClass() strategies.Class {
-	switch {
-	case e.Reason == ai.FinishReasonBlocked:
-		return strategies.ClassBlocked
-	case e.Err != nil:
-		return strategies.Classify(e.Err).Class
-	}
-	return strategies.ClassInvalidAnswer
-}
-
-// judge says why a response is no answer, or nil.
-func judge(resp *ai.ModelResponse, streamed bool, accept []ai.FinishReason) error {
+// judge says why a response is no whole answer to a request, or nil.
+func judge(request *ai.ModelRequest, resp *ai.ModelResponse, accept []ai.FinishReason) error {
 	if resp == nil {
-		return &AnswerError{Reason: Empty}
+		return &strategies.AnswerError{Provider: provider, Reason: Empty}
 	}
 	if resp.Operation != nil {
 		return nil // it is still being worked on
 	}
-	e := &AnswerError{Response: resp}
-	said := resp.Message != nil && slices.ContainsFunc(resp.Message.Content, says)
+	e := ended(resp)
+	if e != nil && !accepts(accept, e.Reason) {
+		return e
+	}
+	refuse := func(reason string) error {
+		if accepts(accept, reason) {
+			return nil
+		}
+		return refused(reason, strategies.ClassInvalidAnswer, resp)
+	}
+	has := false
+	if resp.Message != nil {
+		for _, p := range resp.Message.Content {
+			has = has || p != nil && (p.IsToolRequest() || speaks(p, false))
+			if p == nil || !p.IsToolRequest() {
+				continue
+			}
+			offered, known := definition(request, p.ToolRequest)
+			if !wholeInput(p.ToolRequest, offered, e != nil) {
+				if err := refuse(Arguments); err != nil {
+					return err
+				}
+			}
+			if !known {
+				if err := refuse(UnknownTool); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !has {
+		return refuse(Empty)
+	}
+	return nil
+}
+
+// ended says why a response did not end as a whole answer does, whatever the
+// caller accepts.
+func ended(resp *ai.ModelResponse) *strategies.AnswerError {
 	switch r := resp.FinishReason; {
-	case r == ai.FinishReasonBlocked, r == ai.FinishReasonLength, r == ai.FinishReasonOther, r == ai.FinishReasonAborted,
-		r == ai.FinishReasonUnknown && streamed: // a connection that ended too soon looks so
-		e.Reason, e.Err = r, beside(resp.Raw)
-	case !said && r != ai.FinishReasonInterrupted:
-		e.Reason = Empty
+	case r == "":
+		// A model by hand need not give a reason. One that tells more of its answer
+		// does: Gemini's stream looks so if it was cut. (Usage says nothing, genkit
+		// adds it.)
+		if resp.Custom == nil && resp.Raw == nil {
+			return nil
+		}
+		return refused(Unfinished, strategies.ClassInvalidAnswer, resp)
+	default:
+		class := strategies.ClassOfFinish(string(r))
+		if class == strategies.ClassUnclassified {
+			return nil
+		}
+		e := refused(string(r), class, resp)
+		if e.Err = beside(resp.Raw); e.Err != nil && class != strategies.ClassBlocked {
+			e.Class = strategies.Classify(e.Err).Class
+		}
+		return e
 	}
-	if e.Reason == ai.FinishReasonLength && !said && slices.Contains(accept, ai.FinishReasonLength) {
-		e.Reason = Empty // cut before its first word
+}
+
+// provider is what an error of this package says whose answer it is about.
+const provider = "genkit"
+
+// longestReason is more than any has; a longer one is somebody's text.
+const longestReason = 64
+
+func refused(reason string, class strategies.Class, resp *ai.ModelResponse) *strategies.AnswerError {
+	if len(reason) > longestReason {
+		reason = reason[:longestReason]
 	}
-	if e.Reason == "" || slices.Contains(accept, e.Reason) {
-		return nil
+	return &strategies.AnswerError{Provider: provider, Reason: reason, Text: resp.Text(), Answer: resp, Class: class}
+}
+
+// accepts says whether a reason is among those that the caller is content with.
+func accepts(accept []ai.FinishReason, reason string) bool {
+	return slices.ContainsFunc(accept, func(a ai.FinishReason) bool { return strings.EqualFold(string(a), reason) })
+}
+
+// definition finds the tool of a call among those that were offered. genkit would
+// run any that is registered.
+func definition(request *ai.ModelRequest, call *ai.ToolRequest) (*ai.ToolDefinition, bool) {
+	if request == nil || call == nil {
+		return nil, false
 	}
-	return e
+	i := slices.IndexFunc(request.Tools, func(t *ai.ToolDefinition) bool { return t != nil && t.Name == call.Name })
+	if i < 0 {
+		return nil, false
+	}
+	return request.Tools[i], true
+}
+
+// wholeInput says whether the input of a call is whole: an object or nothing, unless
+// the tool takes something else. In an answer that was cut, no input is what is
+// missing.
+func wholeInput(call *ai.ToolRequest, tool *ai.ToolDefinition, cut bool) bool {
+	if call == nil || call.Partial {
+		return false
+	}
+	var raw string
+	switch in := call.Input.(type) {
+	case nil:
+		return !cut
+	case map[string]any:
+		return !cut || len(in) > 0
+	case string:
+		raw = in
+	case json.RawMessage: // Anthropic's
+		raw = string(in)
+	default:
+		text, err := json.Marshal(in)
+		if err != nil {
+			return false
+		}
+		raw = string(text)
+	}
+	if strategies.WholeArguments(raw) {
+		return !cut || strings.TrimSpace(raw) != ""
+	}
+	if tool == nil {
+		return false
+	}
+	kind, ok := tool.InputSchema["type"].(string)
+	return ok && kind != "object"
 }
 
 // beside returns the error object that compat_oai leaves in Raw when a gateway
@@ -174,6 +258,9 @@ func (e *pauseError) RecoveryClass() strategies.Class { return strategies.ClassI
 
 // explain marks an error of genkit with what the classifier cannot see in it.
 func explain(err error) error {
+	if strings.Contains(err.Error(), "could not parse tool args") { // compat_oai; the arguments are in its text
+		return &strategies.AnswerError{Provider: provider, Reason: Arguments}
+	}
 	class := Status(err)
 	if class == strategies.ClassInterrupt {
 		return &pauseError{err}

@@ -26,34 +26,36 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 	for it, tt := range map[string]struct {
 		body   string
-		reason ai.FinishReason
+		reason string
 		class  strategies.Class
 	}{
-		"a refusal":               {`{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I will not."}}]}`, ai.FinishReasonBlocked, strategies.ClassBlocked},
-		"a content filter":        {finish("content_filter", ""), ai.FinishReasonBlocked, strategies.ClassBlocked},
-		"one cut short":           {finish("length", "A stran"), ai.FinishReasonLength, strategies.ClassInvalidAnswer},
+		"a refusal":               {`{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"I will not."}}]}`, "blocked", strategies.ClassBlocked},
+		"a content filter":        {finish("content_filter", ""), "blocked", strategies.ClassBlocked},
+		"one cut short":           {finish("length", "A stran"), "length", strategies.ClassInvalidAnswer},
 		"an empty one":            {finish("stop", ""), genkit.Empty, strategies.ClassInvalidAnswer},
-		"one broken off":          {finish("network_error", "A"), ai.FinishReasonOther, strategies.ClassInvalidAnswer},
-		"a gateway's rate limit":  {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":429,"message":"slow down"},"message":{"role":"assistant","content":"A"}}]}`, ai.FinishReasonOther, strategies.ClassRateLimited},
-		"a gateway's dry account": {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":402,"message":"no credit"},"message":{"role":"assistant","content":""}}]}`, ai.FinishReasonOther, strategies.ClassQuotaExhausted},
+		"one broken off":          {finish("network_error", "A"), "other", strategies.ClassInvalidAnswer},
+		"a gateway's rate limit":  {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":429,"message":"slow down"},"message":{"role":"assistant","content":"A"}}]}`, "other", strategies.ClassRateLimited},
+		"a gateway's dry account": {`{"choices":[{"index":0,"finish_reason":"error","error":{"code":402,"message":"no credit"},"message":{"role":"assistant","content":""}}]}`, "other", strategies.ClassQuotaExhausted},
 	} {
 		t.Run("it makes an error of "+it, func(t *testing.T) {
 			g := connect(t, serve(t, says(200, tt.body)).URL)
 			_, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next()))))
 			class(t, err, tt.class)
-			e, ok := errors.AsType[*genkit.AnswerError](err)
-			if !ok || e.Reason != tt.reason || e.Response == nil {
+			e, ok := errors.AsType[*strategies.AnswerError](err)
+			if !ok || e.Provider != "genkit" || e.Reason != tt.reason || e.Answer == nil {
 				t.Fatalf("got %v", err)
 			}
-			resp, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next().Accept(tt.reason)))))
-			if err != nil || resp.Text() != e.Response.Text() {
+			resp, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next().Accept(ai.FinishReason(tt.reason), genkit.Empty)))))
+			if err != nil || resp.Text() != e.Text {
 				t.Errorf("accepted: got %v, %v", resp, err)
 			}
 		})
 	}
-	t.Run("it takes an unknown word for the end of a whole answer", func(t *testing.T) {
+	t.Run("it takes an unknown word for the end of a whole answer if told to", func(t *testing.T) {
 		g := connect(t, serve(t, says(200, finish("eos", "Hello"))).URL)
-		resp, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next()))))
+		_, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next()))))
+		class(t, err, strategies.ClassInvalidAnswer)
+		resp, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next().Accept(ai.FinishReasonUnknown)))))
 		served(t, resp, err, "Hello", genkit.Provenance{})
 	})
 	t.Run("it takes one for the end of a stream if told to", func(t *testing.T) {
@@ -67,7 +69,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	t.Run("it does not take an answer cut before its first word for a short one", func(t *testing.T) {
 		g := connect(t, serve(t, says(200, finish("length", ""))).URL)
 		_, err := ask(t, g, ai.WithUse(whole(t, middleware.Wrap(genkit.Next().Accept(ai.FinishReasonLength)))))
-		if e, ok := errors.AsType[*genkit.AnswerError](err); !ok || e.Reason != genkit.Empty {
+		if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != genkit.Empty {
 			t.Errorf("got %v", err)
 		}
 	})

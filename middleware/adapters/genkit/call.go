@@ -2,10 +2,12 @@ package genkit
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
 	"github.com/firebase/genkit/go/ai"
+	"github.com/firebase/genkit/go/core/status"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -58,14 +60,16 @@ func (a *ModelAgent) Config(config any) *ModelAgent {
 	return &ModelAgent{model: a.model, config: config, accept: a.accept}
 }
 
-// Accept returns an agent that takes an answer for one although it ended so:
-// Accept(ai.FinishReasonLength) for texts that may be cut short.
+// Accept returns an agent that takes an answer for whole although it ended for such
+// a reason, genkit's or this package's: Accept(ai.FinishReasonLength) for texts that
+// may be cut short. Half a tool call is still none; see [Arguments].
 func (a *ModelAgent) Accept(reasons ...ai.FinishReason) *ModelAgent {
 	return &ModelAgent{model: a.model, config: a.config, accept: slices.Concat(a.accept, reasons)}
 }
 
 // Run asks for a whole answer, once. The error is the model's own, marked with
-// a class where its status says less than its cause, or an [AnswerError].
+// a class where its status says less than its cause, or a
+// [strategies.AnswerError].
 func (a *ModelAgent) Run(ctx context.Context, call Call) (*ai.ModelResponse, error) {
 	return a.ask(ctx, call, nil)
 }
@@ -107,10 +111,13 @@ func (a *ModelAgent) ask(ctx context.Context, call Call, heard ai.ModelStreamCal
 	default:
 		err = &strategies.ConfigError{Setting: "genkit.Next", Problem: "is asked where there is no call", Fix: "put its chain into a Recovery, for ai.WithUse"}
 	}
+	if errors.Is(err, status.ErrInvalidOutput) && strategies.Classify(err).Class == strategies.ClassTransient {
+		return nil, strategies.WithClass(strategies.ClassInvalidAnswer, explain(err))
+	}
 	if err != nil {
 		return nil, explain(err)
 	}
-	if e := judge(resp, heard != nil, a.accept); e != nil {
+	if e := judge(request, resp, a.accept); e != nil {
 		return nil, e
 	}
 	return resp, nil
@@ -136,13 +143,27 @@ func attempt(request *ai.ModelRequest) *ai.ModelRequest {
 }
 
 // Says is for Commit: it says whether a chunk has something in it that a reader
-// would see: text, reasoning, media, a tool call, or the end.
-func Says(chunk Chunk) bool {
-	return chunk.Final != nil || chunk.Delta != nil && slices.ContainsFunc(chunk.Delta.Content, says)
+// would see, text or media, or is the end. The pieces of a tool call are nothing,
+// for nobody can have acted on them, nor is reasoning.
+func Says(chunk Chunk) bool { return says(chunk, false) }
+
+// SaysThinking is [Says] for those who show the reasoning as well.
+func SaysThinking(chunk Chunk) bool { return says(chunk, true) }
+
+func says(chunk Chunk, thinking bool) bool {
+	return chunk.Final != nil || chunk.Delta != nil && slices.ContainsFunc(chunk.Delta.Content, func(p *ai.Part) bool {
+		return p != nil && speaks(p, thinking)
+	})
 }
 
-func says(p *ai.Part) bool {
-	return p != nil && (p.Text != "" || !p.IsText() && !p.IsReasoning())
+func speaks(p *ai.Part, thinking bool) bool {
+	switch {
+	case p.IsToolRequest():
+		return false
+	case p.IsReasoning():
+		return thinking && p.Text != ""
+	}
+	return p.Text != "" || !p.IsText()
 }
 
 // Ends is for Complete: it says whether a chunk is the last one.

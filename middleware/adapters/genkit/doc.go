@@ -61,13 +61,30 @@
 //	guarded, err := middleware.Wrap(genkit.Flow(tell)).Timeout(time.Minute).Build()
 //	flow := sdk.DefineFlow(g, "tell", guarded.Run)
 //
-// # What comes without an error and is no answer
+// # What comes without an error and is no whole answer
 //
-// By its finish reason: blocked is [strategies.ClassBlocked]; length, other, aborted
-// and an answer with nothing in it are [strategies.ClassInvalidAnswer], and so is
-// unknown at the end of a stream: that is how a connection looks that ended too
-// soon. The error is an [AnswerError] and holds the response. Reasons that are
-// fine with the caller are accepted: Next().Accept(ai.FinishReasonLength).
+// It is a [strategies.AnswerError] that holds the response, and genkit runs no tool
+// that it calls.
+//
+//   - A finish reason that is not known to be that of a whole answer, length for
+//     one, and unknown: that is how a connection looks that ended too soon. What it
+//     means is said by [strategies.ClassOfFinish]. Interrupted is what genkit says
+//     above the chain, when a tool asks a person; of a model's answer it is one too,
+//     for genkit would run that tool at once.
+//   - [Unfinished]: no finish reason, of a model that tells anything of its answer,
+//     as the plugins' models do in Custom or Raw: Gemini's stream, cut. A model by
+//     hand that sets neither is taken at its word.
+//   - [Empty]: nothing, or nothing but reasoning.
+//   - [Arguments]: a tool call whose input is no whole object, and [UnknownTool]: one
+//     that the request did not offer. genkit would run any tool that is registered.
+//
+// Reasons that are fine with the caller are accepted by their names:
+// Next().Accept(ai.FinishReasonLength).
+//
+// A stream has said something with its first text, or at its end: a tool call can
+// be begun anew until it is whole. Give Commit [SaysThinking] to show reasoning. Give
+// the plugin's client a [Transport], so that a stream is whole whose finish reason
+// has come, whatever the connection does afterwards.
 //
 // # Traps
 //
@@ -84,6 +101,9 @@
 //     retried what it streamed to the user.
 //   - An output that does not fit its schema is found out behind the middleware:
 //     use the builder's Validate to have it repeated.
+//   - The plugin for Ollama says stop of every answer, also of one that was cut; that
+//     for OpenAI's protocol says unknown of words that are not OpenAI's, and fails a
+//     call without arguments: Accept(ai.FinishReasonUnknown) for servers that say eos.
 //   - genkit asks for a genai that swallows errors in the middle of a stream; this
 //     module asks for a newer one.
 //   - Both packages are called genkit: import one of them by another name.

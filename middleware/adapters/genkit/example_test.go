@@ -2,6 +2,7 @@ package genkit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -32,6 +33,40 @@ func outage() (*endpoint.Server, *sdk.Genkit) {
 	}
 	// The plugin's client does not retry: see house in wire_test.go.
 	return server, sdk.Init(context.Background(), sdk.WithPlugins(house(server.URL())))
+}
+
+// An answer that was cut by a limit of tokens is none, unless that is fine.
+func ExampleModelAgent_Accept() {
+	server, err := endpoint.Start(endpoint.Plan{
+		Script: map[string][]endpoint.Fault{"narrator": {endpoint.Truncated(), endpoint.Truncated()}},
+		Answer: func(string, []endpoint.Message) string { return "A stranger, says narrator." },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	g := sdk.Init(context.Background(), sdk.WithPlugins(house(server.URL())))
+
+	for _, agent := range []*genkit.ModelAgent{genkit.Next(), genkit.Next().Accept(ai.FinishReasonLength)} {
+		guarded, err := middleware.Wrap(agent).Build()
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := sdk.Generate(context.Background(), g,
+			ai.WithModelName("house/narrator"), ai.WithPrompt("Who is at the door?"), ai.WithUse(genkit.Recovery{Model: guarded}))
+		var none *strategies.AnswerError
+		switch {
+		case errors.As(err, &none):
+			fmt.Println("no answer:", none.Reason, none.Class)
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Println(resp.Text())
+		}
+	}
+	// Output:
+	// no answer: length invalid_answer
+	// A stranger,
 }
 
 func Example() {

@@ -22,7 +22,7 @@ var away = status.Errorf(status.ErrUnavailable, "away")
 func modeled(t *testing.T, fn func(n int, req *ai.ModelRequest, say func(text string)) (*ai.ModelResponse, error)) (*sdk.Genkit, ai.GenerateOption) {
 	t.Helper()
 	g, n := sdk.Init(t.Context()), 0
-	model := sdk.DefineModelAction(g, "narrator", &ai.ModelOptions{Supports: &ai.ModelSupports{Multiturn: true}}, func(ctx context.Context, req *ai.ModelRequest, _ any, heard ai.ModelStreamCallback) (*ai.ModelResponse, error) {
+	model := sdk.DefineModelAction(g, "narrator", &ai.ModelOptions{Supports: &ai.ModelSupports{Multiturn: true, Tools: true}}, func(ctx context.Context, req *ai.ModelRequest, _ any, heard ai.ModelStreamCallback) (*ai.ModelResponse, error) {
 		n++
 		return fn(n, req, func(text string) {
 			if heard == nil {
@@ -94,19 +94,20 @@ func TestWhatCommits(t *testing.T) {
 		t.Errorf("the user saw %d chunks, want those of the second attempt", chunks)
 	}
 	for it, tt := range map[string]struct {
-		chunk genkit.Chunk
-		want  bool
+		chunk          genkit.Chunk
+		want, thinking bool
 	}{
-		"nothing":     {genkit.Chunk{}, false},
-		"no parts":    {genkit.Chunk{Delta: &ai.ModelResponseChunk{}}, false},
-		"a nil part":  {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{nil}}}, false},
-		"no thought":  {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewReasoningPart("", nil)}}}, false},
-		"a thought":   {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewReasoningPart("hm", nil)}}}, true},
-		"a tool call": {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewToolRequestPart(&ai.ToolRequest{Name: "knock"})}}}, true},
-		"the end":     {genkit.Chunk{Final: &ai.ModelResponse{}}, true},
+		"nothing":     {genkit.Chunk{}, false, false},
+		"no parts":    {genkit.Chunk{Delta: &ai.ModelResponseChunk{}}, false, false},
+		"a nil part":  {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{nil}}}, false, false},
+		"no thought":  {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewReasoningPart("", nil)}}}, false, false},
+		"a thought":   {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewReasoningPart("hm", nil)}}}, false, true},
+		"a tool call": {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewToolRequestPart(&ai.ToolRequest{Name: "knock"})}}}, false, false},
+		"text":        {genkit.Chunk{Delta: &ai.ModelResponseChunk{Content: []*ai.Part{ai.NewTextPart("H")}}}, true, true},
+		"the end":     {genkit.Chunk{Final: &ai.ModelResponse{}}, true, true},
 	} {
-		if got := genkit.Says(tt.chunk); got != tt.want {
-			t.Errorf("%s says something: %v", it, got)
+		if got, thinking := genkit.Says(tt.chunk), genkit.SaysThinking(tt.chunk); got != tt.want || thinking != tt.thinking {
+			t.Errorf("%s says something: %v, with reasoning %v", it, got, thinking)
 		}
 	}
 }
@@ -117,7 +118,7 @@ func TestAnEmptyPartIsNoAnswer(t *testing.T) {
 		return &ai.ModelResponse{Message: ai.NewModelTextMessage("")}, nil
 	})
 	_, err := ask(t, g, model, ai.WithUse(whole(t, middleware.Wrap(genkit.Next()))))
-	if e, ok := errors.AsType[*genkit.AnswerError](err); !ok || e.Reason != genkit.Empty {
+	if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Reason != genkit.Empty {
 		t.Errorf("got %v", err)
 	}
 }

@@ -119,7 +119,7 @@ func streamed(ctx context.Context, chain middleware.Streamer[Call, Chunk], call 
 		}
 	}
 	if final == nil {
-		return nil, &AnswerError{Reason: Empty}
+		return nil, &strategies.AnswerError{Provider: provider, Reason: Empty}
 	}
 	o := outcome()
 	return mark(final, Provenance{o.Strategy, o.ServedBy, o.Level, o.Attempts}), nil

@@ -27,7 +27,7 @@ var soon = conformance.Soon
 func house(url string) *compat_oai.OpenAICompatible {
 	return &compat_oai.OpenAICompatible{
 		Provider: "house", APIKey: "test", BaseURL: strings.TrimSuffix(url, "/") + "/",
-		Opts: []option.RequestOption{option.WithMaxRetries(0)},
+		Opts: []option.RequestOption{option.WithMaxRetries(0), option.WithHTTPClient(&http.Client{Transport: genkit.Transport{}})},
 	}
 }
 
