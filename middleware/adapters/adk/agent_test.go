@@ -75,7 +75,7 @@ func TestNewAgent(t *testing.T) {
 		{it: "does so before the first words of a stream", bard: wire.Cut(), mode: agent.StreamingModeSSE, want: "A stranger, says archivist", partial: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
 		{it: "does so when a call of a tool is broken", bard: wire.Body(wire.Candidate("", "MALFORMED_FUNCTION_CALL")), want: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
 		{it: "says nothing twice", bard: wire.Cut(wire.Candidate("A ", "")), mode: agent.StreamingModeSSE, partial: "A ", fails: strategies.ClassCutOff, requests: [2]int{1, 0}},
-		{it: "asks nobody else to serve a bad request", bard: wire.Error(400, "INVALID_ARGUMENT", "no"), fails: strategies.ClassBadRequest, requests: [2]int{1, 0}},
+		{it: "lets the next one speak when the lead refuses the request", bard: wire.Error(400, "INVALID_ARGUMENT", "no"), want: "A stranger, says archivist", author: "archivist", requests: [2]int{1, 1}},
 	} {
 		t.Run("it "+tt.it, func(t *testing.T) {
 			if tt.mode == "" {

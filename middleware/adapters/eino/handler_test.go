@@ -203,7 +203,7 @@ func TestMisconfiguration(t *testing.T) {
 		"Wrap is nil: give":    func() error { _, err := eino.Wrap(typed, func(*eino.Builder) {}); return err },
 		"Wrap has no settings": func() error { _, err := eino.Wrap(&scripted{}, nil); return err },
 		"Retry.MaxRetries is negative": func() error {
-			_, err := eino.Handler(func(b *eino.Builder) { b.Retry(strategies.Retry{MaxRetries: -1}) })
+			_, err := eino.Handler(func(b *eino.Builder) { b.Retry(strategies.Retry{MaxRetries: -2}) })
 			return err
 		},
 		`Fallback "x" is nil`: func() error {

@@ -59,7 +59,9 @@ func decide(ctx context.Context, r *adk.RetryContext, policy *strategies.Retry, 
 	if verdict.Pass {
 		return untaken(r, err)
 	}
-	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1}
+	// Whether an earlier retry waited for a hint is not known here: the first alone is
+	// believed to be shorter than the schedule.
+	state := strategies.RetryState{Verdict: verdict, Retries: r.RetryAttempt - 1, Hinted: r.RetryAttempt > 1}
 	if deadline, ok := ctx.Deadline(); ok {
 		state.Bounded, state.TimeLeft = true, time.Until(deadline)
 	}
