@@ -119,6 +119,14 @@ func Says(r *model.LLMResponse) bool { return speaks(r, false) || ends(r) }
 // SaysThinking is [Says] for those who show the thoughts as well.
 func SaysThinking(r *model.LLMResponse) bool { return speaks(r, true) || ends(r) }
 
+// Alive is for Alive, beside an Idle: it says whether the model is at work, in text,
+// thoughts or a call of a tool. A response with nothing in it is a heartbeat.
+func Alive(r *model.LLMResponse) bool {
+	return SaysThinking(r) || r != nil && r.Content != nil && slices.ContainsFunc(r.Content.Parts, func(p *genai.Part) bool {
+		return p != nil && (p.Text != "" || !isText(p))
+	})
+}
+
 func ends(r *model.LLMResponse) bool { return r != nil && !r.Partial && r.FinishReason != "" }
 
 func speaks(r *model.LLMResponse, thinking bool) bool {

@@ -125,6 +125,13 @@ func Says[M adk.MessageType](m M) bool {
 // Commit(eino.SaysThinking).
 func SaysThinking[M adk.MessageType](m M) bool { return look(m).thinks || Says(m) }
 
+// Alive is for Alive, beside an Idle: it says whether the model is at work, in text,
+// reasoning, a call of a tool or anything else. An empty message is a heartbeat.
+func Alive[M adk.MessageType](m M) bool {
+	l := look(m)
+	return SaysThinking(m) || l.other || len(l.calls) > 0
+}
+
 // Ends is for Complete: it says whether a message has a finish reason. Models that
 // tell anything of their answers are expected to give one as it is; this is for
 // chains in which nobody else may speak.

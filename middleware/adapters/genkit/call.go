@@ -166,5 +166,13 @@ func speaks(p *ai.Part, thinking bool) bool {
 	return p.Text != "" || !p.IsText()
 }
 
+// Alive is for Alive, beside an Idle: it says whether the model is at work, in text,
+// reasoning or a call of a tool. A chunk with nothing in it is a heartbeat.
+func Alive(chunk Chunk) bool {
+	return SaysThinking(chunk) || chunk.Delta != nil && slices.ContainsFunc(chunk.Delta.Content, func(p *ai.Part) bool {
+		return p != nil && (p.Text != "" || !p.IsText())
+	})
+}
+
 // Ends is for Complete: it says whether a chunk is the last one.
 func Ends(chunk Chunk) bool { return chunk.Final != nil }
