@@ -27,6 +27,7 @@ type account struct {
 	person   bool // a person was asked, and it did not help
 	none     bool // nothing is required any more: the call is over
 
+	job     *job  // of the call, if it has one
 	tree    *tree // of this call's recovery, once there is one
 	refused bool  // it is not recovered: it was in this tree already
 
@@ -45,7 +46,7 @@ func (o *Owner) account(ctx context.Context, err error, v strategies.Verdict) *a
 		a.verdict = v
 		return a.close(ctx)
 	}
-	a := &account{owner: o, verdict: v}
+	a := &account{owner: o, verdict: v, job: jobOf(ctx)}
 	a.id = o.identify(ctx)
 	a.attempts = append(a.first[:0], o.failed(ctx, a.id, err, v, 1))
 	return a.close(ctx)
@@ -66,7 +67,7 @@ func (o *Owner) identify(ctx context.Context) uint64 {
 func (a *account) next() *account {
 	b := &account{
 		owner: a.owner, id: a.id, verdict: a.verdict, stop: a.stop, cause: a.cause,
-		reduced: a.reduced, person: a.person, none: a.none, tree: a.tree, refused: a.refused,
+		reduced: a.reduced, person: a.person, none: a.none, job: a.job, tree: a.tree, refused: a.refused,
 	}
 	b.attempts = a.attempts[:len(a.attempts):len(a.attempts)] // whoever appends, copies
 	return b

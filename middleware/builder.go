@@ -297,6 +297,10 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newCircuitBreaker(o, p.breaker, next)
 		case *bulkheadPart:
 			return newBulkhead(o, p.slots, next)
+		case *rewindPart:
+			return &marker[Req, Resp]{o, p.mark, next}
+		case *effectsPart:
+			return newIdentify(o, p.effects, next)
 		case *renewPart:
 			return &renewer[Req, Resp]{o, p.credential, next}
 		case *timeoutPart:
@@ -315,6 +319,9 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 		return next
 	}
 	c.put(p.stage(), layer)
+	if _, remembers := p.(*rewindPart); remembers {
+		c.put(StageBreaker, func(next Runner[Req, Resp]) Runner[Req, Resp] { return &rewinder[Req, Resp]{o, next} })
+	}
 }
 
 // compose nests the layers of the stages from one up to another, which is

@@ -60,6 +60,10 @@ type call struct {
 	helping, recovering bool
 	failed              error       // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure    // what went before; nil: nothing did
+	job                 *job        // what outlives its attempts; nil: it has no identity
+	rewind              *rewinding  // nil: the agent has no memory
+	effect              effectID    // within a tool: which
+	given               string      // the id that the caller gives the next call; ""
 	leave               *leave      // of a breaker that lets few through; nil: of none
 	person              bool        // a person wants it made
 	out                 *provenance // nil: nobody asks
@@ -89,7 +93,7 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level}
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -115,13 +119,13 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	if up == nil {
 		return
 	}
-	next.tree, next.level = up.tree, up.level
+	next.tree, next.level, next.job = up.tree, up.level, up.job
 	if up.owner == nil && up.out != nil { // traced by a middleware of the user's
 		next.out, next.up = up.out, up.up
 	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.leave, next.person, next.why = up.failed, up.leave, up.person, up.why
+		next.failed, next.leave, next.person, next.why, next.rewind = up.failed, up.leave, up.person, up.why, up.rewind
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}
@@ -241,6 +245,7 @@ type provenance struct {
 	level    strategies.Level
 	attempts int
 	late     bool
+	job      *job        // of the call, if it has one
 	round    bool        // of an intervention, whose layer tells of its end
 	outer    *provenance // of the whole, if this is of a part of it
 }
@@ -272,5 +277,5 @@ func boundary(ctx context.Context) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, attempt: up.attempt}
+	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, attempt: up.attempt}
 }

@@ -248,7 +248,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventRungFailed, ServedBy: name, Level: rung.Level, Class: v.Class, Err: raw(err)})
 		}
-		if v.Final {
+		if v.Final || jobOf(ctx).doubtful() {
 			a.verdict = v
 			break
 		}

@@ -93,19 +93,20 @@ func Example_order() {
 	_, _ = guarded.Run(context.Background(), "hello")
 	// Output:
 	// observe
-	//   coalesce
-	//     intervene
-	//       degrade
-	//         deadline
-	//           fallback
-	//             retry
-	//               breaker
-	//                 bulkhead
-	//                   renew
-	//                     timeout
-	//                       validate
-	//                         recover
-	//                           agent
+	//   identify
+	//     coalesce
+	//       intervene
+	//         degrade
+	//           deadline
+	//             fallback
+	//               retry
+	//                 breaker
+	//                   bulkhead
+	//                     renew
+	//                       timeout
+	//                         validate
+	//                           recover
+	//                             agent
 }
 
 func ExampleWrap() {

@@ -296,8 +296,8 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: c.name, Class: cv.Class, Err: raw(err)})
 		}
-		if cv.Final {
-			a.verdict = cv
+		if cv.Final || jobOf(ctx).doubtful() {
+			a.verdict = cv // something may have been done: nobody else is asked
 			return none, a.close(ctx)
 		}
 	}

@@ -69,10 +69,31 @@ func (b *Builder[Req, Resp]) DeadlineReserving(total time.Duration, slice time.D
 	return b
 }
 
+// Effects gives calls an identity and writes down what the tools of the agent do
+// that are wrapped by [WrapTool], its stand-ins' and its nested agents' too. A
+// later attempt of a call, a stand-in, or the same call repeated under its id after
+// a crash gets the recorded result of what was done, and the tool is not called.
+// What was dispatched and not heard of is uncertain: the call is not retried, handed
+// on or covered up, see [strategies.ClassUncertain].
+//
+// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+func (b *Builder[Req, Resp]) Effects(e Effects) *Builder[Req, Resp] {
+	b.settings().Effects(e)
+	return b
+}
+
 // HardTimeout bounds each attempt and returns on time even if the agent does not
 // look at its context. See [HardTimeout].
 func (b *Builder[Req, Resp]) HardTimeout(attempt time.Duration, leftBehindMost int) *Builder[Req, Resp] {
 	b.settings().HardTimeout(attempt, leftBehindMost)
+	return b
+}
+
+// Identify gives each call an identity without a journal, for [Call.ID],
+// [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
+// one call. It costs a healthy call about one allocation.
+func (b *Builder[Req, Resp]) Identify() *Builder[Req, Resp] {
+	b.settings().Identify()
 	return b
 }
 
@@ -111,6 +132,19 @@ func (b *Builder[Req, Resp]) Renew(renew func(ctx context.Context, failure Failu
 // Retry adds the retry layer: the same agent is asked again. See [Retry].
 func (b *Builder[Req, Resp]) Retry(policy strategies.Retry) *Builder[Req, Resp] {
 	b.settings().Retry(policy)
+	return b
+}
+
+// Rewind is for an agent with a memory, such as a chat that appends the question to
+// its history before it asks: asked again it would send the question twice. mark is
+// called before the first attempt of a call and returns how to set the memory back
+// to that moment; this is called before each later attempt of the agent, a retry or
+// one that a person asked for. A stand-in has a memory of its own.
+//
+// Calls of one chat must not overlap: a memory that two write to cannot be set back.
+// It costs a healthy call an allocation and what mark does.
+func (b *Builder[Req, Resp]) Rewind(mark func() (restore func())) *Builder[Req, Resp] {
+	b.settings().Rewind(mark)
 	return b
 }
 
@@ -195,10 +229,31 @@ func (b *StreamBuilder[Req, Chunk]) DeadlineReserving(total time.Duration, slice
 	return b
 }
 
+// Effects gives calls an identity and writes down what the tools of the agent do
+// that are wrapped by [WrapTool], its stand-ins' and its nested agents' too. A
+// later attempt of a call, a stand-in, or the same call repeated under its id after
+// a crash gets the recorded result of what was done, and the tool is not called.
+// What was dispatched and not heard of is uncertain: the call is not retried, handed
+// on or covered up, see [strategies.ClassUncertain].
+//
+// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+func (b *StreamBuilder[Req, Chunk]) Effects(e Effects) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Effects(e)
+	return b
+}
+
 // HardTimeout bounds each attempt and returns on time even if the agent does not
 // look at its context. See [HardTimeout].
 func (b *StreamBuilder[Req, Chunk]) HardTimeout(attempt time.Duration, leftBehindMost int) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().HardTimeout(attempt, leftBehindMost)
+	return b
+}
+
+// Identify gives each call an identity without a journal, for [Call.ID],
+// [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
+// one call. It costs a healthy call about one allocation.
+func (b *StreamBuilder[Req, Chunk]) Identify() *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Identify()
 	return b
 }
 
@@ -237,6 +292,19 @@ func (b *StreamBuilder[Req, Chunk]) Renew(renew func(ctx context.Context, failur
 // Retry adds the retry layer: the same agent is asked again. See [Retry].
 func (b *StreamBuilder[Req, Chunk]) Retry(policy strategies.Retry) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Retry(policy)
+	return b
+}
+
+// Rewind is for an agent with a memory, such as a chat that appends the question to
+// its history before it asks: asked again it would send the question twice. mark is
+// called before the first attempt of a call and returns how to set the memory back
+// to that moment; this is called before each later attempt of the agent, a retry or
+// one that a person asked for. A stand-in has a memory of its own.
+//
+// Calls of one chat must not overlap: a memory that two write to cannot be set back.
+// It costs a healthy call an allocation and what mark does.
+func (b *StreamBuilder[Req, Chunk]) Rewind(mark func() (restore func())) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Rewind(mark)
 	return b
 }
 

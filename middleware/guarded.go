@@ -35,6 +35,10 @@ func (o *Owner) publish(ctx context.Context, err error) error {
 	}
 	failure := a.publish()
 	if o.Observer != nil {
+		if a.job != nil { // the edge is outside of it
+			c := o.with(ctx, a.id)
+			c.job, ctx = a.job, c
+		}
 		o.emit(ctx, a.id, Event{Kind: EventFailed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
 	}
 	return failure

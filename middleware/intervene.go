@@ -195,7 +195,8 @@ func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (
 	}
 	t := l.owner.traced(ctx)
 	c := l.owner.with(ctx, a.id)
-	c.out, t.provenance.round, c.person = &t.provenance, true, true
+	why := a.failure()
+	c.out, t.provenance.round, c.person, c.why = &t.provenance, true, true, &why
 	resp, err = l.next.Run(c, req)
 	p := t.settle(nil)
 	return resp, p.servedBy, p.level, p.attempts, err
@@ -226,7 +227,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 	deadline, _ := asking.Deadline()
 	seen := a.copied()
 	incident := strategies.Incident{
-		ID: id, Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
+		ID: id, Call: CallOf(ctx).ID(), Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
 		Requests: l.changed(ctx, req, a),
 	}
 	if b := l.owner.breaker(); b != nil {

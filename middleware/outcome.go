@@ -23,6 +23,9 @@ type Outcome[Resp any] struct {
 	Level strategies.Level
 	// Attempts is the number of calls made, or refused by a layer.
 	Attempts int
+	// Effects is what the tools of the call did, in order, if it writes that down:
+	// done, given back, refused, uncertain, undone. See [Builder.Effects].
+	Effects []strategies.EffectRecord
 	// Late says that the answer came after its timeout and was kept.
 	Late    bool
 	Elapsed time.Duration
@@ -50,7 +53,7 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 	p := traced.settle(err)
 	return Outcome[Resp]{
 		Value: value, Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level,
-		Attempts: p.attempts, Late: p.late, Elapsed: time.Since(traced.start), Err: err,
+		Attempts: p.attempts, Effects: p.effects, Late: p.late, Elapsed: time.Since(traced.start), Err: err,
 	}
 }
 
@@ -72,7 +75,7 @@ func (t *tracedCall) begin(ctx context.Context, o *Owner, stream *streamSide, as
 	up := callOf(ctx)
 	t.call = call{Context: ctx, owner: o, up: up, stream: stream}
 	if up != nil {
-		t.call.tree, t.call.level = up.tree, up.level
+		t.call.tree, t.call.level, t.call.job = up.tree, up.level, up.job
 	}
 	if asked {
 		t.start = time.Now()
@@ -87,6 +90,7 @@ type told struct {
 	servedBy string
 	level    strategies.Level
 	attempts int
+	effects  []strategies.EffectRecord
 	late     bool
 }
 
@@ -94,7 +98,7 @@ func (t *tracedCall) settle(err error) told {
 	p := &t.provenance
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.late}
+	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.job.records(), p.late}
 	if err != nil {
 		end.strategy, end.servedBy = strategies.StrategyNone, ""
 		if re, ok := err.(*strategies.RecoveryError); ok { //nolint:errorlint // made just now, by the edge

@@ -101,7 +101,7 @@ func (l *retryCore) succeeded() {
 // again is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx)}}
+	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx), job: jobOf(ctx)}}
 	if delay, ok := r.decide(ctx, err); ok {
 		return l.loop(ctx, req, r, delay)
 	}

@@ -14,6 +14,7 @@ type Stage uint8
 // of the layer of a stage, or where it would stand.
 const (
 	StageObserve Stage = iota
+	StageIdentify
 	StageCoalesce
 	StageIntervene
 	StageDegrade
@@ -32,7 +33,7 @@ const (
 )
 
 var stageNames = [stages]string{
-	"observe", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
+	"observe", "identify", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
 	"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
 }
 

@@ -67,8 +67,9 @@ func invalid(err error) error {
 }
 
 func hasOpinion(err error) bool {
+	var none strategies.Class
 	own, ok := err.(interface{ RecoveryClass() strategies.Class }) //nolint:errorlint // the tree is walked
-	return ok && own.RecoveryClass() != strategies.ClassUnclassified
+	return ok && own.RecoveryClass() != none
 }
 
 func (l *validator[Req, Resp]) ask(ctx context.Context, req Req, resp Resp) (err error) {

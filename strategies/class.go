@@ -39,6 +39,9 @@ const (
 	// ClassBadRequest is a request that this agent cannot serve (HTTP 400, 413, 422).
 	// Another provider may: what one refuses, another may accept.
 	ClassBadRequest
+	// ClassUncertain is a side effect that was dispatched and not heard of: it may
+	// have happened. Nobody repeats it and nothing covers it up.
+	ClassUncertain
 	// ClassUnrecoverable is an agent's own word that only a person can help.
 	ClassUnrecoverable
 	// ClassPanic is a panic that became an error.
@@ -64,7 +67,7 @@ const (
 var classNames = [classes]string{
 	"unclassified", "transient", "timeout", "rate_limited", "overloaded", "quota_exhausted",
 	"context_overflow", "blocked", "invalid_answer", "unauthorized", "not_found", "bad_request",
-	"unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled", "stalled",
+	"uncertain", "unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled", "stalled",
 }
 
 // Classes returns every class a verdict can carry, in the order of the table.
@@ -130,6 +133,7 @@ var verdicts = [classes]Verdict{
 	ClassUnauthorized:    {Class: ClassUnauthorized, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true, Renew: true},
 	ClassNotFound:        {Class: ClassNotFound, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true, Loud: true},
 	ClassBadRequest:      {Class: ClassBadRequest, Fallback: true},
+	ClassUncertain:       {Class: ClassUncertain, Intervene: true, Counted: true, Loud: true}, // Trips as its cause does
 	ClassUnrecoverable:   {Class: ClassUnrecoverable, Intervene: true, Counted: true, Loud: true},
 	ClassPanic:           {Class: ClassPanic, Fallback: true, Degrade: true, Intervene: true, Trips: true, Counted: true},
 	ClassRejected:        {Class: ClassRejected, Fallback: true, Degrade: true, Intervene: true, Counted: true, Refused: true},

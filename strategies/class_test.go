@@ -29,6 +29,7 @@ var classTable = []struct {
 	{strategies.ClassUnauthorized, "unauthorized", false, true, true, true, true, 0, "clw"},
 	{strategies.ClassNotFound, "not_found", false, true, true, true, true, 0, "cl"},
 	{strategies.ClassBadRequest, "bad_request", false, true, false, false, false, 0, ""},
+	{strategies.ClassUncertain, "uncertain", false, false, false, true, false, 0, "cl"},
 	{strategies.ClassUnrecoverable, "unrecoverable", false, false, false, true, false, 0, "cl"},
 	{strategies.ClassPanic, "panic", false, true, true, true, true, 0, "c"},
 	{strategies.ClassRejected, "rejected", false, true, true, true, false, 0, "cr"},
@@ -73,7 +74,7 @@ func TestTheTableInTheDoc(t *testing.T) {
 		if row.maxRetries > 0 {
 			retry = fmt.Sprint(row.maxRetries, " at most")
 		}
-		if row.class == strategies.ClassCutOff {
+		if row.class == strategies.ClassCutOff || row.class == strategies.ClassUncertain {
 			trips = "if its cause does"
 		}
 		want := fmt.Sprintf("//\t%-16s %-10s %-8s %-7s %-6s %s\n", row.name, retry, yes[row.fallback], yes[row.degrade], yes[row.intervene], trips)

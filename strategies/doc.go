@@ -50,6 +50,7 @@
 //	unauthorized     -          yes      yes     yes    yes
 //	not_found        -          yes      yes     yes    yes
 //	bad_request      -          yes      -       -      -
+//	uncertain        -          -        -       yes    if its cause does
 //	unrecoverable    -          -        -       yes    -
 //	panic            -          yes      yes     yes    yes
 //	rejected         -          yes      yes     yes    -

@@ -18,6 +18,8 @@ type Incident struct {
 	Err *RecoveryError
 	// Agents are the names a [ActionUseAgent] decision may give.
 	Agents []string
+	// Call is the id of the call, if it has one.
+	Call string
 	// Requests is what an agent of these names will be asked, where that is not
 	// Request itself: a stand-in may get a changed one. A person who decides for it
 	// decides for that.

@@ -101,3 +101,27 @@ func (a Allowance) MarshalText() ([]byte, error) { return marshal("allowance", a
 func (a *Allowance) UnmarshalText(text []byte) error {
 	return unmarshal("allowance", a, text, allowanceNames[:])
 }
+
+// String returns once, idempotent or read_only.
+func (e Effect) String() string { return nameOf(e, effectNames[:]) }
+
+// MarshalText writes what String returns.
+func (e Effect) MarshalText() ([]byte, error) { return marshal("effect", e, effectNames[:]) }
+
+// UnmarshalText reads what MarshalText has written.
+func (e *Effect) UnmarshalText(text []byte) error {
+	return unmarshal("effect", e, text, effectNames[:])
+}
+
+// String returns dispatched, done, not_done, uncertain, undone, replayed or refused.
+func (s EffectState) String() string { return nameOf(s, effectStateNames[:]) }
+
+// MarshalText writes what String returns.
+func (s EffectState) MarshalText() ([]byte, error) {
+	return marshal("effect state", s, effectStateNames[:])
+}
+
+// UnmarshalText reads what MarshalText has written.
+func (s *EffectState) UnmarshalText(text []byte) error {
+	return unmarshal("effect state", s, text, effectStateNames[:])
+}

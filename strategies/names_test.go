@@ -58,6 +58,8 @@ func TestEnumsAreReadBack(t *testing.T) {
 	readBack(t, func(i int) strategies.Level { return strategies.Level(i) }, 4)
 	readBack(t, func(i int) strategies.State { return strategies.State(i) }, 5)
 	readBack(t, func(i int) strategies.Action { return strategies.Action(i) }, 4)
+	readBack(t, func(i int) strategies.Effect { return strategies.Effect(i) }, 3)
+	readBack(t, func(i int) strategies.EffectState { return strategies.EffectState(i) }, 7)
 	readBack(t, func(i int) strategies.Allowance { return strategies.Allowance(i) }, 2)
 }
 
