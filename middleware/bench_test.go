@@ -198,3 +198,33 @@ func BenchmarkRatio(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEffect is a tool that does nothing, bare and written down in memory. Each
+// effect is another one, and the journal forgets old calls.
+func BenchmarkEffect(b *testing.B) {
+	type args struct{ Order int }
+	bare := func(_ context.Context, a args) (int, error) { return a.Order, nil }
+	run := func(b *testing.B, tool middleware.Runner[args, int], with func(*middleware.Builder[string, string])) {
+		chain := middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
+			for i := range 8 {
+				if _, err := tool.Run(ctx, args{i}); err != nil {
+					return "", err
+				}
+			}
+			return "", nil
+		})
+		with(chain)
+		g := built(b, chain)
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = g.Run(b.Context(), "")
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/8, "ns/effect")
+	}
+	b.Run("bare", func(b *testing.B) { run(b, middleware.Func(bare), func(*middleware.Builder[string, string]) {}) })
+	b.Run("journaled", func(b *testing.B) {
+		run(b, middleware.WrapTool("pay", strategies.EffectOnce, bare), func(c *middleware.Builder[string, string]) {
+			c.Effects(middleware.Effects{Journal: &strategies.MemoryJournal{Calls: 100}})
+		})
+	})
+}

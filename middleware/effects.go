@@ -133,6 +133,7 @@ type jobCall struct {
 }
 
 func newIdentify[Req, Resp any](o *Owner, e *Effects, next Runner[Req, Resp]) *identify[Req, Resp] {
+	o.guests.Store(true) // one account may reach two callers with one id
 	return &identify[Req, Resp]{owner: o, effects: e, next: next, calls: map[string]*twin[Resp]{}}
 }
 

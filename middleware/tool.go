@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -87,9 +86,11 @@ type effectNote struct {
 	undo       func(context.Context) error
 }
 
-// effectFlight is one effect under way, or done, in this process.
+// effectFlight is one effect under way, or done, in this process. All of it is
+// guarded by the job's lock.
 type effectFlight struct {
-	ended  chan struct{}
+	over   bool
+	wake   chan struct{} // closed when it is over; nil: nobody waits
 	result any
 	err    error
 	again  bool // nothing was done: the next one may try
@@ -115,13 +116,12 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 	if err != nil {
 		return none, err
 	}
-	inner := &call{}
-	*inner = *c
-	inner.Context, inner.effect = ctx, id
+	w := &writing[Args, Result]{t: t, j: c.job, args: args, c: *c}
+	w.c.Context, w.c.effect = ctx, id
 	if t.effect == strategies.EffectIdempotent {
-		return t.ask(inner, args)
+		return t.ask(&w.c, args)
 	}
-	return t.once(inner, c.job, id, raw, args)
+	return w.once(id, raw)
 }
 
 func (t *Tool[Args, Result]) ask(ctx context.Context, args Args) (result Result, err error) {
@@ -163,81 +163,4 @@ func canonical(args any) (json.RawMessage, error) {
 		return nil, err
 	}
 	return json.Marshal(value)
-}
-
-// once does an effect that must happen once.
-func (t *Tool[Args, Result]) once(c *call, j *job, id effectID, raw json.RawMessage, args Args) (none Result, _ error) {
-	for {
-		j.mu.Lock()
-		f := j.flights[id]
-		if f == nil {
-			f = &effectFlight{ended: make(chan struct{}), again: true}
-			if j.flights == nil {
-				j.flights = map[effectID]*effectFlight{}
-			}
-			j.flights[id] = f
-			j.mu.Unlock()
-			return t.lead(c, j, id, raw, args, f)
-		}
-		j.mu.Unlock()
-		select {
-		case <-f.ended:
-		case <-c.Done():
-			return none, context.Cause(c)
-		}
-		if f.again {
-			continue // it was not done: this one's turn
-		}
-		if f.err != nil {
-			return none, f.err
-		}
-		j.replayed(c, id)
-		result, _ := f.result.(Result)
-		return result, nil
-	}
-}
-
-// lead does the effect for all who ask for it at once. Also a Goexit in the tool
-// ends it.
-func (t *Tool[Args, Result]) lead(c *call, j *job, id effectID, raw json.RawMessage, args Args, f *effectFlight) (Result, error) {
-	var result Result
-	f.err = errors.New("understudy: the goroutine that called the tool has ended")
-	ended := false
-	defer func() {
-		if !ended { // Goexit: whether it has acted is not known
-			f.err, f.again = &strategies.UncertainError{Tool: id.tool, Key: id.key, Err: f.err}, false
-		}
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if f.result = result; f.again {
-			delete(j.flights, id)
-		}
-		close(f.ended)
-	}()
-	result, f.again, f.err = t.perform(c, j, id, raw, args)
-	ended = true
-	return result, f.err
-}
-
-// perform is one effect from its first word in the journal to its last. again says
-// that nothing was done.
-func (t *Tool[Args, Result]) perform(c *call, j *job, id effectID, raw json.RawMessage, args Args) (none Result, again bool, _ error) {
-	w := &writing[Args, Result]{t: t, c: c, j: j, args: args}
-	w.rec = strategies.EffectRecord{
-		Call: j.id, Tool: id.tool, Key: id.key, State: strategies.EffectDispatched, Args: raw, Agent: c.owner.name(),
-		Attempt: max(c.attempt, 1), Time: time.Now(),
-	}
-	if err := w.drift(); err != nil {
-		w.note(strategies.EffectRefused)
-		return none, true, err
-	}
-	stands, begun, err := w.begin()
-	if err != nil {
-		w.note(strategies.EffectRefused)
-		return none, true, err
-	}
-	if !begun {
-		return w.found(stands)
-	}
-	return w.dispatch()
 }

@@ -11,21 +11,108 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// writing is one effect being written down.
+// writing is one effect being written down, in one piece with the call that its
+// tool sees and with what others who ask for it wait for.
 type writing[Args, Result any] struct {
 	t    *Tool[Args, Result]
-	c    *call
 	j    *job
 	args Args
+	c    call
+	f    effectFlight
 	rec  strategies.EffectRecord
 }
 
-// journalTime bounds what is written after the effect: its caller may have left.
+// once does the effect, or gives back what another one who asked for it has done.
+func (w *writing[Args, Result]) once(id effectID, raw json.RawMessage) (none Result, _ error) {
+	for {
+		w.j.mu.Lock()
+		f := w.j.flights[id]
+		if f == nil {
+			if w.j.flights == nil {
+				w.j.flights = map[effectID]*effectFlight{}
+			}
+			w.j.flights[id] = &w.f
+			w.j.mu.Unlock()
+			return w.lead(id, raw)
+		}
+		if !f.over {
+			if f.wake == nil {
+				f.wake = make(chan struct{})
+			}
+			wake := f.wake
+			w.j.mu.Unlock()
+			select {
+			case <-wake:
+				continue
+			case <-w.c.Done():
+				return none, context.Cause(&w.c)
+			}
+		}
+		value, err := f.result, f.err
+		w.j.mu.Unlock()
+		if err != nil {
+			return none, err
+		}
+		w.j.replayed(&w.c, id)
+		result, _ := value.(Result)
+		return result, nil
+	}
+}
+
+// errEnded is seen by nobody but in an [strategies.UncertainError].
+var errEnded = errors.New("understudy: the goroutine that called the tool has ended")
+
+// lead does the effect for all who ask for it at once. Also a Goexit in the tool
+// ends it.
+func (w *writing[Args, Result]) lead(id effectID, raw json.RawMessage) (result Result, err error) {
+	again, ended := false, false
+	defer func() {
+		if !ended { // Goexit: whether it has acted is not known
+			err = &strategies.UncertainError{Tool: id.tool, Key: id.key, Err: errEnded}
+		}
+		w.j.mu.Lock()
+		defer w.j.mu.Unlock()
+		w.f.over, w.f.err = true, err
+		if w.f.result = result; again {
+			delete(w.j.flights, id) // the next one may try
+		}
+		if w.f.wake != nil {
+			close(w.f.wake)
+		}
+	}()
+	result, again, err = w.perform(id, raw)
+	ended = true
+	return result, err
+}
+
+// perform is one effect from its first word in the journal to its last. again says
+// that nothing was done.
+func (w *writing[Args, Result]) perform(id effectID, raw json.RawMessage) (none Result, again bool, _ error) {
+	w.rec = strategies.EffectRecord{
+		Call: w.j.id, Tool: id.tool, Key: id.key, State: strategies.EffectDispatched, Args: raw, Agent: w.c.owner.name(),
+		Attempt: max(w.c.attempt, 1), Time: time.Now(),
+	}
+	if err := w.drift(); err != nil {
+		w.note(strategies.EffectRefused)
+		return none, true, err
+	}
+	stands, begun, err := w.begin()
+	if err != nil {
+		w.note(strategies.EffectRefused)
+		return none, true, err
+	}
+	if !begun {
+		return w.found(stands)
+	}
+	return w.dispatch()
+}
+
+// journalTime bounds what is written once the caller has left.
 const journalTime = 10 * time.Second
 
 func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun bool, err error) {
 	err = protect(func() (err error) {
-		stands, begun, err = w.j.effects.Journal.Begin(w.c, w.rec)
+		stands, begun, err = w.j.effects.Journal.Begin(&w.c, w.rec)
 		return err
 	})
 	if err != nil {
@@ -38,7 +125,10 @@ func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun b
 // written is remembered by the call itself, and found dispatched by a later one.
 func (w *writing[Args, Result]) end(state strategies.EffectState, result json.RawMessage) {
 	w.rec.State, w.rec.Result = state, result
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.c), journalTime)
+	if w.c.Err() == nil && protect(func() error { return w.j.effects.Journal.End(&w.c, w.rec) }) == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(&w.c), journalTime)
 	defer cancel()
 	_ = protect(func() error { return w.j.effects.Journal.End(ctx, w.rec) })
 }
@@ -75,7 +165,7 @@ func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
 			w.doubt()
 		}
 	}()
-	result, err := w.t.ask(w.c, w.args)
+	result, err := w.t.ask(&w.c, w.args)
 	left = false
 	switch {
 	case err == nil:
@@ -101,7 +191,7 @@ func (w *writing[Args, Result]) did(result Result) (Result, bool, error) {
 // settle finds out about an effect that nobody has heard of: from its destination,
 // and then from a person.
 func (w *writing[Args, Result]) settle(failed error) (none Result, again bool, _ error) {
-	ctx := context.WithoutCancel(w.c)
+	ctx := context.WithoutCancel(&w.c)
 	if w.t.verify != nil {
 		var result Result
 		var done bool
@@ -169,7 +259,7 @@ func (w *writing[Args, Result]) drift() error {
 	if w.j.effects.Drift == DriftAllowed {
 		return nil
 	}
-	whole, own := w.j.asks(w.c)
+	whole, own := w.j.asks(&w.c)
 	if whole == 0 && own == 0 {
 		return nil
 	}
@@ -211,7 +301,7 @@ func (w *writing[Args, Result]) question(person strategies.Intervenor, stands ti
 	if stands == 0 {
 		stands = 5 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(w.c, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
+	ctx, cancel := context.WithTimeoutCause(&w.c, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	open := &strategies.UncertainError{Tool: w.rec.Tool, Key: w.rec.Key, Err: failed}
@@ -234,7 +324,7 @@ func (w *writing[Args, Result]) approved() error {
 		return strategies.NotDone(strategies.Unrecoverable(fmt.Errorf("understudy: tool %q was not approved (key %s)", w.rec.Tool, w.rec.Key)))
 	}
 	if w.c.Err() != nil {
-		return strategies.NotDone(context.Cause(w.c))
+		return strategies.NotDone(context.Cause(&w.c))
 	}
 	return nil
 }
@@ -251,7 +341,7 @@ type EffectQuestion struct {
 func (w *writing[Args, Result]) note(state strategies.EffectState) {
 	r := w.rec
 	r.State = state
-	w.j.book(w.c, r, nil)
+	w.j.book(&w.c, r, nil)
 }
 
 func (w *writing[Args, Result]) noteDone(result Result) {
@@ -266,7 +356,7 @@ func (w *writing[Args, Result]) noteDone(result Result) {
 			return nil
 		}
 	}
-	w.j.book(w.c, w.rec, undo)
+	w.j.book(&w.c, w.rec, undo)
 }
 
 // replayed books that a result was given back by this process's own memory.
