@@ -131,17 +131,20 @@ func (t *sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number",
 		"超过", "超出", "超限", "超长", "过长", "大于")
 	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
 		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
 		return true
 	}
+	if !over && t.has(">=") {
+		over = !t.has("must be", "should be") // a comparison that failed, and no rule of a setting
+	}
 	if !over {
-		return t.has("range of input length")
+		return t.has("range of input length") || t.has("context size", "context window", "context length") && t.counts() > 1
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
-		"maximum model length", "sequence length", "上下文") {
+		"maximum model length", "sequence length", "context_length_exceeded", "context_window_exceeded", "上下文") {
 		return true
 	}
 	switch {
@@ -156,7 +159,7 @@ func (t *sentence) tooLong() bool {
 		return true
 	}
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
-	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "max size", "max tokens of", "maximum number of tokens") &&
+	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "in batch", "batch has", "max size", "max tokens of", "maximum number of tokens") &&
 		!t.has("must be at least", "refresh token", "access token")
 }
 
@@ -173,9 +176,10 @@ func (t *sentence) broke() bool {
 	}
 	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") ||
 		t.has("insufficient fund", "credit limit", "credit balance", "insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
-			"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
+			"budget exceeded", "budget has been exceeded", "exceeded budget", "crossed budget", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
 			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
-			"欠费", "余额不足", "额度不足", "已用尽", "已用完")
+			"account is in good standing", "out of extra usage", "from your extra usage", "extra usage is required",
+			"欠费", "余额不足", "额度不足", "额度失败", "已用尽", "已用完")
 }
 
 // payUp: it says what to do about it, and some say so of a low rate, too.
@@ -185,7 +189,7 @@ func (t *sentence) payUp() bool {
 
 // quota: one that ran out.
 func (t *sentence) quota() bool {
-	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected")
+	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected", "quota is not enough", "not enough quota")
 }
 
 // byTheDay: a limit that passes tomorrow, or next month.
@@ -216,7 +220,7 @@ func (t *sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
-	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined")
+	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined", "restricted for", "limited access to this", "declined")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
 		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "input was flagged", "prompt was flagged") ||
 		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
@@ -293,7 +297,7 @@ func gone(noun, rest string) bool {
 	}
 	for _, phrase := range [...]string{
 		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "not recognized", "sunset", "discontinued",
-		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
+		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable", "is archived", "been archived", "requires a subscription", "requires a paid",
 	} {
 		if noun != "model" && phrase == "is not supported" {
 			continue // a parameter of an endpoint is none of it

@@ -33,18 +33,24 @@ func plainWord(short *[64]byte, code string) []byte {
 }
 
 // codesClass is the class of the first code that says one. The vague ones
-// ("server_error") are in [vague]: the HTTP status knows more than they do.
+// ("server_error") are in [vague]: the HTTP status knows more than they do. Google
+// calls a model without capacity a rate limit first, so that one may be corrected.
 func codesClass(codes *foreign.Words) Class {
+	class := ClassUnclassified
 	for _, code := range codes {
 		if code == "" {
 			break
 		}
 		var short [64]byte
-		if c := codeClass(string(plainWord(&short, code))); c != ClassUnclassified {
+		c := codeClass(string(plainWord(&short, code)))
+		if class == ClassUnclassified {
+			class = c
+		}
+		if class != ClassUnclassified && class != ClassRateLimited || c == ClassOverloaded {
 			return c
 		}
 	}
-	return ClassUnclassified
+	return class
 }
 
 // codeClass is the class of a code, as plainWord makes it.
@@ -60,7 +66,7 @@ func codeClass(code string) Class {
 	switch code { // what the words in it would say wrong
 	case "serviceunavailableerror", "serverisoverloaded", "slowdown", "flexunavailable", "modelunavailable":
 		return ClassOverloaded
-	case "tokenquotaexceeded", "throttlingallocationquota":
+	case "tokenquotaexceeded", "requestquotaexceeded", "throttlingallocationquota":
 		return ClassRateLimited // Cerebras and Alibaba: a quota by the minute
 	case "setlimitexceeded", "creditlimit", "tokenquotareached", "invalidsubscription", "resourceexhaustedquota":
 		return ClassQuotaExhausted
