@@ -92,6 +92,8 @@ func (t *sentence) refusal(class Class) Class {
 	switch {
 	case t.noModel():
 		return ClassNotFound
+	case t.has("context window", "context length", "input token") && t.tooLong():
+		return ClassContextOverflow
 	case t.money(), t.quota():
 		return ClassQuotaExhausted
 	case t.blocked():
@@ -131,7 +133,7 @@ func (t *sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the",
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the", "tokens per request",
 		"超过", "超出", "超限", "超长", "过长", "大于")
 	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
 		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
@@ -225,11 +227,11 @@ func (t *sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
-	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined", "restricted for", "limited access to this", "declined", "checks failed")
+	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined", "restricted for", "limited access to this", "declined", "checks failed", "cannot be generated", "unable to respond")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
-		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "violates our polic", "unsafe content", "flagged as unsafe", "input was flagged", "prompt was flagged") ||
+		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "violates our polic", "violate our polic", "unsafe content", "flagged as unsafe", "input was flagged", "prompt was flagged") ||
 		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
-		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "审核不通过", "审核未通过", "不安全或敏感", "违规", "不適切", "new_sensitive")
+		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "审核不通过", "审核未通过", "不安全或敏感", "违规", "不適切", "new_sensitive", "image_safety", "prohibited_content")
 }
 
 // noAnswer: the provider found the model's answer no good.

@@ -70,7 +70,7 @@ func codeClass(code string) Class {
 		return ClassRateLimited // Cerebras and Alibaba: a quota by the minute
 	case "setlimitexceeded", "creditlimit", "tokenquotareached", "invalidsubscription", "resourceexhaustedquota":
 		return ClassQuotaExhausted
-	case "tokenlimit", "tokenslimitreached", "tokenstoolong", "characterstoolong", "modelmaxprompttokensexceeded":
+	case "tokenlimit", "tokenslimitreached", "tokenstoolong", "characterstoolong", "maxtokensperrequest", "modelmaxprompttokensexceeded":
 		return ClassContextOverflow
 	case "invalidprompt", "refusal", "hooksfailed", "cyberpolicy", "biopolicy":
 		return ClassBlocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
@@ -93,14 +93,15 @@ func codeClass(code string) Class {
 		return ClassContextOverflow
 	case anyOf(code, "ratelimit", "throttl", "toomanyrequests", "requestlimitexceeded", "limitrequests", "limittokens", "concurrencylimit"):
 		return ClassRateLimited
-	case anyOf(code, "insufficient", "notenough", "outof", "negative") && anyOf(code, "quota", "balance", "credit", "fund"):
+	case anyOf(code, "insufficient", "notenough", "outof", "negative", "depleted", "exhausted", "toolow", "nousable") && anyOf(code, "quota", "balance", "credit", "fund"):
 		return ClassQuotaExhausted
 	case anyOf(code, "quotaexceeded", "exceededquota", "currentquota", "quotaexhausted", "billing", "arrear",
 		"insufficientbalance", "creditbalance", "overdue", "paymentrequired", "budgetexceeded", "exceededbudget", "overbudget",
 		"spendlimit", "spendinglimit", "usagelimit", "dailylimit", "monthlylimit", "freetieronly", "packexhausted"):
 		return ClassQuotaExhausted
 	case anyOf(code, "contentfilter", "contentpolicy", "policyviolation", "moderation", "sensitivecontent", "datainspection", "riskdetection", "guardrail",
-		"responsibleai", "safetyviolation", "contentblocked", "contentviolation", "censor", "promptthreat", "promptinjection", "jailbreak"):
+		"responsibleai", "safetyviolation", "contentblocked", "contentviolation", "censor", "promptthreat", "promptinjection", "jailbreak", "prohibitedcontent"),
+		anyOf(code, "safety", "unsafe") && !anyOf(code, "identifier", "setting"): // both are parameters, too
 		return ClassBlocked
 	case strings.Contains(code, "model") && anyOf(code, "notfound", "notavailable", "notsupported", "unsupported", "decommission", "deactivat", "deprecat",
 		"retired", "permission", "terms", "access", "notopen", "notexist", "invalidmodel", "nomodel", "unknown", "disabled"):
