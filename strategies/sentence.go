@@ -94,7 +94,7 @@ func (t *sentence) refusal(class Class) Class {
 		return ClassNotFound
 	case t.has("context window", "context length", "input token") && t.tooLong():
 		return ClassContextOverflow
-	case t.money(), t.quota():
+	case t.money(), t.quota(), t.usedUp():
 		return ClassQuotaExhausted
 	case t.blocked():
 		return ClassBlocked
@@ -109,7 +109,7 @@ func (t *sentence) complaint(class Class, f *foreign.Facts) Class {
 	switch {
 	case t.tooLong():
 		return ClassContextOverflow
-	case t.money(), t.quota(), t.has("usage limits", "usage limit has been"):
+	case t.money(), t.quota(), t.usedUp(), t.has("usage limits", "usage limit has been"):
 		return ClassQuotaExhausted
 	case t.noAnswer():
 		return ClassInvalidAnswer
@@ -199,6 +199,11 @@ func (t *sentence) quota() bool {
 	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected", "quota is not enough", "not enough quota")
 }
 
+// usedUp: what a plan gives for a day, a week or a month.
+func (t *sentence) usedUp() bool {
+	return t.has("limit") && t.has("reached your", "hit your", "exceeded your", "exhausted your", "used up your", "used all of your") && t.byTheDay()
+}
+
 // byTheDay: a limit that passes tomorrow, or next month.
 func (t *sentence) byTheDay() bool {
 	return t.has("per day", "per 1 day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "per 1 week", "weekly", "per month", "per 1 month", "per-month", "/ month",
@@ -230,7 +235,7 @@ func (t *sentence) blocked() bool {
 	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined", "restricted for", "limited access to this", "declined", "checks failed", "cannot be generated", "unable to respond")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
 		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "violates our polic", "violate our polic", "unsafe content", "flagged as unsafe", "input was flagged", "prompt was flagged") ||
-		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
+		t.before("blocked", "output", "prompt") || t.before("blocked by", " ai", " guard", "shield") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
 		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "审核不通过", "审核未通过", "不安全或敏感", "违规", "不適切", "new_sensitive", "image_safety", "prohibited_content")
 }
 
