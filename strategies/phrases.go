@@ -185,6 +185,21 @@ func (t *sentence) plainly(noun, verdict string) bool {
 	}
 }
 
+// counts is how many counts of tokens it names: "128k tokens", "9310 input tokens".
+func (t *sentence) counts() (n int) {
+	for rest := t.said; ; {
+		at := strings.Index(rest, " token")
+		if at < 0 {
+			return n
+		}
+		before := strings.TrimRight(strings.TrimSuffix(rest[:at], " input"), "km")
+		if last := len(before) - 1; last >= 0 && before[last] >= '0' && before[last] <= '9' {
+			n++
+		}
+		rest = rest[at+len(" token"):]
+	}
+}
+
 func letterAt(text string, i int) bool {
 	return i >= 0 && i < len(text) && text[i] >= 'a' && text[i] <= 'z'
 }

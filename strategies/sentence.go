@@ -92,7 +92,9 @@ func (t *sentence) refusal(class Class) Class {
 	switch {
 	case t.noModel():
 		return ClassNotFound
-	case t.money(), t.quota():
+	case t.has("context window", "context length", "input token") && t.tooLong():
+		return ClassContextOverflow
+	case t.money(), t.quota(), t.usedUp():
 		return ClassQuotaExhausted
 	case t.blocked():
 		return ClassBlocked
@@ -107,7 +109,7 @@ func (t *sentence) complaint(class Class, f *foreign.Facts) Class {
 	switch {
 	case t.tooLong():
 		return ClassContextOverflow
-	case t.money(), t.quota(), t.has("usage limits", "usage limit has been"):
+	case t.money(), t.quota(), t.usedUp(), t.has("usage limits", "usage limit has been"):
 		return ClassQuotaExhausted
 	case t.noAnswer():
 		return ClassInvalidAnswer
@@ -131,17 +133,23 @@ func (t *sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the",
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the", "tokens per request",
 		"超过", "超出", "超限", "超长", "过长", "大于")
 	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
 		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
 		return true
 	}
+	if !over && t.has(">=", " > ") {
+		over = !t.has("must be", "should be") // a comparison that failed, and no rule of a setting
+	}
+	if t.has("context overflow") || t.has("not fit", "doesn't fit", "don't fit") && t.has("context", "prompt", "window of the model") {
+		return true
+	}
 	if !over {
-		return t.has("range of input length")
+		return t.has("range of input length") || t.has("context size", "context window", "context length") && t.counts() > 1
 	}
 	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
-		"maximum model length", "sequence length", "上下文") {
+		"maximum model length", "sequence length", "context_length_exceeded", "context_window_exceeded", "上下文") {
 		return true
 	}
 	switch {
@@ -150,13 +158,15 @@ func (t *sentence) tooLong() bool {
 		t.has("completion tokens, whereas"), t.has(" pixels", " pages", "file size", "image exceeds", "payload size", "budget_tokens"):
 		return false // the answer's length, or bytes, and the request's own fault everywhere
 	case t.plainly("prompt", "too long"), t.plainly("input", "too long"), t.plainly("conversation", "too long"), t.plainly("messages", "too long"),
+		t.plainly("prompt", "too large"), t.plainly("conversation", "too large"), t.plainly("prompt", "too big"),
+		t.has("输入", "提示词") && t.has("模型") && t.has("长度"), t.has("token limit exceeded") && !t.byTheDay(),
 		t.has("prompt length", "prompt 超", "input length", "input is larger than", "prompt is longer", "prompt exceeds", "reduce the length of the messages",
 			"reduce the length of the prompt", "reduce your prompt", "total text bytes", "输入过长", "输入长度",
 			"too long for this model", "too long for the model", "too long for requested model"):
 		return true
 	}
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
-	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "max size", "max tokens of", "maximum number of tokens") &&
+	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "in batch", "batch has", "max size", "max tokens of", "maximum number of tokens") &&
 		!t.has("must be at least", "refresh token", "access token")
 }
 
@@ -166,16 +176,17 @@ func (t *sentence) money() bool { return t.broke() || t.payUp() }
 // broke: it says that there is no credit.
 func (t *sentence) broke() bool {
 	for _, unit := range [...]string{"credit", "credits", "balance", "funds"} {
-		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "out of", "all available", "included") || unit == "credits" && t.behind(unit, "any", "no", "more") ||
+		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "out of", "all available", "included") || unit == "credits" && t.behind(unit, "any", "no", "more", "no remaining", "no available", "add", "purchase", "buy") ||
 			t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up") {
 			return true
 		}
 	}
-	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") ||
+	return t.before("spend", "limit", "cap", "threshold") || t.before("trial", "expired", "ended") || t.before("subscription", "expired", "has ended", "is inactive") ||
 		t.has("insufficient fund", "credit limit", "credit balance", "insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
-			"budget exceeded", "budget has been exceeded", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
+			"budget exceeded", "budget has been exceeded", "exceeded budget", "crossed budget", "budget limit", "exceededbudget", "payment required", "overdue", "in arrears",
 			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
-			"欠费", "余额不足", "额度不足", "已用尽", "已用完")
+			"account is in good standing", "out of extra usage", "from your extra usage", "extra usage is required",
+			"欠费", "余额不足", "额度不足", "额度失败", "已用尽", "已用完")
 }
 
 // payUp: it says what to do about it, and some say so of a low rate, too.
@@ -185,13 +196,18 @@ func (t *sentence) payUp() bool {
 
 // quota: one that ran out.
 func (t *sentence) quota() bool {
-	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected")
+	return t.has("quota") && t.has("exceed", "exhaust", "reached", "used up", "out of", "rejected", "quota is not enough", "not enough quota")
+}
+
+// usedUp: what a plan gives for a day, a week or a month.
+func (t *sentence) usedUp() bool {
+	return t.has("limit") && t.has("reached your", "hit your", "exceeded your", "exhausted your", "used up your", "used all of your") && t.byTheDay()
 }
 
 // byTheDay: a limit that passes tomorrow, or next month.
 func (t *sentence) byTheDay() bool {
 	return t.has("per day", "per 1 day", "per-day", "/day", "/ day", "daily", "(tpd)", "(rpd)", " tpd ", " rpd ", "per week", "per 1 week", "weekly", "per month", "per 1 month", "per-month", "/ month",
-		"/month", "monthly", "today", "今日", "每日", "每天", "本月", "每月")
+		"/month", "monthly", "today", "今日", "每日", "每天", "本月", "每月", "billing period", "billing cycle")
 }
 
 func (t *sentence) rate() bool {
@@ -202,7 +218,7 @@ func (t *sentence) rate() bool {
 // busy: the provider is full, whoever asks.
 func (t *sentence) busy() bool {
 	return t.has("overloaded", "over capacity", "at capacity", "out of capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
-		"no slot available", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑",
+		"no slot available", "no slots available", "no free slot", "no available slot", "过载", "负载较高", "负载过大", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑",
 		"queue is full", "queue full", "queue size") ||
 		t.has("busy") && !t.has("file busy", "resource busy") ||
 		t.behind("traffic", "high", "heavy") || t.behind("demand", "high") || t.behind("load", "high", "heavy", "too much") ||
@@ -216,11 +232,11 @@ func (t *sentence) blocked() bool {
 	if t.has("data policy") {
 		return false // a setting of the account's
 	}
-	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined")
+	verdict := t.has("violat", "flagged", "filtered", "blocked", "rejected", "triggering", "not allowed by", "refused", "detected", "may contain", "contains", "considered", "intervened", "checks defined", "restricted for", "limited access to this", "declined", "checks failed", "cannot be generated", "unable to respond")
 	return verdict && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
-		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "input was flagged", "prompt was flagged") ||
-		t.before("blocked", "output", "prompt") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
-		t.has("content exists risk", "敏感内容", "敏感词", "不安全或敏感", "违规", "不適切", "new_sensitive")
+		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "violates our polic", "violate our polic", "unsafe content", "flagged as unsafe", "input was flagged", "prompt was flagged") ||
+		t.before("blocked", "output", "prompt") || t.before("blocked by", " ai", " guard", "shield") || t.before("prompt", "blocked") || t.before("output", "blocked") || t.before("content", "is blocked") ||
+		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "审核不通过", "审核未通过", "不安全或敏感", "违规", "不適切", "new_sensitive", "image_safety", "prohibited_content")
 }
 
 // noAnswer: the provider found the model's answer no good.
@@ -231,8 +247,8 @@ func (t *sentence) noAnswer() bool {
 
 // noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
 func (t *sentence) noKey() bool {
-	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "api credentials", "令牌", "密钥") &&
-		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "无效", "过期") ||
+	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "authorization header", "authentication credentials", "api credentials", "令牌", "密钥") &&
+		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "unable to verify", "no api key", "无效", "过期") ||
 		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
 		t.has("authentication fail", "login fail", "insufficient permissions", "认证失败", "鉴权失败")
 }
@@ -258,7 +274,7 @@ func (t *sentence) noModel() bool {
 		return true
 	}
 	for _, noun := range [...]string{"model", "endpoint", "deployment"} {
-		if noun == "model" && t.behind(noun, "invalid", "unknown", "unsupported", "unrecognized", "unavailable", "no such", "unable to access") {
+		if noun == "model" && t.behind(noun, "invalid", "unknown", "unsupported", "unrecognized", "unavailable", "no such", "unable to access", "not find", "not find the", "couldn't find", "cannot find") {
 			return true
 		}
 		for rest, from := t.said, 0; ; {
@@ -281,7 +297,7 @@ func barred(before string) bool {
 	before = before[max(0, len(before)-60):]
 	before = before[strings.LastIndexAny(before, ".;\n")+1:]
 	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use",
-		"plan does not include", "no deployment found", "no available channel")
+		"plan does not include", "no deployment found", "no available channel", "no provider found", "no provider supports")
 }
 
 // gone says whether the few words behind "model" say that it is not there: the
@@ -293,7 +309,7 @@ func gone(noun, rest string) bool {
 	}
 	for _, phrase := range [...]string{
 		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "not recognized", "sunset", "discontinued",
-		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable",
+		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable", "is archived", "been archived", "shut down", "not accessible", "is unavailable", "not included in", "not permitted", "be found", "not loaded", "not deployed", "requires a subscription", "requires a paid",
 	} {
 		if noun != "model" && phrase == "is not supported" {
 			continue // a parameter of an endpoint is none of it

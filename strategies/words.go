@@ -33,18 +33,24 @@ func plainWord(short *[64]byte, code string) []byte {
 }
 
 // codesClass is the class of the first code that says one. The vague ones
-// ("server_error") are in [vague]: the HTTP status knows more than they do.
+// ("server_error") are in [vague]: the HTTP status knows more than they do. Google
+// calls a model without capacity a rate limit first, so that one may be corrected.
 func codesClass(codes *foreign.Words) Class {
+	class := ClassUnclassified
 	for _, code := range codes {
 		if code == "" {
 			break
 		}
 		var short [64]byte
-		if c := codeClass(string(plainWord(&short, code))); c != ClassUnclassified {
+		c := codeClass(string(plainWord(&short, code)))
+		if class == ClassUnclassified {
+			class = c
+		}
+		if class != ClassUnclassified && class != ClassRateLimited || c == ClassOverloaded {
 			return c
 		}
 	}
-	return ClassUnclassified
+	return class
 }
 
 // codeClass is the class of a code, as plainWord makes it.
@@ -60,11 +66,11 @@ func codeClass(code string) Class {
 	switch code { // what the words in it would say wrong
 	case "serviceunavailableerror", "serverisoverloaded", "slowdown", "flexunavailable", "modelunavailable":
 		return ClassOverloaded
-	case "tokenquotaexceeded", "throttlingallocationquota":
+	case "tokenquotaexceeded", "requestquotaexceeded", "throttlingallocationquota":
 		return ClassRateLimited // Cerebras and Alibaba: a quota by the minute
 	case "setlimitexceeded", "creditlimit", "tokenquotareached", "invalidsubscription", "resourceexhaustedquota":
 		return ClassQuotaExhausted
-	case "tokenlimit", "tokenslimitreached", "tokenstoolong", "characterstoolong", "modelmaxprompttokensexceeded":
+	case "tokenlimit", "tokenslimitreached", "tokenstoolong", "characterstoolong", "maxtokensperrequest", "modelmaxprompttokensexceeded":
 		return ClassContextOverflow
 	case "invalidprompt", "refusal", "hooksfailed", "cyberpolicy", "biopolicy":
 		return ClassBlocked // OpenAI's invalid_prompt is "flagged as violating our usage policy"
@@ -87,14 +93,15 @@ func codeClass(code string) Class {
 		return ClassContextOverflow
 	case anyOf(code, "ratelimit", "throttl", "toomanyrequests", "requestlimitexceeded", "limitrequests", "limittokens", "concurrencylimit"):
 		return ClassRateLimited
-	case anyOf(code, "insufficient", "notenough", "outof", "negative") && anyOf(code, "quota", "balance", "credit", "fund"):
+	case anyOf(code, "insufficient", "notenough", "outof", "negative", "depleted", "exhausted", "toolow", "nousable") && anyOf(code, "quota", "balance", "credit", "fund"):
 		return ClassQuotaExhausted
 	case anyOf(code, "quotaexceeded", "exceededquota", "currentquota", "quotaexhausted", "billing", "arrear",
 		"insufficientbalance", "creditbalance", "overdue", "paymentrequired", "budgetexceeded", "exceededbudget", "overbudget",
 		"spendlimit", "spendinglimit", "usagelimit", "dailylimit", "monthlylimit", "freetieronly", "packexhausted"):
 		return ClassQuotaExhausted
 	case anyOf(code, "contentfilter", "contentpolicy", "policyviolation", "moderation", "sensitivecontent", "datainspection", "riskdetection", "guardrail",
-		"responsibleai", "safetyviolation", "contentblocked", "contentviolation", "censor", "promptthreat", "promptinjection", "jailbreak"):
+		"responsibleai", "safetyviolation", "contentblocked", "contentviolation", "censor", "promptthreat", "promptinjection", "jailbreak", "prohibitedcontent"),
+		anyOf(code, "safety", "unsafe") && !anyOf(code, "identifier", "setting"): // both are parameters, too
 		return ClassBlocked
 	case strings.Contains(code, "model") && anyOf(code, "notfound", "notavailable", "notsupported", "unsupported", "decommission", "deactivat", "deprecat",
 		"retired", "permission", "terms", "access", "notopen", "notexist", "invalidmodel", "nomodel", "unknown", "disabled"):
