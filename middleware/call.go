@@ -244,6 +244,7 @@ type provenance struct {
 	servedBy string
 	level    strategies.Level
 	attempts int
+	failed   []strategies.Attempt // before it was answered
 	late     bool
 	job      *job        // of the call, if it has one
 	round    bool        // of an intervention, whose layer tells of its end

@@ -172,7 +172,7 @@ func (l *coalesce[Req, Resp]) forget(key string, f *flight[Resp]) {
 
 // become takes over how another call was answered, whose answer this one gets.
 func (p *provenance) become(t told) {
-	p.strategy, p.servedBy, p.level, p.attempts, p.late = t.strategy, t.servedBy, t.level, t.attempts, t.late
+	p.strategy, p.servedBy, p.level, p.attempts, p.failed, p.late = t.strategy, t.servedBy, t.level, t.attempts, t.failed, t.late
 }
 
 // sharing is a flight as others know it: which flights it waits for. Two that waited
@@ -181,6 +181,8 @@ type sharing struct {
 	awaiting []*sharing // guarded by sharings
 }
 
+// One lock for all, for flights of any chains may wait for each other; it is held for
+// a few steps, and guards no state but theirs.
 var sharings sync.Mutex
 
 // awaits notes that a flight waits for another, unless that waits for it. Nobody

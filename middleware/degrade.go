@@ -234,7 +234,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		name := rungName(rung.Level)
 		if err == nil {
 			l.owner.helped()
-			l.owner.recovered(ctx, a.id, name, strategies.StrategyDegradation, rung.Level, len(a.attempts)+1)
+			l.owner.recovered(ctx, a, name, strategies.StrategyDegradation, rung.Level, 1)
 			return answer, rung.Level, nil
 		}
 		v := l.owner.judge(ctx, err)

@@ -280,7 +280,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if err == nil {
 			l.owner.count.Recovered()
 			l.owner.helped()
-			l.owner.recovered(ctx, a.id, c.name, strategies.StrategyFallback, strategies.LevelFull, len(a.attempts)+1)
+			l.owner.recovered(ctx, a, c.name, strategies.StrategyFallback, strategies.LevelFull, 1)
 			return resp, nil
 		}
 		cv := l.owner.judge(ctx, err)

@@ -157,7 +157,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 		}
 		if err == nil {
 			l.owner.count.Recovered()
-			l.owner.recovered(ctx, a.id, by, strategies.StrategyUserIntervention, level, len(a.attempts)+calls)
+			l.owner.recovered(ctx, a, by, strategies.StrategyUserIntervention, level, calls)
 			return resp, nil
 		}
 		v := l.owner.judge(free, err)

@@ -23,6 +23,9 @@ type Outcome[Resp any] struct {
 	Level strategies.Level
 	// Attempts is the number of calls made, or refused by a layer.
 	Attempts int
+	// Failed is what went wrong before the call was answered after all: each failed
+	// attempt, in order. With Err they are in that.
+	Failed []strategies.Attempt
 	// Effects is what the tools of the call did, in order, if it writes that down:
 	// done, given back, refused, uncertain, undone. See [Builder.Effects].
 	Effects []strategies.EffectRecord
@@ -53,7 +56,7 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 	p := traced.settle(err)
 	return Outcome[Resp]{
 		Value: value, Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level,
-		Attempts: p.attempts, Effects: p.effects, Late: p.late, Elapsed: time.Since(traced.start), Err: err,
+		Attempts: p.attempts, Failed: p.failed, Effects: p.effects, Late: p.late, Elapsed: time.Since(traced.start), Err: err,
 	}
 }
 
@@ -90,6 +93,7 @@ type told struct {
 	servedBy string
 	level    strategies.Level
 	attempts int
+	failed   []strategies.Attempt
 	effects  []strategies.EffectRecord
 	late     bool
 }
@@ -98,9 +102,9 @@ func (t *tracedCall) settle(err error) told {
 	p := &t.provenance
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.job.records(), p.late}
+	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.failed, p.job.records(), p.late}
 	if err != nil {
-		end.strategy, end.servedBy = strategies.StrategyNone, ""
+		end.strategy, end.servedBy, end.failed = strategies.StrategyNone, "", nil
 		if re, ok := err.(*strategies.RecoveryError); ok { //nolint:errorlint // made just now, by the edge
 			end.strategy, end.attempts = re.Strategy, len(re.Attempts)
 		}

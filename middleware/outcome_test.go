@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestOutcome(t *testing.T) {
 				got := g.Outcome(t.Context(), "hello")
 				expectIs(t, got.Err, tc.err)
 				expect(t, "failed", got.Err != nil, tc.err != nil)
-				got.Err = nil
+				got.Err, got.Failed = nil, nil // see TestOutcomeTellsWhatHadFailedBefore
 				expect(t, "outcome", got, tc.want)
 				expect(t, "name", g.Name(), "bard")
 			})
@@ -121,4 +122,27 @@ func TestHealth(t *testing.T) {
 		expectIs(t, err, context.Canceled)
 		expect(t, "class", g.Health().LastClass, strategies.ClassBlocked)
 	})
+}
+
+func TestOutcomeTellsWhatHadFailedBefore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		chain *builder
+		want  string
+	}{
+		"by a retry":        {middleware.Wrap(plays(errSick, "hi")).Retry(promptly), "agent:transient"},
+		"by a stand-in":     {middleware.Wrap(plays(errSick)).Fallback("first", plays(errGone)).Fallback("sage", plays("hi")), "agent:transient first:transient"},
+		"by a rung":         {middleware.Wrap(plays(errSick)).Degrade(strategies.LevelReduced, plays("hi")), "agent:transient"},
+		"by a person":       {middleware.Wrap(plays(errSick)).Intervene(always(strategies.Decision{Action: strategies.ActionAnswer, Value: "hi"})), "agent:transient"},
+		"none went before":  {middleware.Wrap(plays("hi")).Retry(promptly), ""},
+		"all that there is": {middleware.Wrap(plays(errSick)), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := built(t, tc.chain).Outcome(t.Context(), "")
+			var failed []string
+			for _, a := range out.Failed {
+				failed = append(failed, a.Agent+":"+a.Class.String())
+			}
+			expect(t, "failed before", strings.Join(failed, " "), tc.want)
+		})
+	}
 }

@@ -302,17 +302,18 @@ func (o *Owner) note(ctx context.Context, change func(*provenance)) {
 
 // recovered tells the provenance and the observer how a call was answered after
 // all: attempts counts every call that was made or refused, the last included.
-func (o *Owner) recovered(ctx context.Context, id uint64, by string, how strategies.Strategy, level strategies.Level, attempts int) {
+func (o *Owner) recovered(ctx context.Context, a *account, by string, how strategies.Strategy, level strategies.Level, calls int) {
+	attempts := len(a.attempts) + calls
 	if c := o.own(ctx); c != nil && (c.up == nil || c.up.level != c.level) { // the agent's own ladder stands lower
 		level = max(level, c.level)
 	}
 	told := true
 	o.note(ctx, func(p *provenance) {
-		p.strategy, p.servedBy, p.level, p.attempts = how, by, max(level, p.level), attempts
+		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.attempts
 		told = told && !p.round
 	})
 	if told {
-		o.emit(ctx, id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
+		o.emit(ctx, a.id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts})
 	}
 }
 

@@ -115,7 +115,7 @@ func (l *retry[Req, Resp]) loop(ctx context.Context, req Req, r retrying, delay 
 		return none, again.conclude(ctx)
 	}
 	l.succeeded()
-	l.owner.recovered(ctx, again.account.id, l.owner.name(), strategies.StrategyRetry, strategies.LevelFull, len(again.account.attempts)+1)
+	l.owner.recovered(ctx, again.account, l.owner.name(), strategies.StrategyRetry, strategies.LevelFull, 1)
 	return again.resp, nil
 }
 

@@ -67,7 +67,7 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call streamCall[Req, C
 		_, failed := l.next.Run(c, streamCall[Req, Chunk]{req: request, reader: r})
 		if failed == nil {
 			p := t.settle(nil)
-			l.owner.recovered(ctx, before.id, r.sources[len(r.sources)-1].Agent, strategies.StrategyRetry, p.level, len(before.attempts)+p.attempts)
+			l.owner.recovered(ctx, before, r.sources[len(r.sources)-1].Agent, strategies.StrategyRetry, p.level, p.attempts)
 			return none, nil
 		}
 		if l.owner.verdict(failed).Pass {
