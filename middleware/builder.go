@@ -306,6 +306,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 		case *timeoutPart:
 			switch {
 			case p.stream || c.stream != nil:
+			case p.silence > 0:
+				return newAliveLimit(o, p.silence, p.first, next)
 			case p.hard != nil:
 				return newHardTimeout(o, p.first, p.hard, next)
 			default:

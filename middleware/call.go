@@ -61,6 +61,7 @@ type call struct {
 	failed              error       // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure    // what went before; nil: nothing did
 	job                 *job        // what outlives its attempts; nil: it has no identity
+	life                *life       // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding  // nil: the agent has no memory
 	effect              effectID    // within a tool: which
 	given               string      // the id that the caller gives the next call; ""

@@ -162,6 +162,15 @@ func (b *Builder[Req, Resp]) Timeout(attempt time.Duration) *Builder[Req, Resp] 
 	return b
 }
 
+// TimeoutWhileAlive bounds each attempt by the silence of the agent: it has so long
+// until it says, by [Call.Alive], that it is at work, and so long again each time it
+// does; and never longer than most. It is for work of minutes that reports progress.
+// An agent that says nothing has silence, as with Timeout, whose place this takes.
+func (b *Builder[Req, Resp]) TimeoutWhileAlive(silence time.Duration, most time.Duration) *Builder[Req, Resp] {
+	b.settings().TimeoutWhileAlive(silence, most)
+	return b
+}
+
 // With takes over settings that several chains have in common: what is shared
 // stays shared.
 func (b *Builder[Req, Resp]) With(common *Settings) *Builder[Req, Resp] {
@@ -319,6 +328,15 @@ func (b *StreamBuilder[Req, Chunk]) Tally(t *strategies.Tally) *StreamBuilder[Re
 // commit.
 func (b *StreamBuilder[Req, Chunk]) Timeout(attempt time.Duration) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Timeout(attempt)
+	return b
+}
+
+// TimeoutWhileAlive bounds each attempt by the silence of the agent: it has so long
+// until it says, by [Call.Alive], that it is at work, and so long again each time it
+// does; and never longer than most. It is for work of minutes that reports progress.
+// An agent that says nothing has silence, as with Timeout, whose place this takes.
+func (b *StreamBuilder[Req, Chunk]) TimeoutWhileAlive(silence time.Duration, most time.Duration) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().TimeoutWhileAlive(silence, most)
 	return b
 }
 

@@ -36,6 +36,7 @@ func TestStreamBuildRefuses(t *testing.T) {
 		{"what the adapters make of a nil callback", middleware.WrapStream(middleware.FromCallback[string, string](nil)), "WrapStream"},
 		{"an adapted nil", middleware.WrapStream(middleware.AdaptStream[string, string, string, string](nothing, nil, nil)), "WrapStream"},
 		{"a hard timeout", wrap().HardTimeout(time.Second, 1), "HardTimeout"},
+		{"a timeout while it is alive", wrap().TimeoutWhileAlive(time.Second, time.Minute), "TimeoutWhileAlive"},
 		{"ValidateWhole without Buffer", wrap().ValidateWhole(func(context.Context, string, []string) error { return nil }), "ValidateWhole"},
 		{"Commit with Buffer", wrap().Commit(period).Buffer(3), "Commit"},
 		{"two policies for after the commit", wrap().Buffer(3).Continue(1, follow), "after the commit"},

@@ -292,6 +292,9 @@ func (b *StreamBuilder[Req, Chunk]) check() (errs []error) {
 	if t, ok := find[*timeoutPart](set); ok && t.hard != nil {
 		errs = append(errs, problemOf("HardTimeout", "does not go with a stream", "use Timeout and Idle: a stream runs on its reader's goroutine and cannot be left behind"))
 	}
+	if t, ok := find[*timeoutPart](set); ok && t.silence > 0 {
+		errs = append(errs, problemOf("TimeoutWhileAlive", "does not go with a stream", "use Timeout until the first chunk, and Idle between two: chunks are signs of life"))
+	}
 	if b.rules.whole != nil && b.rules.buffer == 0 {
 		errs = append(errs, problemOf("ValidateWhole", "is set without Buffer", "what was delivered cannot be validated any more: buffer it, or use Validate on each chunk"))
 	}

@@ -34,6 +34,8 @@ type timeoutPart struct {
 	hard   *leftBehind   // nil: cooperative
 	stream bool
 	idle   time.Duration // of a stream, between two chunks; 0: none
+	// silence is how long an agent may say nothing, and first the most; 0: it need not.
+	silence time.Duration
 }
 
 func (p *timeoutPart) check(s *Settings) []error {
@@ -52,6 +54,9 @@ func (p *timeoutPart) attach(o *Owner) {
 func (p *timeoutPart) explain(e *explaining) {
 	e.attempt = p.first
 	text := fmt.Sprintf("%v an attempt", p.first)
+	if p.silence > 0 {
+		text = fmt.Sprintf("%v an attempt, begun anew while it is alive, %v at most", p.silence, p.first)
+	}
 	if p.stream {
 		text = fmt.Sprintf("%s until the first chunk, %s between chunks", orNoLimit(p.first), orNoLimit(p.idle))
 	}
