@@ -1,6 +1,10 @@
 package strategies
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/understudy-go/understudy/internal/errtree"
+)
 
 // What an agent says, or what became of its call: its own word, a panic, an
 // answer that is no good, a stream that broke.
@@ -149,3 +153,19 @@ func (e *StreamLimitError) Error() string {
 // RecoveryClass is [ClassContextOverflow]: the same agent would say as much again,
 // another one may be briefer.
 func (e *StreamLimitError) RecoveryClass() Class { return ClassContextOverflow }
+
+// AnswerFault is what was wrong with an answer that came and is none, in words for
+// the model that gave it: what a validation said, or the reason why it is not whole.
+// "" if err is no such failure. It is at most 1,000 letters, in one line.
+func AnswerFault(err error) string {
+	if refused, ok := errtree.As[*InvalidAnswerError](err); ok && refused.Err != nil {
+		return short(errtree.Text(refused.Err), 1000)
+	}
+	if answer, ok := errtree.As[*AnswerError](err); ok {
+		if answer.Err != nil {
+			return short(answer.Reason+": "+errtree.Text(answer.Err), 1000)
+		}
+		return short(answer.Reason, 1000)
+	}
+	return ""
+}
