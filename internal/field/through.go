@@ -35,7 +35,7 @@ func Through(t *testing.T, dir string, clients ...Client) {
 	var now atomic.Pointer[Shape]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		now.Load().send(w)
+		now.Load().Send(w)
 	}))
 	defer server.Close()
 	via := &http.Client{Transport: httphint.Transport{}}
@@ -79,7 +79,8 @@ func (c Client) once(ctx context.Context, url string, via *http.Client) (own, hi
 	return own, hinted
 }
 
-func (s Shape) send(w http.ResponseWriter) {
+// Send answers a request with it.
+func (s Shape) Send(w http.ResponseWriter) {
 	w.Header()["Date"] = nil // ours would be taken for the clock of the shape's server
 	for name, values := range s.Header() {
 		w.Header()[name] = values
