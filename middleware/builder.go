@@ -102,6 +102,7 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	c.assemble()
 	g := &Guarded[Req, Resp]{owner: c.owner}
 	g.short = c.compose(b.agent, StageBreaker, stages)
+	c.short = g.short
 	g.retried = &published[Req, Resp]{next: c.compose(g.short, StageRetry, StageBreaker)}
 	g.chain = c.compose(g.short, StageObserve, StageBreaker)
 	for _, p := range c.owner.parts {
@@ -163,6 +164,7 @@ type chainBuilder[Req, Resp any] struct {
 	breaker  *strategies.Breaker
 	standIns lookUp[Req, Resp]
 	fallback bool // there is, or may be, a stand-in
+	short    Runner[Req, Resp]
 	layers   [stages][]Middleware[Req, Resp]
 }
 
@@ -297,6 +299,12 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newCircuitBreaker(o, p.breaker, next)
 		case *bulkheadPart:
 			return newBulkhead(o, p.slots, next)
+		case *hedgePart:
+			l := &hedging[Req, Resp]{owner: o, hedge: p.hedge, self: c.short, next: next}
+			if c.fallback {
+				l.standIns = c.standIns
+			}
+			return l
 		case *rewindPart:
 			return &marker[Req, Resp]{o, p.mark, next}
 		case *effectsPart:

@@ -64,6 +64,7 @@ type call struct {
 	life                *life       // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding  // nil: the agent has no memory
 	effect              effectID    // within a tool: which
+	base                *call       // where this call of its agent began, if another call caused it
 	given               string      // the id that the caller gives the next call; ""
 	leave               *leave      // of a breaker that lets few through; nil: of none
 	person              bool        // a person wants it made
@@ -94,7 +95,9 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
+	c := &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
+	c.base = c
+	return c
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -126,7 +129,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	}
 	if up.owner == o { // another step of the same call
 		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.leave, next.person, next.why, next.rewind = up.failed, up.leave, up.person, up.why, up.rewind
+		next.failed, next.leave, next.person, next.why, next.rewind, next.base = up.failed, up.leave, up.person, up.why, up.rewind, up.base
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}

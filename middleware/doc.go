@@ -24,14 +24,15 @@
 //	        degrade                     rungs reduced → minimal → emergency, marked as such
 //	          deadline                  total time for all agents together
 //	            fallback                the agent, then each stand-in
-//	              retry                 backoff, Retry-After, budget
-//	                breaker             sees every attempt
-//	                  bulkhead          attempts in flight; its rejections never feed the breaker
-//	                    renew           a credential that was refused, once for all who wait
-//	                      timeout       one attempt
-//	                        validate    a bad answer becomes an error
-//	                          recover   a panic becomes an error
-//	                            agent
+//	              hedge                 a slow call is asked of somebody else too
+//	                retry               backoff, Retry-After, budget
+//	                  breaker           sees every attempt
+//	                    bulkhead        attempts in flight; its rejections never feed the breaker
+//	                      renew         a credential that was refused, once for all who wait
+//	                        timeout     one attempt
+//	                          validate  a bad answer becomes an error
+//	                            recover a panic becomes an error
+//	                              agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
 // in the middle of a retry loop; the timeout is inside the breaker so that

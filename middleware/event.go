@@ -46,6 +46,8 @@ const (
 	// EventRenewed: a credential was renewed, for all who waited; Err says that it
 	// was not.
 	EventRenewed
+	// EventHedged: ServedBy is asked too, for the agent takes longer than Delay.
+	EventHedged
 	// EventEffect: a tool's effect came to the state in To; Detail is the tool.
 	EventEffect
 	// EventWorkAbandoned: a hard timeout left an attempt running behind.
@@ -57,7 +59,7 @@ const (
 var kindNames = [kinds]string{
 	"", "attempt_failed", "retry_scheduled", "retries_ended", "stand_in_called", "stand_in_failed", "rung_failed",
 	"person_asked", "person_decided", "recovered", "failed", "breaker_changed", "level_changed",
-	"answered_late", "stream_continued", "hidden_requests", "renewed", "effect", "work_abandoned",
+	"answered_late", "stream_continued", "hidden_requests", "renewed", "hedged", "effect", "work_abandoned",
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.

@@ -99,14 +99,15 @@ func Example_order() {
 	//         degrade
 	//           deadline
 	//             fallback
-	//               retry
-	//                 breaker
-	//                   bulkhead
-	//                     renew
-	//                       timeout
-	//                         validate
-	//                           recover
-	//                             agent
+	//               hedge
+	//                 retry
+	//                   breaker
+	//                     bulkhead
+	//                       renew
+	//                         timeout
+	//                           validate
+	//                             recover
+	//                               agent
 }
 
 func ExampleWrap() {

@@ -270,7 +270,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if ctx.Err() != nil {
 			break
 		}
-		if !plays(c.only, v) || c.name == l.owner.name() || c.owner != nil && h.self.asked(c.owner) || askedBefore(standIns[:i], c, v) {
+		if !plays(c.only, v) || hedged(a, c.name) || c.name == l.owner.name() || c.owner != nil && h.self.asked(c.owner) || askedBefore(standIns[:i], c, v) {
 			continue
 		}
 		if l.owner.Observer != nil {
@@ -309,6 +309,16 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 // may says whether anybody stands in for a failure.
 func (l *fallback[Req, Resp]) may(v strategies.Verdict) bool {
 	return v.Fallback || plays(l.named, v)
+}
+
+// hedged says whether a stand-in was asked by a hedge of this call already.
+func hedged(a *account, name string) bool {
+	for _, at := range a.attempts {
+		if at.Agent == name {
+			return true
+		}
+	}
+	return false
 }
 
 func askedBefore[Req, Resp any](standIns []standIn[Req, Resp], who standIn[Req, Resp], v strategies.Verdict) bool {

@@ -89,6 +89,20 @@ func (b *Builder[Req, Resp]) HardTimeout(attempt time.Duration, leftBehindMost i
 	return b
 }
 
+// Hedge asks somebody else too when the agent takes long: the first stand-in that is
+// not known to be unwell, or the agent itself where there is none. The first answer
+// wins; the other call is cancelled, and counts as nobody's failure. It stands inside
+// of Fallback, which goes on if both fail, and outside of Retry.
+//
+// It is for what may safely be asked twice: Build wants [strategies.Hedge].ReadOnly,
+// or Effects beside it. Streams are not hedged.
+//
+// It costs a call a goroutine, a channel and two contexts: about two microseconds.
+func (b *Builder[Req, Resp]) Hedge(h *strategies.Hedge) *Builder[Req, Resp] {
+	b.settings().Hedge(h)
+	return b
+}
+
 // Identify gives each call an identity without a journal, for [Call.ID],
 // [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
 // one call. It costs a healthy call about one allocation.
@@ -255,6 +269,20 @@ func (b *StreamBuilder[Req, Chunk]) Effects(e Effects) *StreamBuilder[Req, Chunk
 // look at its context. See [HardTimeout].
 func (b *StreamBuilder[Req, Chunk]) HardTimeout(attempt time.Duration, leftBehindMost int) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().HardTimeout(attempt, leftBehindMost)
+	return b
+}
+
+// Hedge asks somebody else too when the agent takes long: the first stand-in that is
+// not known to be unwell, or the agent itself where there is none. The first answer
+// wins; the other call is cancelled, and counts as nobody's failure. It stands inside
+// of Fallback, which goes on if both fail, and outside of Retry.
+//
+// It is for what may safely be asked twice: Build wants [strategies.Hedge].ReadOnly,
+// or Effects beside it. Streams are not hedged.
+//
+// It costs a call a goroutine, a channel and two contexts: about two microseconds.
+func (b *StreamBuilder[Req, Chunk]) Hedge(h *strategies.Hedge) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Hedge(h)
 	return b
 }
 

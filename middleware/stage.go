@@ -20,6 +20,7 @@ const (
 	StageDegrade
 	StageDeadline
 	StageFallback
+	StageHedge
 	StageRetry
 	StageBreaker
 	StageBulkhead
@@ -33,7 +34,7 @@ const (
 )
 
 var stageNames = [stages]string{
-	"observe", "identify", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
+	"observe", "identify", "coalesce", "intervene", "degrade", "deadline", "fallback", "hedge", "retry",
 	"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
 }
 

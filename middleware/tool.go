@@ -81,8 +81,8 @@ func (t *Tool[Args, Result]) Name() string { return t.name }
 // effectNote is an effect as its call remembers it.
 type effectNote struct {
 	strategies.EffectRecord
-	whole, own int    // in which attempt it was asked for; see [job.asks]
-	by         *Owner // whose
+	whole, own int   // in which attempt it was asked for; see [job.asks]
+	base       *call // in which call of its agent
 	undo       func(context.Context) error
 }
 

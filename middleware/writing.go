@@ -260,9 +260,6 @@ func (w *writing[Args, Result]) drift() error {
 		return nil
 	}
 	whole, own := w.j.asks(&w.c)
-	if whole == 0 && own == 0 {
-		return nil
-	}
 	w.j.mu.Lock()
 	var done []string
 	for _, n := range w.j.done {
@@ -273,7 +270,7 @@ func (w *writing[Args, Result]) drift() error {
 			w.j.mu.Unlock()
 			return nil // seen before: it is given back
 		}
-		if n.whole < whole || n.by == w.c.owner && n.own < own {
+		if n.whole != whole || n.base != nil && n.base == w.c.base && n.own != own {
 			done = append(done, n.Key)
 		}
 	}
@@ -367,7 +364,7 @@ func (j *job) replayed(c *call, id effectID) {
 func (j *job) book(c *call, r strategies.EffectRecord, undo func(context.Context) error) {
 	whole, own := j.asks(c)
 	j.mu.Lock()
-	j.done = append(j.done, effectNote{EffectRecord: r, whole: whole, own: own, by: c.owner, undo: undo})
+	j.done = append(j.done, effectNote{EffectRecord: r, whole: whole, own: own, base: c.base, undo: undo})
 	j.mu.Unlock()
 	if c.owner.Observer != nil {
 		c.owner.emit(c, 0, Event{Kind: EventEffect, Attempt: r.Attempt, Detail: r.Tool, To: r.State.String()})

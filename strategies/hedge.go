@@ -1,0 +1,109 @@
+package strategies
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Hedge says when a call that takes long is asked of somebody else too, without
+// giving up the first: the first answer wins. It is for long tails, in which one
+// call in a hundred takes ten times as long for no reason of its own (Dean and
+// Barroso, "The Tail at Scale", CACM 56(2), 2013).
+//
+// A Hedge is used by pointer and may be shared by agents of any type; it learns from
+// all of them. Its fields must not be changed once it is in use. It is safe for
+// concurrent use; a healthy call costs a lock and a store.
+type Hedge struct {
+	// After is how long the first answer may take. 0: as long as the slowest twentieth
+	// of the last 128 answers took; nobody is asked twice before 20 have come.
+	After time.Duration
+	// Quantile is which part of the answers is taken for slow where After is 0: 0.95
+	// unless set.
+	Quantile float64
+	// MaxRatio bounds the second calls: at most so many for each first one, in the
+	// long run. 0: 0.05.
+	MaxRatio float64
+	// ReadOnly says that the agent and whoever is asked with it change nothing, so
+	// that it is safe to ask both. Without it a chain needs Effects.
+	ReadOnly bool
+
+	mu     sync.Mutex
+	recent [128]time.Duration
+	seen   int // answers in all
+	of     int // how many answers slow was taken of
+	slow   time.Duration
+	credit float64 // second calls that may be made
+}
+
+// hedgeBurst is how many second calls may come at once after a quiet time.
+const hedgeBurst = 10
+
+// Begin counts a first call, and says after how long a second one is due; ok is
+// false if there is to be none.
+func (h *Hedge) Begin() (after time.Duration, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.credit = min(h.credit+orDefault(h.MaxRatio, 0.05), hedgeBurst)
+	if h.After > 0 {
+		return h.After, true
+	}
+	if h.seen < 20 {
+		return 0, false
+	}
+	if h.of == 0 || h.seen-h.of >= 16 {
+		h.of, h.slow = h.seen, h.quantile()
+	}
+	return h.slow, true
+}
+
+// Take says whether a second call may be made now, and pays for it.
+func (h *Hedge) Take() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.credit < 1 {
+		return false
+	}
+	h.credit--
+	return true
+}
+
+// Answered notes how long an answer took.
+func (h *Hedge) Answered(took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recent[h.seen%len(h.recent)] = took
+	h.seen++
+}
+
+func (h *Hedge) quantile() time.Duration {
+	all := h.recent
+	kept := all[:min(h.seen, len(all))]
+	slices.Sort(kept)
+	at := int(math.Ceil(orDefault(h.Quantile, 0.95)*float64(len(kept)))) - 1
+	return kept[min(max(at, 0), len(kept)-1)]
+}
+
+// Validate says all that is wrong with the settings, each by its name.
+func (h *Hedge) Validate() error {
+	var p problems
+	negative(&p, "Hedge.After", h.After, "leave it 0 to learn it from the answers")
+	if h.Quantile != 0 && !(h.Quantile > 0 && h.Quantile < 1) {
+		p.add("Hedge.Quantile", fmt.Sprintf("is %v", h.Quantile), "use a number between 0 and 1, or 0 for 0.95")
+	}
+	if h.MaxRatio != 0 && !(h.MaxRatio > 0 && h.MaxRatio <= 1) {
+		p.add("Hedge.MaxRatio", fmt.Sprintf("is %v", h.MaxRatio), "use a number up to 1, or 0 for 0.05")
+	}
+	return p.err()
+}
+
+// String describes the settings in a line.
+func (h *Hedge) String() string {
+	after := fmt.Sprintf("%v", h.After)
+	if h.After == 0 {
+		after = fmt.Sprintf("the slowest %.3g %% begin", 100*(1-orDefault(h.Quantile, 0.95)))
+	}
+	return fmt.Sprintf("after %s somebody else is asked too, for %.3g %% of the calls at most", after, 100*orDefault(h.MaxRatio, 0.05))
+}
