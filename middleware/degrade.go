@@ -167,6 +167,18 @@ type degrade[Req, Resp any] struct {
 }
 
 func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	if l.ladder != nil || l.spares && hurried(ctx) {
+		return l.at(ctx, req)
+	}
+	resp, err := l.next.Run(ctx, req)
+	if err == nil {
+		return resp, nil
+	}
+	return l.reduce(ctx, req, err)
+}
+
+// at is Run where there is a ladder, or a deadline to keep a slice of.
+func (l *degrade[Req, Resp]) at(ctx context.Context, req Req) (Resp, error) {
 	inner := ctx
 	if l.ladder != nil {
 		if level, pinned := l.ladder.State(); level != strategies.LevelFull {
