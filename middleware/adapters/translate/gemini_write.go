@@ -140,9 +140,12 @@ func renamed(own *gemini.Part, of part) *gemini.Part {
 	case own.FunctionCall != nil && of.name != "" && own.FunctionCall.ID != "":
 		f := *own.FunctionCall
 		f.ID, made.FunctionCall = of.id, &f
-	case own.FunctionResponse != nil && of.name != "":
-		f := *own.FunctionResponse
-		f.Name, made.FunctionResponse = of.name, &f
+	case own.FunctionResponse != nil:
+		f := *own.FunctionResponse // which gets the id of its call
+		if of.name != "" {
+			f.Name = of.name
+		}
+		made.FunctionResponse = &f
 	}
 	return &made
 }
