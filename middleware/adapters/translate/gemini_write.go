@@ -204,11 +204,12 @@ func rounds(raw json.RawMessage) bool {
 func roundsIn(v any) bool {
 	switch v := v.(type) {
 	case json.Number:
-		if _, err := v.Int64(); err != nil {
-			return !strings.ContainsAny(v.String(), ".eE")
-		}
 		f, err := v.Float64()
-		return err != nil || strconv.FormatFloat(f, 'f', -1, 64) != v.String() && v.String() != "-0"
+		if err != nil {
+			return true
+		}
+		whole := !strings.ContainsAny(v.String(), ".eE") // a fraction is a float wherever it is read
+		return whole && strconv.FormatFloat(f, 'f', -1, 64) != v.String() && v.String() != "-0"
 	case []any:
 		return slices.ContainsFunc(v, roundsIn)
 	case map[string]any:

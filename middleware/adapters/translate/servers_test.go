@@ -27,6 +27,7 @@ type stage struct {
 	refused  []string       // with status 400
 	signed   map[string]bool
 	made     int // ids so far
+	thoughts int // answers of claude that began with one
 }
 
 func newStage(t *testing.T) *stage {
@@ -208,6 +209,7 @@ func (s *stage) thinks(on bool) { s.signed["now"] = on }
 func claudeSays(s *stage, again bool, line string) any {
 	content, reason := []any{}, "end_turn"
 	if s.signed["now"] {
+		s.thoughts++
 		content = append(content, map[string]any{"type": "thinking", "thinking": "Hm.", "signature": s.sign()})
 	}
 	content = append(content, map[string]any{"type": "text", "text": line})

@@ -306,6 +306,21 @@ func TestAConversationSurvivesEveryChangeOfProvider(t *testing.T) {
 	}
 }
 
+// Claude thinks wherever it may: not in a turn that somebody else began, and again
+// in the next one.
+func TestClaudeThinksAgainInTheNextTurn(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		who  string
+		want int
+	}{{"claude claude claude claude claude claude", 6}, {"claude gpt claude claude claude claude", 4}, {"claude claude claude gpt claude claude", 3}} {
+		s := newStage(t)
+		if _, err := s.play(t.Context(), directions()[0].app(t, s, true), strings.Fields(tc.who)); err != nil || s.thoughts != tc.want {
+			t.Errorf("%s: %d thoughts, want %d (%v)", tc.who, s.thoughts, tc.want, err)
+		}
+	}
+}
+
 // Without mending, the first provider refuses what it finds when it comes back.
 func TestAnUnmendedHistoryIsRefused(t *testing.T) {
 	t.Parallel()
