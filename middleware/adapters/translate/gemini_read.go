@@ -26,7 +26,7 @@ func readGemini(whole object) conversation {
 	c.turns = geminiTurns(whole.objects("contents"))
 	o := whole.object("config")
 	// Hints to the provider's own house, the client's own settings, and how much it thinks.
-	o.leave("httpOptions", "labels", "serviceTier", "thinkingConfig", "automaticContinuation", "responseLogprobs", "logprobs", "store")
+	o.leave("httpOptions", "labels", "serviceTier", "thinkingConfig", "automaticContinuation", "responseLogprobs", "logprobs", "store", "mediaResolution")
 	prompt := o.object("systemInstruction")
 	prompt.leave("role")
 	for _, p := range prompt.objects("parts") {

@@ -180,17 +180,17 @@ func (p *problem) said(r *gemini.FunctionResponse) []part {
 // MendingAnthropic is [MendAnthropic] as a layer of the first agent:
 //
 //	Use(middleware.StageAgent, translate.MendingAnthropic)
-func MendingAnthropic(next middleware.Runner[anthropic.MessageNewParams, *anthropic.Message]) middleware.Runner[anthropic.MessageNewParams, *anthropic.Message] {
+func MendingAnthropic(next AnthropicRunner) AnthropicRunner {
 	return middleware.Adapt(next, MendAnthropic, same[*anthropic.Message])
 }
 
 // MendingOpenAI is [MendOpenAI] as a layer of the first agent.
-func MendingOpenAI(next middleware.Runner[openai.ChatCompletionNewParams, *openai.ChatCompletion]) middleware.Runner[openai.ChatCompletionNewParams, *openai.ChatCompletion] {
+func MendingOpenAI(next OpenAIRunner) OpenAIRunner {
 	return middleware.Adapt(next, MendOpenAI, same[*openai.ChatCompletion])
 }
 
 // MendingGemini is [MendGemini] as a layer of the first agent.
-func MendingGemini(next middleware.Runner[genai.Request, *gemini.GenerateContentResponse]) middleware.Runner[genai.Request, *gemini.GenerateContentResponse] {
+func MendingGemini(next GeminiRunner) GeminiRunner {
 	return middleware.Adapt(next, MendGemini, same[*gemini.GenerateContentResponse])
 }
 
