@@ -64,7 +64,7 @@ func toAnthropic(c conversation, model string, from Provider) (anthropic.Message
 		}
 	}
 	if f := c.format; f != nil {
-		schema := looseObject(f.schema)
+		schema := rawObject(f.schema)
 		if schema == nil {
 			p.say("the format of the answer", "is JSON without a schema", "send a schema")
 		}
@@ -79,8 +79,8 @@ func anthropicToolParams(tools []tool, p *problem) (all []anthropic.ToolUnionPar
 		if t.description != "" {
 			param.Description = anthropic.String(t.description)
 		}
-		schema := looseObject(t.schema)
-		if kind, ok := schema["type"]; ok && kind != "object" {
+		schema := rawObject(t.schema)
+		if kind, ok := schema["type"].(json.RawMessage); ok && string(kind) != `"object"` {
 			p.say("the schema of tool "+quote(t.name), "is not of an object", "describe an object")
 		}
 		for _, top := range []string{"oneOf", "anyOf", "allOf"} {

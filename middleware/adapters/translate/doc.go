@@ -46,7 +46,8 @@
 //   - Thoughts and their signatures, which only their own model can read; how much
 //     the first model thinks, which says nothing about the second (change says it).
 //   - Cache hints, user ids, metadata, service tiers, store, labels, log
-//     probabilities: they are about an account, not about the conversation.
+//     probabilities, the client's own settings: they are about an account, not
+//     about the conversation.
 //   - Sources beside a text (citations, annotations, grounding): the text is whole.
 //   - The detail and the display name of a picture, and of Gemini its resolution.
 //   - strict of a tool, for Gemini alone, which has no such promise: check the

@@ -172,6 +172,20 @@ func looseObject(raw json.RawMessage) map[string]any {
 	return m
 }
 
+// rawObject is the same with values that are left as they are: the clients of
+// OpenAI and Anthropic write a json.Number as a text.
+func rawObject(raw json.RawMessage) map[string]any {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil || fields == nil {
+		return nil
+	}
+	values := make(map[string]any, len(fields))
+	for name, value := range fields {
+		values[name] = value
+	}
+	return values
+}
+
 // marshal reads a request as it would go over the wire.
 func (p *problem) marshal(v any) json.RawMessage {
 	raw, err := json.Marshal(v)

@@ -20,6 +20,9 @@ import (
 //
 // It is for [middleware.Builder.FallbackVia]; as a layer it is [MendingAnthropic].
 func MendAnthropic(_ context.Context, params anthropic.MessageNewParams) (anthropic.MessageNewParams, error) {
+	if len(params.Messages) == 0 {
+		return params, nil // nothing to mend
+	}
 	turns := make([]turn, 0, len(params.Messages))
 	for _, m := range params.Messages {
 		t := turn{role: user}
@@ -135,6 +138,9 @@ func MendOpenAI(_ context.Context, params openai.ChatCompletionNewParams) (opena
 // their calls, in their number and by their names, alternating roles, and, from
 // Gemini 3 on, a signature for calls that somebody else made.
 func MendGemini(_ context.Context, req genai.Request) (genai.Request, error) {
+	if len(req.Contents) == 0 {
+		return req, nil // nothing to mend
+	}
 	turns := make([]turn, 0, len(req.Contents))
 	for _, c := range req.Contents {
 		if c == nil {

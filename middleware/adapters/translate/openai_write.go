@@ -34,7 +34,7 @@ func toOpenAI(c conversation, model string, from Provider) (openai.ChatCompletio
 	for _, t := range c.tools {
 		params.Tools = append(params.Tools, openai.ChatCompletionToolUnionParam{OfFunction: &openai.ChatCompletionFunctionToolParam{
 			Function: shared.FunctionDefinitionParam{
-				Name: t.name, Description: maybe(t.description), Parameters: looseObject(t.schema), Strict: maybeTrue(t.strict),
+				Name: t.name, Description: maybe(t.description), Parameters: rawObject(t.schema), Strict: maybeTrue(t.strict),
 			},
 		}})
 	}

@@ -216,7 +216,7 @@ func (g *generator) settings(c *conversation) {
 	for n := range 3 {
 		c.tools = append(c.tools, tool{
 			name: fmt.Sprint("tool_", n), description: g.words(), strict: g.can.strict && g.coin(),
-			schema: json.RawMessage(`{"$defs":{"p":{"type":"string"}},"additionalProperties":false,"properties":{"at":{"$ref":"#/$defs/p"}},"required":["at"],"type":"object"}`),
+			schema: json.RawMessage(`{"$defs":{"p":{"type":"string"}},"additionalProperties":false,"properties":{"at":{"$ref":"#/$defs/p"},"n":{"default":0.5,"maximum":12345678,"minimum":-1,"type":"number"}},"required":["at"],"type":"object"}`),
 		})
 	}
 	switch g.IntN(5) {
@@ -246,6 +246,6 @@ func (g *generator) settings(c *conversation) {
 		c.stops = append(c.stops, g.words())
 	}
 	if g.coin() && (g.can.name != "" || g.can.format) {
-		c.format = &format{name: g.can.name, schema: json.RawMessage(`{"properties":{"a":{"type":"string"}},"type":"object"}`), strict: true}
+		c.format = &format{name: g.can.name, schema: json.RawMessage(`{"properties":{"a":{"maxLength":5,"type":"string"}},"type":"object"}`), strict: true}
 	}
 }

@@ -68,6 +68,9 @@ func (s *stage) serve(name string, reads func(*stage, *http.Request, []byte) []s
 				_, _ = fmt.Fprintf(w, form, bad, string(broken))
 			}
 		}()
+		if !strings.Contains(string(body), `"minimum":1`) {
+			refuse("tools: a number is no text: %s", body)
+		}
 		lines := reads(s, r, body)
 		if !slices.Equal(lines, s.said) {
 			s.t.Errorf("%s reads\n\t%s\nwant\n\t%s", name, strings.Join(lines, "\n\t"), strings.Join(s.said, "\n\t"))
@@ -101,7 +104,7 @@ func (s *stage) sign() string {
 	return signature
 }
 
-const lookAt = `{"at":"the door"}`
+const lookAt = `{"at":"the door","n":2}`
 
 func compact(raw json.RawMessage) string {
 	var v any

@@ -48,7 +48,7 @@ func quote(s string) string {
 }
 
 // leaveOut is what to do about most of what has no counterpart.
-const leaveOut = "change the request for this stand-in (middleware.Adapt), or give the call to another one"
+const leaveOut = "change the request for this stand-in (FallbackVia), or name another one"
 
 // problem is the first one of a translation; later ones are not noted.
 type problem struct {

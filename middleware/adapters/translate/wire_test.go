@@ -167,7 +167,7 @@ func (s *stage) claudeApp(agent translate.AnthropicRunner) *claudeApp {
 		System:   []anthropicsdk.TextBlockParam{{Text: "You tell a story.", CacheControl: anthropicsdk.NewCacheControlEphemeralParam()}},
 		Thinking: anthropicsdk.ThinkingConfigParamOfEnabled(1024),
 		Tools: []anthropicsdk.ToolUnionParam{{OfTool: &anthropicsdk.ToolParam{
-			Name: look, InputSchema: anthropicsdk.ToolInputSchemaParam{Properties: map[string]any{"at": map[string]any{"type": "string"}}},
+			Name: look, InputSchema: anthropicsdk.ToolInputSchemaParam{Properties: map[string]any{"at": map[string]any{"type": "string"}, "n": map[string]any{"type": "integer", "minimum": 1}}},
 		}}},
 	}}
 }
@@ -177,7 +177,7 @@ func (s *stage) gptApp(agent translate.OpenAIRunner) *gptApp {
 		Model: "gpt-5", ReasoningEffort: "high",
 		Messages: []openaisdk.ChatCompletionMessageParamUnion{openaisdk.DeveloperMessage("You tell a story.")},
 		Tools: []openaisdk.ChatCompletionToolUnionParam{openaisdk.ChatCompletionFunctionTool(openaisdk.FunctionDefinitionParam{
-			Name: look, Parameters: openaisdk.FunctionParameters{"type": "object", "properties": map[string]any{"at": map[string]any{"type": "string"}}},
+			Name: look, Parameters: openaisdk.FunctionParameters{"type": "object", "properties": map[string]any{"at": map[string]any{"type": "string"}, "n": map[string]any{"type": "integer", "minimum": 1}}},
 		})},
 	}}
 }
@@ -187,7 +187,7 @@ func (s *stage) geminiApp(agent translate.GeminiRunner) *geminiApp {
 		SystemInstruction: genaisdk.NewContentFromText("You tell a story.", genaisdk.RoleUser),
 		ThinkingConfig:    &genaisdk.ThinkingConfig{IncludeThoughts: true},
 		Tools: []*genaisdk.Tool{{FunctionDeclarations: []*genaisdk.FunctionDeclaration{{
-			Name: look, Parameters: &genaisdk.Schema{Type: genaisdk.TypeObject, Properties: map[string]*genaisdk.Schema{"at": {Type: genaisdk.TypeString}}},
+			Name: look, Parameters: &genaisdk.Schema{Type: genaisdk.TypeObject, Properties: map[string]*genaisdk.Schema{"at": {Type: genaisdk.TypeString}, "n": {Type: genaisdk.TypeInteger, Minimum: genaisdk.Ptr(1.0)}}},
 		}}}},
 	}}}
 }
