@@ -29,7 +29,8 @@
 // neighbours, and one that mends for each provider: [MendAnthropic], [MendOpenAI],
 // [MendGemini]; as layers [MendingAnthropic], [MendingOpenAI], [MendingGemini].
 // They keep no state and are safe for concurrent use; requests are not written to.
-// Whole answers only: a stream is not translated.
+// Whole answers only: a stream is not translated. [Stay] keeps a conversation with
+// whoever answered it last, if you like.
 //
 // # What is carried
 //

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/understudy-go/understudy/middleware/adapters/anthropic"
 	"github.com/understudy-go/understudy/middleware/adapters/openai"
 	"github.com/understudy-go/understudy/middleware/adapters/translate"
+	"github.com/understudy-go/understudy/strategies"
 )
 
 func Example() {
@@ -61,4 +63,48 @@ func Example() {
 	// claude: A stranger in a wet cloak.
 	// gpt: A sword, and a letter.
 	// claude: You. It is in your own hand.
+}
+
+// A conversation stays with the stand-in that answered, though the first agent is
+// well again.
+func ExampleStay() {
+	type request struct{ Conversation, Text string }
+	away := true
+	guard := func(name string, agent func(context.Context, request) (string, error)) *middleware.Guarded[request, string] {
+		g, err := middleware.WrapFunc(agent).Named(name).CircuitBreaker(&strategies.Breaker{}).Build()
+		if err != nil {
+			log.Fatal(err)
+		}
+		return g
+	}
+	claude := guard("claude", func(_ context.Context, r request) (string, error) {
+		if away {
+			return "", errors.New("overloaded")
+		}
+		return "A stranger.", nil
+	})
+	gpt := guard("gpt", func(context.Context, request) (string, error) { return "A traveller.", nil })
+
+	claudeFirst, err := middleware.Wrap(claude).Named("claude").Fallback("gpt", gpt).Build()
+	if err != nil {
+		log.Fatal(err)
+	}
+	gptFirst, err := middleware.Wrap(gpt).Named("gpt").Fallback("claude", claude).Build()
+	if err != nil {
+		log.Fatal(err)
+	}
+	of := func(_ context.Context, r request) string { return r.Conversation }
+	narrator, err := translate.Stay(of, 10_000, claudeFirst, gptFirst)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, conversation := range []string{"tavern", "tavern", "castle"} {
+		o := narrator.Outcome(context.Background(), request{conversation, "Who is at the door?"})
+		fmt.Printf("%s: %s (%s)\n", conversation, o.Value, o.ServedBy)
+		away = false
+	}
+	// Output:
+	// tavern: A traveller. (gpt)
+	// tavern: A traveller. (gpt)
+	// castle: A stranger. (claude)
 }
