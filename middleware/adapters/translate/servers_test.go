@@ -246,7 +246,12 @@ func gptReads(_ *stage, _ *http.Request, body []byte) (lines []string) {
 	var open []string
 	for i, m := range req.Messages {
 		var content string
-		_ = json.Unmarshal(m.Content, &content)
+		var parts []struct{ Text string }
+		if json.Unmarshal(m.Content, &content) != nil && json.Unmarshal(m.Content, &parts) == nil {
+			for _, p := range parts {
+				content += p.Text
+			}
+		}
 		if m.Role != "tool" && len(open) > 0 {
 			refuse("An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: %s", strings.Join(open, ", "))
 		}
@@ -300,11 +305,11 @@ type geminiPart struct {
 	Text, ThoughtSignature string
 	Thought                bool
 	FunctionCall           *struct {
-		Name string
-		Args json.RawMessage
+		ID, Name string
+		Args     json.RawMessage
 	}
 	FunctionResponse *struct {
-		Name     string
+		ID, Name string
 		Response struct{ Output string }
 	}
 }
@@ -334,7 +339,7 @@ func geminiReads(s *stage, r *http.Request, body []byte) (lines []string) {
 		}
 	}
 	dummy := base64.StdEncoding.EncodeToString([]byte("skip_thought_signature_validator"))
-	var open []string // names
+	var open []string // names and ids
 	for i, c := range req.Contents {
 		var next []string
 		responses := 0
@@ -347,14 +352,14 @@ func geminiReads(s *stage, r *http.Request, body []byte) (lines []string) {
 				if p.ThoughtSignature == "" && i > turn && len(next) == 0 && !strings.Contains(r.PathValue("model"), "gemini-2") {
 					refuse("Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly. Additional data, function call `%s`, position %d.", p.FunctionCall.Name, i)
 				}
-				next = append(next, p.FunctionCall.Name)
+				next = append(next, p.FunctionCall.Name+" "+p.FunctionCall.ID)
 				lines = append(lines, "call: "+p.FunctionCall.Name+" "+compact(p.FunctionCall.Args))
 			case p.FunctionResponse != nil:
 				if p.FunctionResponse.Name == "" {
 					refuse("GenerateContentRequest.contents[%d].parts[%d].function_response.name: Name cannot be empty.", i, j)
 				}
-				if responses < len(open) && open[responses] != p.FunctionResponse.Name {
-					refuse("Please ensure that function response names match the names of the function calls.")
+				if responses < len(open) && open[responses] != p.FunctionResponse.Name+" "+p.FunctionResponse.ID {
+					refuse("Please ensure that function response names and ids match those of the function calls.")
 				}
 				responses++
 				lines = append(lines, "result: "+p.FunctionResponse.Response.Output)

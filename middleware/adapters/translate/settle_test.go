@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// brief is a history in one line a turn.
+// lined is a history in one line a turn.
 func lined(turns []turn) string {
 	var lines []string
 	for _, t := range turns {
