@@ -16,7 +16,7 @@ import (
 // the adapters in running text: in a block an adapter's name may be its framework's.
 var (
 	corePackages    = []string{"middleware", "strategies", "roles", "middleware/inbox", "middleware/zaplog", "middleware/middlewaretest"}
-	adapterPackages = []string{"httphint", "openai", "anthropic", "genai", "grpc", "mcp", "eino", "adk", "genkit", "otel"}
+	adapterPackages = []string{"httphint", "openai", "anthropic", "genai", "grpc", "mcp", "eino", "adk", "genkit", "otel", "translate"}
 )
 
 // What the documentation calls by its Go name is there: packages' names, and the
