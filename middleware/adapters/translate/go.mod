@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/anthropics/anthropic-sdk-go v1.84.0
-	github.com/openai/openai-go/v3 v3.96.0
+	github.com/openai/openai-go/v3 v3.99.0
 	github.com/understudy-go/understudy v0.0.0
 	github.com/understudy-go/understudy/middleware/adapters/anthropic v0.0.0
 	github.com/understudy-go/understudy/middleware/adapters/genai v0.0.0
