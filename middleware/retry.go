@@ -187,7 +187,7 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 		return 0, false
 	}
 	r.state.Retries++
-	r.state.Hinted = r.state.Hinted || v.RetryAfter > 0
+	r.state.Hinted = r.state.Hinted || v.RetryAfter > strategies.AtOnce // that is a pool's: another member may be asked
 	if r.owner.Observer != nil {
 		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}
