@@ -134,6 +134,14 @@ func TestPromise9NothingIsDoneTwice(t *testing.T) {
 		expectIs(t, re, strategies.ErrConfig)
 		expect(t, "paid", b.of("hello"), 1)
 	})
+	t.Run("in a chain by hand, within one that is built", func(t *testing.T) {
+		b := &bank{}
+		owner := &middleware.Owner{Name: "by hand"}
+		inner := middleware.Chain(orders(wrapped(b), errSick, ""), middleware.Retry[string, string](owner, promptly))
+		g := built(t, middleware.Wrap(inner).Effects(middleware.Effects{}))
+		asked(t, g, "receipt hello")
+		expect(t, "paid", b.of("hello"), 1)
+	})
 	t.Run("outside of every call it is simply called", func(t *testing.T) {
 		b := &bank{}
 		receipt, err := wrapped(b).Run(t.Context(), payment{Order: "A1"})

@@ -118,6 +118,9 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 	}
 	w := &writing[Args, Result]{t: t, j: c.job, args: args, c: *c}
 	w.c.Context, w.c.effect = ctx, id
+	if w.c.owner == nil { // within a chain that was put together by hand
+		w.c.owner = c.job.owner
+	}
 	if t.effect == strategies.EffectIdempotent {
 		return t.ask(&w.c, args)
 	}
