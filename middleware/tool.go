@@ -93,7 +93,6 @@ type effectFlight struct {
 	wake   chan struct{} // closed when it is over; nil: nobody waits
 	result any
 	err    error
-	again  bool // nothing was done: the next one may try
 }
 
 // Run calls the tool, or gives back what it has done already.

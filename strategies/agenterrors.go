@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/understudy-go/understudy/internal/errtree"
 )
@@ -162,10 +163,28 @@ func AnswerFault(err error) string {
 		return short(errtree.Text(refused.Err), 1000)
 	}
 	if answer, ok := errtree.As[*AnswerError](err); ok {
+		fault := faultOf(answer.Reason)
 		if answer.Err != nil {
-			return short(answer.Reason+": "+errtree.Text(answer.Err), 1000)
+			fault += ": " + errtree.Text(answer.Err)
 		}
-		return short(answer.Reason, 1000)
+		return short(fault, 1000)
 	}
 	return ""
+}
+
+// faultOf says the reason why an answer is not whole to the model that gave it.
+func faultOf(reason string) string {
+	switch strings.ToLower(reason) {
+	case "length", "max_tokens", "max_output_tokens", "model_length":
+		return "it was cut off by the limit of tokens: be shorter"
+	case "arguments", "malformed_function_call", "malformed_tool_call":
+		return "the arguments of a tool call are no JSON object: write them as one"
+	case "unknown_tool", "unexpected_tool_call":
+		return "a tool was called that is not offered: use those that are, or none"
+	case "empty":
+		return "it was empty"
+	case "unfinished":
+		return "it broke off before its end"
+	}
+	return reason
 }
