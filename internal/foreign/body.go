@@ -189,8 +189,12 @@ func (f *Facts) word(at place, value string, depth int) {
 	case "type", "error_type":
 		f.setKind(value)
 	case "status":
-		f.RPC = cmp.Or(f.RPC, rpcName(value))
+		name := rpcName(value)
+		f.RPC = cmp.Or(f.RPC, name)
 		f.setStatus(value)
+		if name == "" && (at.in == "detail" || at.in == "error") {
+			f.named(value) // ElevenLabs' place for the code
+		}
 	case "http_code", "status_code", "statuscode", "raw_status_code":
 		f.setStatus(value)
 	case "quotaid", "quota_id":
