@@ -143,22 +143,24 @@ func (t *sentence) tooLong() bool {
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too many", "overflow", "less than", "<=",
 		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the", "tokens per request", "at most", "supports a maximum", "model supports", "out of context", "maximum allowed",
 		"超过", "超出", "超限", "超长", "过长", "大于")
+	if over && t.window() {
+		return true
+	}
 	if t.has("überschreit", "dépass", "supera", "excede", "превыш", "超过", "超出", "超限", "超えて", "초과") && t.has("context", "kontext", "контекст", "コンテキスト", "컨텍스트", "上下文", "token") &&
 		!t.has("max_tokens", "max_completion_tokens", "有效期", "每分钟", "每天", "每日", "minut") {
 		return true
 	}
 	if !over && t.has(">=", " > ") {
 		over = !t.has("must be", "should be") // a comparison that failed, and no rule of a setting
+		if over && t.window() {
+			return true
+		}
 	}
 	if t.has("context overflow", "too many tokens", "maximum conversation length", "context limit reached", "context limit has been reached", "context window is full", "context is full", "max_prompt_length", "model max length") || t.has("not fit", "doesn't fit", "don't fit") && t.has("context", "prompt", "window of the model") {
 		return true
 	}
 	if !over {
 		return t.has("range of input length", "最大上下文") || t.has("context size", "context window", "context length") && t.counts() > 1
-	}
-	if t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
-		"maximum model length", "sequence length", "model's context", "context space", "context_length_exceeded", "context_window_exceeded", "上下文") {
-		return true
 	}
 	switch {
 	case t.has("output token", "completion token", "max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens", "maxoutputtokens", "maximum tokens you requested") &&
@@ -178,6 +180,12 @@ func (t *sentence) tooLong() bool {
 	tokens := t.has("tokens", "token count", "token limit", "prompt_tokens")
 	return tokens && t.has("input", "prompt", "request", "messages", "text", "context", "model", "total", "in batch", "batch has", "max size", "max tokens of", "maximum number of tokens") &&
 		!t.has("must be at least", "refresh token", "access token")
+}
+
+// window: it names the model's window.
+func (t *sentence) window() bool {
+	return t.has("context length", "context window", "context size", "context limit", "maximum context", "max context", "n_ctx", "max_seq_len", "max_model_len",
+		"maximum model length", "sequence length", "model's context", "context space", "context_length_exceeded", "context_window_exceeded", "上下文")
 }
 
 // money: an account without credit, whatever the unit.
