@@ -192,7 +192,7 @@ func (t *sentence) counts() (n int) {
 		if at < 0 {
 			return n
 		}
-		before := strings.TrimRight(strings.TrimSuffix(rest[:at], " input"), "km")
+		before := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(rest[:at], " input"), " prompt"), "km")
 		if last := len(before) - 1; last >= 0 && before[last] >= '0' && before[last] <= '9' {
 			n++
 		}
