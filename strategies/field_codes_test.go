@@ -3,6 +3,7 @@ package strategies_test
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,6 +33,31 @@ func TestFieldCodes(t *testing.T) {
 		got := strategies.Classify(&fieldTextError{StatusCode: 400, Body: bodyOfCode(fields[0])}).Class.String()
 		if got != fields[1] {
 			t.Errorf("%s of %s is %s, want %s", fields[0], fields[2], got, fields[1])
+		}
+	}
+}
+
+// TestFieldSentences asks for every line of testdata/field/sentences.tsv: what a
+// body says in its own words, beside a status.
+func TestFieldSentences(t *testing.T) {
+	data, err := os.ReadFile("testdata/field/sentences.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if len(lines) < 350 || lines[0] != "class\tstatus\tbody" {
+		t.Fatalf("%d lines, the first %q", len(lines), lines[0])
+	}
+	for _, line := range lines[1:] {
+		fields := strings.SplitN(line, "\t", 3)
+		status, err := strconv.Atoi(fields[1])
+		if err != nil || len(fields) != 3 {
+			t.Errorf("%q: not three fields, or no status", line)
+			continue
+		}
+		got := strategies.Classify(&fieldTextError{StatusCode: status, Body: fields[2]}).Class.String()
+		if got != fields[0] {
+			t.Errorf("%s, want %s: %d %s", got, fields[0], status, fields[2])
 		}
 	}
 }

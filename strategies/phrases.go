@@ -17,6 +17,9 @@ const maxSentence = 4 << 10
 func (t *sentence) lower(text string) string {
 	if t.all == "" {
 		t.all = strings.ToLower(text[:min(len(text), maxSentence)])
+		if strings.Contains(t.all, "\u2019") { // an apostrophe as printers set it
+			t.all = strings.ReplaceAll(t.all, "\u2019", "'")
+		}
 	}
 	return t.all
 }

@@ -17,7 +17,7 @@ func open(class Class, coded bool) bool {
 	switch class {
 	case ClassRateLimited, ClassQuotaExhausted, ClassUnauthorized, ClassNotFound:
 		return true
-	case ClassBadRequest, ClassTransient, ClassUnclassified:
+	case ClassBadRequest, ClassTransient, ClassTimeout, ClassUnclassified:
 		return !coded
 	}
 	return false
@@ -48,6 +48,10 @@ func (t *sentence) refine(f *foreign.Facts, class Class, coded bool) Class {
 		case !coded && t.money():
 			return ClassQuotaExhausted
 		case !coded && t.later() && t.busy():
+			return ClassOverloaded
+		}
+	case ClassTimeout:
+		if t.busy() {
 			return ClassOverloaded
 		}
 	case ClassBadRequest, ClassUnclassified:
@@ -129,7 +133,7 @@ func (t *sentence) complaint(class Class, f *foreign.Facts) Class {
 		return ClassNotFound
 	case t.rate():
 		return ClassRateLimited
-	case (f.Status >= 430 || f.Status == 0 || t.later()) && t.busy():
+	case (f.Status > 404 || f.Status == 0 || t.later()) && t.busy():
 		return ClassOverloaded
 	}
 	return class
@@ -141,7 +145,7 @@ func (t *sentence) tooLong() bool {
 		return false // a limit of tokens in time is no window
 	}
 	over := t.has("exceed", "longer than", "larger than", "greater than", "too long", "too large", "too big", "too many", "overflow", "less than", "<=",
-		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the", "tokens per request", "at most", "supports a maximum", "model supports", "out of context", "maximum allowed", "but only",
+		"supports up to", "no smaller than", "more than", "maximum input length is", "but the request contains", "maximum context length is", "maximum prompt length is", "shorter", "reduce", "however", "not enough", "over the", "but the maximum", "lower the number", "beyond the", "above the", "tokens per request", "supports a maximum", "model supports", "out of context", "maximum allowed", "but only",
 		"超过", "超出", "超限", "超长", "过长", "大于")
 	if over && t.window() {
 		return true
@@ -156,7 +160,7 @@ func (t *sentence) tooLong() bool {
 			return true
 		}
 	}
-	if t.has("too many tokens") && !t.later() || t.has("context overflow", "input_length_error", "maximum conversation length", "context limit reached", "context limit has been reached", "context window is full", "context is full", "max_prompt_length", "model max length") || t.has("not fit", "doesn't fit", "don't fit") && t.has("context", "prompt", "window of the model") {
+	if t.has("too many tokens") && !t.later() || t.has("context overflow", "input_length_error", "maximum conversation length", "context limit reached", "context limit has been reached", "context window is full", "context is full", "max_prompt_length", "model max length") || t.has("not fit", "doesn't fit", "don't fit", "unable to fit", "can't fit", "too long to fit", "too large to fit") && t.has("context", "prompt", "window of the model") {
 		return true
 	}
 	if !over {
@@ -172,7 +176,7 @@ func (t *sentence) tooLong() bool {
 		t.has("thread", "conversation", "chat", "dialog") && t.has("exceed", "reached") && t.has("maximum length", "length limit") && !t.has("field", "title", "name"),
 		t.plainly("prompt", "too long"), t.plainly("input", "too long"), t.plainly("conversation", "too long"), t.plainly("messages", "too long"),
 		t.plainly("prompt", "too large"), t.plainly("conversation", "too large"), t.plainly("prompt", "too big"),
-		t.has("输入", "提示词") && t.has("模型") && t.has("长度"), t.has("token limit exceeded") && !t.byTheDay(),
+		t.has("输入", "提示词") && t.has("模型", "限制", "最大") && t.has("长度"), t.has("token limit exceeded") && !t.byTheDay(),
 		t.has("prompt length", "prompt 超", "input length", "input is larger than", "prompt is longer", "prompt exceeds", "conversation exceeds", "history exceeds", "prompt is above", "input limit", "reduce the length of the messages",
 			"reduce the length of the prompt", "reduce your prompt", "total text bytes", "输入过长", "输入长度",
 			"too long for this model", "too long for the model", "too long for requested model", "too big for the model", "too big for this model", "too large for the model", "too large for this model"):
@@ -189,7 +193,7 @@ func (t *sentence) tooLong() bool {
 func (t *sentence) counted() bool {
 	return t.counts() > 0 && t.has("prompt", "input", "messages", "conversation", "history", "context", "your request") &&
 		t.has("accepts up to", "accepts at most", "accepts only", "limited to", "limited by", "but only", "only supports", "can only", "at most", "limit is", "limit of", "maximum is", "maximum of", "max is", "the model's window", "capacity of", "can handle", "can process", "allows up to", "allows only", "are allowed") &&
-		!t.has("at least", "minimum", "too short", "too small", "output token", "completion token", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "quota", "rate limit", "budget")
+		!t.has("at least", "minimum", "too short", "too small", "output token", "completion token", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "quota", "rate limit", "budget", "stop")
 }
 
 // window: it names the model's window.
@@ -205,7 +209,7 @@ func (t *sentence) money() bool { return t.broke() || t.payUp() }
 func (t *sentence) broke() bool {
 	for _, unit := range [...]string{"credit", "credits", "balance", "funds"} {
 		if t.behind(unit, "insufficient", "not enough", "enough", "sufficient", "out of", "all available", "included", "no remaining", "outstanding", "zero") || unit == "credits" && t.behind(unit, "any", "no", "more", "no remaining", "no available", "add", "purchase", "buy") ||
-			unit == "credits" && t.behind(unit, "0", "zero", "0.00") || t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up", "not sufficient", "is 0", "is zero", "ran out", "run out") {
+			unit == "credits" && t.behind(unit, "0", "zero", "0.00") || t.before(unit, "insufficient", "too low", "negative", "not enough", "expired", "remaining", "exhausted", "depleted", "used up", "not sufficient", "is 0", "is zero", "ran out", "run out", "consumed", "been used") {
 			return true
 		}
 	}
@@ -220,7 +224,7 @@ func (t *sentence) broke() bool {
 			"budget exceeded", "budget has been exceeded", "exceeded budget", "crossed budget", "budget limit", "exceededbudget", "payment required", "payment is required", "payment failed", "credit card on file", "token pack", "overdue", "in arrears",
 			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
 			"account is in good standing", "out of extra usage", "from your extra usage", "extra usage is required",
-			"inactive subscription", "no active subscription", "no active plan", "no money", "no quota", "quota left", "overdraft", "free requests exhausted", "free credits",
+			"inactive subscription", "no active subscription", "no active plan", "no money", "remaining tokens", "tokens left", "no tokens", "no quota", "quota left", "overdraft", "free requests exhausted", "free credits",
 			"欠费", "余额不足", "余量不足", "没有余额", "次数已用", "余额为", "额度不足", "额度失败", "已用尽", "已用完", "已耗尽", "套餐已到期")
 }
 
@@ -251,7 +255,7 @@ func (t *sentence) byTheDay() bool {
 }
 
 func (t *sentence) rate() bool {
-	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "too quickly", "requests too fast", "slow down", "concurrency limit", "too many tokens, please wait", "too many concurrent", "enqueued token limit", "限流", "频率过高", "频繁", "过快", "降低请求频率", "并发数过高", "并发过高") &&
+	return t.has("rate limit exceeded", "rate limit reached", "too many requests", "rate-limited", "rate limited", "ratelimit", "throttled", "request rate exceeded", "rate exceeded", "too quickly", "requests too fast", "slow down", "concurrency limit", "too many tokens, please wait", "too many concurrent", "enqueued token limit", "限流", "频率过高", "频繁", "过快", "降低请求频率", "并发数过高", "并发过高") &&
 		!t.has("parameter", "field") || t.has("per minute", "per second") && t.has("exceeded", "limit reached")
 }
 
@@ -263,7 +267,7 @@ func (t *sentence) busy() bool {
 		"too many pending", "surge in", "traffic surge", "peak traffic", "peak load", "load shed", "shedding load", "heavily loaded", "under pressure", "gpu shortage", "no gpu", "cannot handle more", "unable to handle additional", "unable to handle more", "waiting queue") ||
 		t.before("queue", "is full", "too long", "at its limit") && !t.has("name") ||
 		t.has("busy") && !t.has("file busy", "resource busy") ||
-		t.behind("traffic", "high", "heavy") || t.behind("demand", "high", "much", "heavy", "increased", "peak") || t.behind("load", "high", "heavy", "too much") ||
+		t.behind("traffic", "high", "heavy") || t.behind("demand", "high", "much", "heavy", "increased", "peak") || t.behind("load", "high", "heavy", "too much", "much", "peak") ||
 		t.has("insufficient", "not enough") && t.has("gpu", "compute resources") ||
 		t.behind("overload", "server", "service", "system", "engine", "model") ||
 		t.has("capacity") && t.has("exceeded", "exhausted", "insufficient")
@@ -277,25 +281,25 @@ func (t *sentence) later() bool {
 // blocked: what was said, or would have been, is not allowed.
 func (t *sentence) blocked() bool {
 	switch {
-	case t.has("data policy", "safety_setting", "safety setting", "safetysetting", "safety_identifier"):
+	case t.has("data policy", "safety_setting", "safety setting", "safetysetting", "safety_identifier", "case-sensitive", "case sensitive", "sensitive-case"):
 		return false // settings of the account's, and of the request's
 	case t.before("blocked", "output", "prompt"), t.before("blocked by", " ai", " guard", "shield"), t.before("prompt", "blocked"), t.before("output", "blocked"), t.before("content", "is blocked"),
 		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "敏感话题", "审核不通过", "审核未通过", "不安全或敏感", "违规", "违禁", "不合规", "合规问题", "非法内容", "内容安全",
-			"安全策略", "高风险", "涉嫌", "不適切", "有害な", "부적절", "유해", "new_sensitive", "image_safety", "prohibited_content"):
+			"安全策略", "安全规范", "审核失败", "政治敏感", "高风险", "涉嫌", "不適切", "有害な", "부적절", "유해", "new_sensitive", "image_safety", "prohibited_content"):
 		return true
 	}
 	if t.verdict() && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
 		"sensitive", "harmful", "high risk", "guardrail", "prohibited content", "prohibited word", "denied topic", "jailbreak", "prompt injection", "violates our polic", "violate our polic", "unsafe content", "flagged as unsafe", "input was flagged", "prompt was flagged") {
 		return true
 	}
-	if t.has("account", "your access", "suspended", "banned", "terminated") {
+	if t.has("account", "your access", "suspended", "banned", "access was terminated") {
 		return false // somebody is shut out, for what was said before
 	}
 	switch {
 	case (t.verdict() || t.has("fail", "exceeds", "triggered", "disallowed", "not allowed", "not permitted", "denied", "withheld", "stopped", "prohibited", "found in", "severity", "identified", "matched", "did not pass", "not pass")) &&
 		t.has("safety check", "safety filter", "safety system", "safety polic", "safety reason", "content safety", "moderation failed", "moderation check", "moderation filter", "risk control", "guardrail", "prohibited content",
 			"responsible ai", "responsibleai", "trust and safety", "abuse detection", "nsfw", "csam", "pii ", "personally identifiable", "personal data", "copyrighted", "copyright infring",
-			"hate speech", "hate content", "toxic", "violence threshold", "profanity", "offensive", "self-harm", "sexual content", "sexually explicit", "explicit content", "violent content", "malicious", "illegal content",
+			"hate speech", "hate content", "toxic", "violence threshold", "profanity", "offensive content", "offensive language", "self-harm", "sexual content", "sexually explicit", "explicit content", "violent content", "malicious", "illegal content",
 			"prompt attack", "threat in", "prohibited term", "forbidden word", "banned word", "blocked word", "disallowed content", "disallowed topic", "unsafe prompt", "unsafe response", "unsafe input", "unsafe output",
 			"due to safety", "due to security configuration", "public code"):
 		return true
@@ -307,7 +311,7 @@ func (t *sentence) blocked() bool {
 		!t.has("cors", "security policy", "organization", "network", "admin", "referer", "firewall rule"):
 		return true
 	}
-	return t.has("content is not allowed", "content not allowed", "content not permitted", "topic not allowed", "topic is not allowed", "refused to answer", "refused to respond", "refused to generate",
+	return t.has("content moderation") && !t.has("must be", "parameter", "setting", "enable", "field", "model") || t.has("unsafe prompt", "unsafe content", "terminated by content filter", "stopped by content filter", "content is not allowed", "content not allowed", "content not permitted", "topic not allowed", "topic is not allowed", "refused to answer", "refused to respond", "refused to generate",
 		"declined to answer", "declined to respond", "declined to generate", "cannot assist with", "can't assist with", "can't help with that", "cannot help with that") ||
 		t.before("response ", "blocked", "filtered") || t.before("completion ", "blocked", "filtered") || t.before("generation ", "blocked", "filtered") || t.before("output ", "filtered")
 }
@@ -325,7 +329,7 @@ func (t *sentence) noAnswer() bool {
 
 // noKey: a key or token that is not taken, or an account that is shut, said beside a 400.
 func (t *sentence) noKey() bool {
-	return t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "authorization header", "authentication credentials", "api credentials", "this credential", "令牌", "密钥") &&
+	return strings.HasPrefix(t.said, "unauthorized") || t.has("api key", "api-key", "api_key", "apikey", "api token", "access token", "bearer token", "authorization token", "authorization header", "authentication credentials", "api credentials", "this credential", "令牌", "密钥") &&
 		t.has("invalid", "incorrect", "not valid", "expired", "missing", "revoked", "disabled", "wrong", "required", "malformed", "only authorized for", "leaked", "unable to verify", "no api key", "provide", "not found", "无效", "过期") ||
 		t.before("organization", "restricted", "disabled", "suspended", "deactivated") || t.before("account", "restricted", "disabled", "suspended", "deactivated") ||
 		t.before("account has been", "banned", "blocked", "locked", "terminated") || t.before("account is", "banned", "blocked", "locked", "terminated") ||
@@ -377,7 +381,7 @@ func (t *sentence) noModel() bool {
 func barred(before string) bool {
 	before = before[max(0, len(before)-60):]
 	before = before[strings.LastIndexAny(before, ".;\n")+1:]
-	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use",
+	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use", "permitted to use", "allowed to call", "authorized to use",
 		"plan does not include", "no deployment found", "no available channel", "no provider found", "no provider supports")
 }
 
@@ -390,7 +394,7 @@ func gone(noun, rest string) bool {
 	}
 	for _, phrase := range [...]string{
 		"does not exist", "doesn't exist", "not exist", "not found", "is not supported", "isn't supported", "not available", "no longer", "not enabled", "n't enabled", "not recognized", "not recognised", "n't recognized", "n't available", "only available", "not served", "not currently", "not offered", "phased out", "sunset", "discontinued",
-		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable", "is archived", "been archived", "shut down", "not accessible", "is unavailable", "not included in", "not permitted", "be found", "not loaded", "not deployed", "requires a subscription", "requires a paid",
+		"decommissioned", "deactivated", "deprecated", "was removed", "been removed", "retired", "end of life", "end-of-life", "is restricted", "is disabled", "not servable", "is archived", "been archived", "shut down", "not accessible", "is unavailable", "not included in", "not permitted", "be found", "not loaded", "not deployed", "requires a subscription", "requires a paid", "requires tier", "requires an upgrade", "requires a higher", "requires a pro", "requires pro", "requires the ",
 	} {
 		if noun != "model" && phrase == "is not supported" || noun == "engine" && phrase != "does not exist" && phrase != "not found" {
 			continue // a parameter of an endpoint is none of it

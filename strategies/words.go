@@ -131,7 +131,7 @@ func nameClass(code string) Class {
 		return ClassBadRequest
 	case "modelnotreadyexception", "modelerrorexception", "modelstreamerrorexception", "billingfailed":
 		return ClassTransient // Amazon sends its three as 4xx
-	case "securitypolicyviolated", "locationpolicyviolated", "invalidauth", "invalidkey", "missingkey", "channelinvalidkey", "invalidsession", "notpermitted",
+	case "securitypolicyviolated", "locationpolicyviolated", "invalidauth", "invalidkey", "missingkey", "keynotfound", "channelinvalidkey", "invalidsession", "notpermitted",
 		"invalidproject", "invalidorganization", "mismatchedorganization", "noorganization", "consumerinvalid", "resourceprojectinvalid", "accountstateinvalid",
 		"invalidaccountstatus", "userprojectdenied", "invalidclienttokenid", "subscriptionnotfound", "apinotallowed", "featurenotallowed", "servicedisabled",
 		"validationrequired", "billingauthfailed", "noassociatedserviceinstanceerror", "unsupportedregion":
@@ -225,7 +225,7 @@ func modelCode(code string) bool {
 		return false
 	case strings.Contains(code, "model"):
 		return anyOf(code, "notfound", "notavailable", "notsupported", "unsupported", "decommission", "deactivat", "deprecat", "discontinued", "archived", "sunset",
-			"removed", "withdrawn", "offline", "inactive", "eol", "retired", "permission", "terms", "access", "notopen", "notexist", "doesnotexist", "invalidmodel",
+			"removed", "withdrawn", "offline", "inactive", "eol", "retired", "permission", "terms", "access", "notopen", "notexist", "doesnotexist", "invalidmodel", "badmodel", "modelgone",
 			"nomodel", "nosuch", "nomatching", "unrouted", "missing", "unknown", "disabled", "blocked", "gated", "restricted", "forbidden", "unauthorized", "notallowed",
 			"notenabled", "notincluded", "notinplan", "notpermitted", "notdeployed", "notloaded", "notsubscribed", "notwhitelisted", "notactivated",
 			"notpurchased", "unavailablefor", "consentdenied", "requiresupgrade")
