@@ -221,7 +221,7 @@ func (t *sentence) broke() bool {
 		t.has("billing account") && t.has("disabled", "closed", "not active", "inactive", "suspended") || t.before("billing", "is disabled", "not enabled", "been disabled") ||
 		t.before("free tier", "exhausted", "used up", "has ended", "depleted", "ran out") || t.has("insufficient") && t.has("top up", "top-up") ||
 		t.has("insufficient fund", "credit limit", "credit balance", "insufficient quota", "insufficient usd", "account balance", "unpaid", "key limit exceeded", "over budget",
-			"budget exceeded", "budget has been exceeded", "exceeded budget", "crossed budget", "budget limit", "exceededbudget", "payment required", "payment is required", "payment failed", "credit card on file", "token pack", "overdue", "in arrears",
+			"budget exceeded", "budget has been exceeded", "exceeded budget", "crossed budget", "budget limit", "exceededbudget", "payment required", "payment is required", "payment failed", "credit card on file", "bind a credit card", "bind a card", "exceeded the free usage", "insufficient_quota", "insufficient_credits", "insufficient_user_quota", "token pack", "overdue", "in arrears",
 			"arrearage", "hard limit has been reached", "usage allowance", "request allowance", "free trial quota", "free tier of the model has been exhausted",
 			"account is in good standing", "out of extra usage", "from your extra usage", "extra usage is required",
 			"inactive subscription", "no active subscription", "no active plan", "no money", "remaining tokens", "tokens left", "no tokens", "no quota", "quota left", "overdraft", "free requests exhausted", "free credits",
@@ -263,7 +263,7 @@ func (t *sentence) rate() bool {
 func (t *sentence) busy() bool {
 	return t.has("overloaded", "over capacity", "at capacity", "out of capacity", "maximum capacity", "no capacity", "capacity temporarily", "capacity limit",
 		"no slot available", "no slots available", "no free slot", "no available slot", "过载", "负载较高", "负载过大", "pending requests exceeded", "backpressure", "saturated", "访问量过大", "人数过多", "繁忙", "服务忙", "负载过高", "饱和", "混雑", "算力", "人数较多", "请求量过大", "高峰", "拥挤", "혼잡", "과부하",
-		"queue is full", "queue full", "queue size", "max capacity", "gpu capacity", "compute capacity", "full capacity", "at their limit", "out of compute", "all gpus", "gpus are", "concurrent users",
+		"queue is full", "queue full", "queue size", "max capacity", "gpu capacity", "compute capacity", "full capacity", "at their limit", "out of compute", "all gpus", "gpus are", "concurrent users", "too many users",
 		"too many pending", "surge in", "traffic surge", "peak traffic", "peak load", "load shed", "shedding load", "heavily loaded", "under pressure", "gpu shortage", "no gpu", "cannot handle more", "unable to handle additional", "unable to handle more", "waiting queue") ||
 		t.before("queue", "is full", "too long", "at its limit") && !t.has("name") ||
 		t.has("busy") && !t.has("file busy", "resource busy") ||
@@ -285,7 +285,7 @@ func (t *sentence) blocked() bool {
 		return false // settings of the account's, and of the request's
 	case t.before("blocked", "output", "prompt"), t.before("blocked by", " ai", " guard", "shield"), t.before("prompt", "blocked"), t.before("output", "blocked"), t.before("content", "is blocked"),
 		t.has("content exists risk", "content that is not allowed", "敏感内容", "敏感词", "敏感信息", "敏感话题", "审核不通过", "审核未通过", "不安全或敏感", "违规", "违禁", "不合规", "合规问题", "非法内容", "内容安全",
-			"安全策略", "安全规范", "审核失败", "政治敏感", "高风险", "涉嫌", "不適切", "有害な", "부적절", "유해", "new_sensitive", "image_safety", "prohibited_content"):
+			"安全策略", "安全规范", "拒绝回答", "审核失败", "政治敏感", "高风险", "涉嫌", "不適切", "有害な", "부적절", "유해", "new_sensitive", "image_safety", "prohibited_content"):
 		return true
 	}
 	if t.verdict() && t.has("content management", "content polic", "content filter", "content violat", "usage polic", "usage guideline", "safety", "moderation", "inappropriate",
@@ -297,11 +297,11 @@ func (t *sentence) blocked() bool {
 	}
 	switch {
 	case (t.verdict() || t.has("fail", "exceeds", "triggered", "disallowed", "not allowed", "not permitted", "denied", "withheld", "stopped", "prohibited", "found in", "severity", "identified", "matched", "did not pass", "not pass")) &&
-		t.has("safety check", "safety filter", "safety system", "safety polic", "safety reason", "content safety", "moderation failed", "moderation check", "moderation filter", "risk control", "guardrail", "prohibited content",
+		t.has("safety check", "safety review", "dlp ", "safety filter", "safety system", "safety polic", "safety reason", "content safety", "moderation failed", "moderation check", "moderation filter", "risk control", "guardrail", "prohibited content",
 			"responsible ai", "responsibleai", "trust and safety", "abuse detection", "nsfw", "csam", "pii ", "personally identifiable", "personal data", "copyrighted", "copyright infring",
 			"hate speech", "hate content", "toxic", "violence threshold", "profanity", "offensive content", "offensive language", "self-harm", "sexual content", "sexually explicit", "explicit content", "violent content", "malicious", "illegal content",
 			"prompt attack", "threat in", "prohibited term", "forbidden word", "banned word", "blocked word", "disallowed content", "disallowed topic", "unsafe prompt", "unsafe response", "unsafe input", "unsafe output",
-			"due to safety", "due to security configuration", "public code"):
+			"due to safety", "due to recitation", "due to blocklist", "due to spii", "due to language", "due to security configuration", "public code"):
 		return true
 	case t.has("violat", "against our", "breach") && t.has("acceptable use", "terms of service", "terms of use", "community guideline", "community standard", "content guideline", "our guidelines", "our polic"):
 		return true
@@ -381,7 +381,7 @@ func (t *sentence) noModel() bool {
 func barred(before string) bool {
 	before = before[max(0, len(before)-60):]
 	before = before[strings.LastIndexAny(before, ".;\n")+1:]
-	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use", "permitted to use", "allowed to call", "authorized to use",
+	return anyOf(before, "access to", "not allowed to use", "not allowed to access", "not allowed to sample", "verified to use", "permission to use", "permitted to use", "entitled to use", "eligible to use", "allowed to call", "authorized to use",
 		"plan does not include", "no deployment found", "no available channel", "no provider found", "no provider supports")
 }
 

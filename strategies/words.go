@@ -174,7 +174,7 @@ func windowCode(code string) bool {
 
 // rateCode: too many, too fast.
 func rateCode(code string) bool {
-	return anyOf(code, "ratelimit", "throttl", "toomanyrequest", "toomanyconcurrent", "toomanyconnection", "toomanytask", "requestlimitexceeded", "requestslimit",
+	return anyOf(code, "ratelimit", "throttl", "toomanyrequest", "toofrequent", "toomanyconcurrent", "toomanyconnection", "toomanytask", "requestlimitexceeded", "requestslimit",
 		"limitrequests", "limittokens", "concurrencylimit", "concurrentlimit", "parallelrequest", "frequencylimit", "flowcontrol", "flowlimit", "trafficlimit",
 		"spikearrest", "rateexceeded", "requestratetoo", "bursttoofast", "burstlimit", "throughputexceeded", "inflightbatchsize", "coolingdown",
 		"requestlimited", "tokenlimited") ||
@@ -248,7 +248,7 @@ func keyCode(code string) bool {
 		return true
 	}
 	return anyOf(code, "account", "organization", "workspace", "project", "consumer", "tenant", "user") &&
-		anyOf(code, "suspended", "banned", "disabled", "deactivated", "terminated", "locked", "inactive", "restricted") ||
+		anyOf(code, "suspended", "banned", "frozen", "disabled", "deactivated", "terminated", "locked", "inactive", "restricted") ||
 		strings.Contains(code, "signature") && anyOf(code, "invalid", "expired", "incomplete", "doesnotmatch", "mismatch", "failure") && !strings.Contains(code, "thinking") ||
 		anyOf(code, "region", "country", "territory", "location") && anyOf(code, "notsupported", "notallowed", "blocked", "restricted")
 }
