@@ -216,8 +216,12 @@ func (f *Facts) named(value string) {
 	}
 }
 
-// number takes note of a number under a key; true, false and null come here too.
+// number takes note of a number under a key; true, false and null come here too,
+// and null says nothing.
 func (f *Facts) number(at place, lexeme string) {
+	if lexeme == "null" {
+		return
+	}
 	switch at.key {
 	case "code", "error_code", "errorcode", "err_code", "errcode", "status":
 		f.setCode(lexeme, at)
