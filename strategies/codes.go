@@ -152,8 +152,10 @@ func statusClass(status int) Class {
 		return ClassTimeout
 	case 409, 424, 425:
 		return ClassTransient
-	case 429:
+	case 420, 429:
 		return ClassRateLimited
+	case 446, 451: // a guardrail's; "for legal reasons"
+		return ClassBlocked
 	case 499: // "client closed request": the caller's context knows
 		return ClassUnclassified
 	case 529:

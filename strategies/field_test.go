@@ -363,7 +363,7 @@ func (s fieldShape) asAmazon() error {
 // What the classifier reads right today. It gets better and never worse: whoever
 // teaches it more raises the one, or lowers the other.
 const (
-	fieldRight = 1063
+	fieldRight = 1153
 	fieldTaken = 0
 )
 

@@ -17,6 +17,9 @@ const maxSentence = 4 << 10
 func (t *sentence) lower(text string) string {
 	if t.all == "" {
 		t.all = strings.ToLower(text[:min(len(text), maxSentence)])
+		if strings.Contains(t.all, "\u2019") { // an apostrophe as printers set it
+			t.all = strings.ReplaceAll(t.all, "\u2019", "'")
+		}
 	}
 	return t.all
 }
@@ -192,7 +195,7 @@ func (t *sentence) counts() (n int) {
 		if at < 0 {
 			return n
 		}
-		before := strings.TrimRight(strings.TrimSuffix(rest[:at], " input"), "km")
+		before := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(rest[:at], " input"), " prompt"), "km")
 		if last := len(before) - 1; last >= 0 && before[last] >= '0' && before[last] <= '9' {
 			n++
 		}

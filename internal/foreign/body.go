@@ -189,8 +189,12 @@ func (f *Facts) word(at place, value string, depth int) {
 	case "type", "error_type":
 		f.setKind(value)
 	case "status":
-		f.RPC = cmp.Or(f.RPC, rpcName(value))
+		name := rpcName(value)
+		f.RPC = cmp.Or(f.RPC, name)
 		f.setStatus(value)
+		if name == "" && (at.in == "detail" || at.in == "error") {
+			f.named(value) // ElevenLabs' place for the code
+		}
 	case "http_code", "status_code", "statuscode", "raw_status_code":
 		f.setStatus(value)
 	case "quotaid", "quota_id":
@@ -212,8 +216,12 @@ func (f *Facts) named(value string) {
 	}
 }
 
-// number takes note of a number under a key; true, false and null come here too.
+// number takes note of a number under a key; true, false and null come here too,
+// and null says nothing.
 func (f *Facts) number(at place, lexeme string) {
+	if lexeme == "null" {
+		return
+	}
 	switch at.key {
 	case "code", "error_code", "errorcode", "err_code", "errcode", "status":
 		f.setCode(lexeme, at)
