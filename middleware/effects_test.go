@@ -134,11 +134,24 @@ func TestPromise9NothingIsDoneTwice(t *testing.T) {
 		expectIs(t, re, strategies.ErrConfig)
 		expect(t, "paid", b.of("hello"), 1)
 	})
-	t.Run("outside of every call it is simply called", func(t *testing.T) {
-		b := &bank{}
-		receipt, err := wrapped(b).Run(t.Context(), payment{Order: "A1"})
-		expect(t, "receipt", receipt, "receipt A1")
-		expect(t, "error", err, nil)
+	t.Run("outside of every call it is simply called, of whatever kind it is", func(t *testing.T) {
+		for _, kind := range []strategies.Effect{strategies.EffectOnce, strategies.EffectIdempotent, strategies.EffectReadOnly} {
+			b := &bank{}
+			receipt, err := middleware.WrapTool("pay", kind, b.pay).Run(t.Context(), payment{Order: "A1"})
+			expect(t, "receipt", receipt, "receipt A1")
+			expect(t, "error", err, nil)
+		}
+	})
+	t.Run("a call knows whether its tools are written down", func(t *testing.T) {
+		journaled := func(want bool) middleware.Runner[string, string] {
+			return plays(stepFunc(func(ctx context.Context, _ string) (string, error) {
+				expect(t, "journaled", middleware.CallOf(ctx).Journaled(), want)
+				return "hi", nil
+			}))
+		}
+		asked(t, g2(built(t, middleware.Wrap(journaled(true)).Effects(middleware.Effects{}))), "hi")
+		asked(t, g2(built(t, middleware.Wrap(journaled(false)).Identify())), "hi")
+		asked(t, g2(built(t, middleware.Wrap(journaled(false)))), "hi")
 	})
 	for _, tc := range []struct {
 		it    string

@@ -105,7 +105,7 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 		return none, problemOf("WrapTool "+t.name, "has effect %d", "use EffectOnce, EffectIdempotent or EffectReadOnly", t.effect)
 	}
 	c := callOf(ctx)
-	if t.effect == strategies.EffectReadOnly || c == nil && t.effect == strategies.EffectOnce {
+	if t.effect == strategies.EffectReadOnly || c == nil {
 		return t.ask(ctx, args)
 	}
 	if c == nil || c.job == nil || t.effect == strategies.EffectOnce && c.job.effects == nil {
