@@ -390,3 +390,235 @@ func TestEffectsHappenOnce(t *testing.T) {
 		}
 	}
 }
+
+// both is a tool that answers in both ways, and has a type and callbacks of its own.
+type both struct {
+	runs, opens int
+	arguments   []string
+	err         error
+	chunks      []string
+}
+
+func (*both) Info(context.Context) (*schema.ToolInfo, error) {
+	return &schema.ToolInfo{Name: "pay", Desc: "pays"}, nil
+}
+func (*both) GetType() string          { return "Till" }
+func (*both) IsCallbacksEnabled() bool { return true }
+
+func (b *both) InvokableRun(_ context.Context, arguments string, _ ...tool.Option) (string, error) {
+	b.runs++
+	b.arguments = append(b.arguments, arguments)
+	return "receipt", b.err
+}
+
+func (b *both) StreamableRun(_ context.Context, arguments string, _ ...tool.Option) (*schema.StreamReader[string], error) {
+	b.opens++
+	b.arguments = append(b.arguments, arguments)
+	reader, writer := schema.Pipe[string](len(b.chunks) + 1)
+	for _, c := range b.chunks {
+		writer.Send(c, nil)
+	}
+	if b.err != nil {
+		writer.Send("", b.err)
+	}
+	writer.Close()
+	return reader, nil
+}
+
+// within calls a tool in the course of one call that is written down.
+func within(t *testing.T, run func(ctx context.Context)) middleware.Outcome[string] {
+	t.Helper()
+	g, err := middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) { run(ctx); return "", nil }).Effects(middleware.Effects{}).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.Outcome(t.Context(), "")
+}
+
+func chunksOf(t *testing.T, reader *schema.StreamReader[string], err error) (chunks []string, _ error) {
+	t.Helper()
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	for {
+		chunk, err := reader.Recv()
+		if err == io.EOF { //nolint:errorlint // as eino gives it
+			return chunks, nil
+		}
+		if err != nil {
+			return chunks, err
+		}
+		chunks = append(chunks, chunk)
+	}
+}
+
+func TestEffect(t *testing.T) {
+	t.Parallel()
+	type ways interface {
+		tool.InvokableTool
+		tool.StreamableTool
+		GetType() string
+		IsCallbacksEnabled() bool
+	}
+	t.Run("it is the tool, as eino sees it", func(t *testing.T) {
+		wrapped := eino.Effect(&both{}, strategies.EffectOnce).(ways)
+		info, err := wrapped.Info(t.Context())
+		if err != nil || info.Name != "pay" || info.Desc != "pays" || wrapped.GetType() != "Till" || !wrapped.IsCallbacksEnabled() {
+			t.Errorf("it is %+v, %v, of type %q", info, err, wrapped.GetType())
+		}
+		if _, streams := eino.Effect(struct{ tool.InvokableTool }{&both{}}, strategies.EffectOnce).(tool.StreamableTool); streams {
+			t.Error("one that does not stream does")
+		}
+		if _, invokes := eino.Effect(struct{ tool.StreamableTool }{&both{}}, strategies.EffectOnce).(tool.InvokableTool); invokes {
+			t.Error("one that only streams does more")
+		}
+	})
+	t.Run("a stream comes as it did, and in one chunk when it is given back", func(t *testing.T) {
+		b := &both{chunks: []string{"re", "cei", "pt"}}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		out := within(t, func(ctx context.Context) {
+			for _, want := range []int{3, 1} {
+				reader, err := wrapped.StreamableRun(ctx, `{"a":1,"b":2}`)
+				if chunks, err := chunksOf(t, reader, err); err != nil || len(chunks) != want || strings.Join(chunks, "") != "receipt" {
+					t.Errorf("got %v, %v", chunks, err)
+				}
+			}
+			// The other way is the same tool, and these are the same arguments.
+			if said, err := wrapped.InvokableRun(ctx, ` {"b":2, "a":1}`); said != "receipt" || err != nil {
+				t.Errorf("got %q, %v", said, err)
+			}
+		})
+		if b.opens != 1 || b.runs != 0 || len(out.Effects) != 3 || string(out.Effects[0].Result) != `"receipt"` {
+			t.Errorf("%d and %d runs, %+v", b.opens, b.runs, out.Effects)
+		}
+	})
+	t.Run("a stream that nobody reads is written down all the same", func(t *testing.T) {
+		b := &both{chunks: []string{"re", "cei", "pt"}}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		within(t, func(ctx context.Context) {
+			reader, err := wrapped.StreamableRun(ctx, `{}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader.Close()
+			if said, err := wrapped.InvokableRun(ctx, `{}`); said != "receipt" || err != nil {
+				t.Errorf("got %q, %v", said, err)
+			}
+		})
+		if b.opens != 1 || b.runs != 0 {
+			t.Errorf("%d and %d runs", b.opens, b.runs)
+		}
+	})
+	t.Run("a stream that breaks leaves it open", func(t *testing.T) {
+		b := &both{chunks: []string{"re"}, err: errors.New("reset")}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		out := within(t, func(ctx context.Context) {
+			for _, want := range []int{1, 0} { // the second is told at once
+				reader, err := wrapped.StreamableRun(ctx, `{}`)
+				chunks, err := chunksOf(t, reader, err)
+				if _, ok := errors.AsType[*strategies.UncertainError](err); !ok || len(chunks) != want {
+					t.Errorf("got %v, %v", chunks, err)
+				}
+			}
+		})
+		if b.opens != 1 || len(out.Effects) != 1 || out.Effects[0].State != strategies.EffectUncertain {
+			t.Errorf("%d runs, %+v", b.opens, out.Effects)
+		}
+	})
+	t.Run("a stream of nothing says nothing", func(t *testing.T) {
+		b := &both{}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		within(t, func(ctx context.Context) {
+			reader, err := wrapped.StreamableRun(ctx, `{}`)
+			if chunks, err := chunksOf(t, reader, err); err != nil || len(chunks) != 0 {
+				t.Errorf("got %v, %v", chunks, err)
+			}
+		})
+	})
+	t.Run("the tool gets the arguments as they came", func(t *testing.T) {
+		b := &both{}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		within(t, func(ctx context.Context) {
+			for _, arguments := range []string{"", " {} ", `{"b":1,"a":2}`, `{"half`} {
+				_, err := wrapped.InvokableRun(ctx, arguments)
+				if _, ok := errors.AsType[*strategies.JournalError](err); ok != (arguments == `{"half`) {
+					t.Errorf("%q: %v", arguments, err)
+				}
+			}
+		})
+		if got := strings.Join(b.arguments, "|"); got != `|{"b":1,"a":2}` { // "" and {} are the same
+			t.Errorf("it got %s", got)
+		}
+	})
+	t.Run("a tool that may be called again is", func(t *testing.T) {
+		for _, kind := range []strategies.Effect{strategies.EffectIdempotent, strategies.EffectReadOnly} {
+			b := &both{chunks: []string{"receipt"}}
+			wrapped := eino.Effect(b, kind).(ways)
+			out := within(t, func(ctx context.Context) {
+				for range 2 {
+					if _, err := wrapped.InvokableRun(ctx, "{}"); err != nil {
+						t.Error(err)
+					}
+					reader, err := wrapped.StreamableRun(ctx, "{}")
+					if chunks, err := chunksOf(t, reader, err); err != nil || len(chunks) != 1 {
+						t.Errorf("got %v, %v", chunks, err)
+					}
+				}
+			})
+			if b.runs != 2 || b.opens != 2 || len(out.Effects) != 0 {
+				t.Errorf("%v: %d and %d runs, %v", kind, b.runs, b.opens, out.Effects)
+			}
+		}
+	})
+	t.Run("a cancellation is eino's own, and leaves it open", func(t *testing.T) {
+		b := &both{err: adk.ErrStreamCanceled}
+		wrapped := eino.Effect(b, strategies.EffectOnce).(ways)
+		out := within(t, func(ctx context.Context) {
+			if _, err := wrapped.InvokableRun(ctx, "{}"); err != b.err { //nolint:errorlint // the very same is wanted
+				t.Errorf("got %v", err)
+			}
+		})
+		if len(out.Effects) != 1 || out.Effects[0].State != strategies.EffectUncertain {
+			t.Errorf("%+v", out.Effects)
+		}
+	})
+	t.Run("its settings are the core's", func(t *testing.T) {
+		b := &both{err: errors.New("reset")}
+		wrapped := eino.Effect(b, strategies.EffectOnce, func(t *eino.EffectTool) {
+			t.Key(func(json.RawMessage) string { return "A1" }).
+				Verify(func(_ context.Context, key string) (string, bool, error) { return "found " + key, true, nil })
+		}).(ways)
+		within(t, func(ctx context.Context) {
+			if said, err := wrapped.InvokableRun(ctx, "{}"); said != "found A1" || err != nil {
+				t.Errorf("got %q, %v", said, err)
+			}
+		})
+	})
+	t.Run("the chain of a tool has effects of its own", func(t *testing.T) {
+		// The model's chain repeats no tool, so a tool whose own chain does needs nothing else.
+		settings := eino.Tool("open_door", func(builder *eino.ToolBuilder) {
+			builder.Retry(soon).Effects(middleware.Effects{})
+		})
+		s, door := doors(t, 1)["plain"]()
+		opened, requests, err := opens(t, eino.Effect(door, strategies.EffectOnce), false, settings)
+		if s.runs != 1 || opened != "" || requests != 1 || strategies.Classify(err).Class != strategies.ClassUncertain {
+			t.Errorf("%d runs, %q, %d requests, %v", s.runs, opened, requests, err)
+		}
+	})
+	t.Run("what is no tool says so when the agent is made", func(t *testing.T) {
+		var none *both
+		_, enhanced := doors(t, 0)["enhanced"]()
+		_, plain := doors(t, 0)["plain"]()
+		for name, wrong := range map[string]tool.BaseTool{
+			"nil": eino.Effect(nil, strategies.EffectOnce), "a nil pointer": eino.Effect(none, strategies.EffectOnce),
+			"an enhanced one": eino.Effect(enhanced, strategies.EffectOnce), "a plain one": eino.EnhancedEffect(plain, strategies.EffectOnce),
+			"an enhanced nil": eino.EnhancedEffect(nil, strategies.EffectOnce),
+		} {
+			_, err := compose.NewToolNode(t.Context(), &compose.ToolsNodeConfig{Tools: []tool.BaseTool{wrong}})
+			if !errors.Is(err, strategies.ErrConfig) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+	})
+}
