@@ -142,6 +142,19 @@ func TestPromise9NothingIsDoneTwice(t *testing.T) {
 			expect(t, "error", err, nil)
 		}
 	})
+	t.Run("a tool that is wrapped twice does not wait for itself, directly or by way of an agent", func(t *testing.T) {
+		b := &bank{}
+		guarded := built(t, middleware.Wrap(orders(wrapped(b), "")).Named("cashier").Retry(promptly))
+		for _, inner := range []func(context.Context, payment) (string, error){
+			wrapped(b).Run,
+			func(ctx context.Context, p payment) (string, error) { return guarded.Run(ctx, p.Order) },
+		} {
+			b.paid = nil
+			twice := middleware.WrapTool("pay", strategies.EffectOnce, inner)
+			asked(t, g2(built(t, middleware.Wrap(orders(twice, errSick, "")).Retry(promptly).Effects(middleware.Effects{}))), "receipt hello")
+			expect(t, "paid", b.of("hello"), 1)
+		}
+	})
 	t.Run("a call knows whether its tools are written down", func(t *testing.T) {
 		journaled := func(want bool) middleware.Runner[string, string] {
 			return plays(stepFunc(func(ctx context.Context, _ string) (string, error) {

@@ -115,6 +115,11 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 	if err != nil {
 		return none, err
 	}
+	for at := c; at != nil; at = at.up {
+		if at.effect == id {
+			return t.ask(ctx, args) // it is under way: this tool is wrapped twice, or calls itself
+		}
+	}
 	inner := &call{}
 	*inner = *c
 	inner.Context, inner.effect = ctx, id
