@@ -55,8 +55,10 @@
 // result that was written down; a stand-in [Session] is the same server. A failure that
 // leaves it open whether the tool has acted is a [strategies.UncertainError] in the place
 // of a OnceError: nobody repeats the call, nor what it is part of, and no reduced answer
-// covers it up. That a tool itself says that it failed leaves it open too; a rule of the
-// builder's Classifier that knows better (ClassBadRequest for "no money") is believed.
+// covers it up. That a tool itself says that it failed, by IsError, leaves it open too:
+// the result comes back as ever, and what the agent makes of it is its own, but nobody
+// asks again. A rule of the builder's Classifier that knows better (ClassBadRequest for
+// "no money") is believed.
 //
 // The annotations say what a tool does (readOnlyHint, then idempotentHint, or else once),
 // and the user's word goes before them:

@@ -27,7 +27,7 @@ type till struct {
 	paid   int
 	calls  int
 	keys   map[string]bool
-	during func(*server) error // the first call, when it has acted
+	during func(*server) (*sdk.CallToolResult, error) // the first call, when it has acted
 }
 
 func (b *till) snapshot() (paid, calls int) {
@@ -54,8 +54,8 @@ func (b *till) serve(t *testing.T, p protocol, faults ...fault) *server {
 			b.during = nil
 			b.mu.Unlock()
 			if during != nil {
-				if err := during(s); err != nil {
-					return nil, err
+				if result, err := during(s); result != nil || err != nil {
+					return result, err
 				}
 			}
 			return said("receipt"), nil
@@ -103,7 +103,8 @@ const (
 	refused    = "the server is too busy"
 	lost       = "on the way to the server"
 	unanswered = "after it has acted, before its answer"
-	broken     = "the tool says that it failed"
+	broken     = "the server fails after it has acted"
+	admitted   = "the tool says that it failed"
 	leaves     = "the caller leaves before the answer"
 	unrecorded = "after the answer, before the record"
 	later      = "after the record"
@@ -115,7 +116,7 @@ var moments = []struct {
 	paid int  // at the till
 	open bool // it is uncertain, and so nobody asks again
 }{
-	{never, 1, false}, {unwritten, 1, false}, {refused, 1, false}, {lost, 0, true}, {unanswered, 1, true}, {broken, 1, true},
+	{never, 1, false}, {unwritten, 1, false}, {refused, 1, false}, {lost, 0, true}, {unanswered, 1, true}, {broken, 1, true}, {admitted, 1, true},
 	{leaves, 1, true}, {unrecorded, 1, false}, {later, 1, false}, {panics, 1, false},
 }
 
@@ -144,11 +145,13 @@ func TestEffectsHappenOnce(t *testing.T) {
 					case lost:
 						faults = []fault{says(503, "")}
 					case unanswered:
-						b.during = func(s *server) error { s.CloseClientConnections(); return nil }
+						b.during = func(s *server) (*sdk.CallToolResult, error) { s.CloseClientConnections(); return nil, nil }
 					case broken:
-						b.during = func(*server) error { return errors.New("the printer is on fire") }
+						b.during = func(*server) (*sdk.CallToolResult, error) { return nil, errors.New("the printer is on fire") }
+					case admitted:
+						b.during = func(*server) (*sdk.CallToolResult, error) { return failed("the printer is on fire"), nil }
 					case leaves:
-						b.during = func(*server) error { leave(); <-gone; return nil }
+						b.during = func(*server) (*sdk.CallToolResult, error) { leave(); <-gone; return nil, nil }
 					}
 					s := b.serve(t, p, faults...)
 					second := connect(t, client(t, nil, nil), b.serve(t, p))
@@ -235,6 +238,46 @@ func TestAClientWithEffects(t *testing.T) {
 	answered(t, got, err, "receipt")
 	if paid, _ := b.snapshot(); paid != 1 {
 		t.Errorf("paid %d times", paid)
+	}
+}
+
+// What a tool says of itself leaves it open, unless a rule knows what it means: then
+// the model reads it, and may ask again.
+func TestARuleKnowsThatNothingWasDone(t *testing.T) {
+	t.Parallel()
+	rule := func(err error) strategies.Class {
+		if e, ok := errors.AsType[*mcp.ToolError](err); ok && text(e.Result) == "no money" {
+			return strategies.ClassBadRequest
+		}
+		return strategies.ClassUnclassified
+	}
+	b := &till{keys: map[string]bool{}}
+	b.during = func(*server) (*sdk.CallToolResult, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.paid-- // it has not
+		return failed("no money"), nil
+	}
+	session := connect(t, client(t, nil, func(b *mcp.Builder) {
+		retrying(b)
+		b.Classifier(&strategies.Classifier{Rules: []strategies.Rule{rule}})
+	}), b.serve(t, stateless))
+	g, err := middleware.WrapFunc(func(ctx context.Context, _ string) (said string, _ error) {
+		for range 2 {
+			result, err := session.CallTool(ctx, &sdk.CallToolParams{Name: "charge"})
+			if err != nil {
+				return "", err
+			}
+			said += text(result) + ". "
+		}
+		return said, nil
+	}).Effects(middleware.Effects{}).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := g.Outcome(t.Context(), "")
+	if paid, _ := b.snapshot(); out.Value != "no money. receipt. " || out.Err != nil || paid != 1 || len(out.Effects) != 1 {
+		t.Errorf("got %q, %v; paid %d times, %+v", out.Value, out.Err, paid, out.Effects)
 	}
 }
 
