@@ -141,7 +141,8 @@ func (s *state) send(ctx context.Context, c Call, over bool, send wire) (answer 
 		s.sent.Add(-1)
 		return nil, strategies.NotDone(err)
 	case proves && s.kind == strategies.EffectOnce && s.journaled(ctx): // it only looks so
-		return nil, &strategies.UncertainError{Tool: s.tool, Key: "of the call", Err: err}
+		key, _ := middleware.CallOf(ctx).IdempotencyKey()
+		return nil, &strategies.UncertainError{Tool: s.tool, Key: key, Err: err}
 	}
 	return nil, err
 }

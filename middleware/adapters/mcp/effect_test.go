@@ -241,6 +241,33 @@ func TestAClientWithEffects(t *testing.T) {
 	}
 }
 
+// What looks like a refusal proves nothing if it is not about the whole of the call: the
+// last of several rounds is refused.
+func TestWhatOnlyLooksLikeARefusal(t *testing.T) {
+	t.Parallel()
+	b := &till{keys: map[string]bool{}}
+	b.during = func(*server) (*sdk.CallToolResult, error) {
+		return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"q": &sdk.ElicitParams{Message: "Sure?"}}}, nil
+	}
+	options := &sdk.ClientOptions{ElicitationHandler: func(context.Context, *sdk.ElicitRequest) (*sdk.ElicitResult, error) {
+		return &sdk.ElicitResult{Action: "accept"}, nil
+	}}
+	second := connect(t, client(t, nil, nil), b.serve(t, stateless))
+	session := connect(t, client(t, options, func(b *mcp.Builder) { b.Retry(soon).Fallback("second", mcp.Session(second)) }),
+		b.serve(t, stateless, nil, says(429, "slow down")))
+	g, err := middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
+		_, err := session.CallTool(ctx, &sdk.CallToolParams{Name: "charge"})
+		return "", err
+	}).Retry(soon).Effects(middleware.Effects{}).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := g.Outcome(t.Context(), "")
+	if paid, _ := b.snapshot(); paid != 1 || strategies.Classify(out.Err).Class != strategies.ClassUncertain {
+		t.Errorf("paid %d times, %v", paid, out.Err)
+	}
+}
+
 // What a tool says of itself leaves it open, unless a rule knows what it means: then
 // the model reads it, and may ask again.
 func TestARuleKnowsThatNothingWasDone(t *testing.T) {
