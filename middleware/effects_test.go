@@ -142,11 +142,37 @@ func TestPromise9NothingIsDoneTwice(t *testing.T) {
 		asked(t, g, "receipt hello")
 		expect(t, "paid", b.of("hello"), 1)
 	})
-	t.Run("outside of every call it is simply called", func(t *testing.T) {
+	t.Run("outside of every call it is simply called, of whatever kind it is", func(t *testing.T) {
+		for _, kind := range []strategies.Effect{strategies.EffectOnce, strategies.EffectIdempotent, strategies.EffectReadOnly} {
+			b := &bank{}
+			receipt, err := middleware.WrapTool("pay", kind, b.pay).Run(t.Context(), payment{Order: "A1"})
+			expect(t, "receipt", receipt, "receipt A1")
+			expect(t, "error", err, nil)
+		}
+	})
+	t.Run("a tool that is wrapped twice does not wait for itself, directly or by way of an agent", func(t *testing.T) {
 		b := &bank{}
-		receipt, err := wrapped(b).Run(t.Context(), payment{Order: "A1"})
-		expect(t, "receipt", receipt, "receipt A1")
-		expect(t, "error", err, nil)
+		guarded := built(t, middleware.Wrap(orders(wrapped(b), "")).Named("cashier").Retry(promptly))
+		for _, inner := range []func(context.Context, payment) (string, error){
+			wrapped(b).Run,
+			func(ctx context.Context, p payment) (string, error) { return guarded.Run(ctx, p.Order) },
+		} {
+			b.paid = nil
+			twice := middleware.WrapTool("pay", strategies.EffectOnce, inner)
+			asked(t, g2(built(t, middleware.Wrap(orders(twice, errSick, "")).Retry(promptly).Effects(middleware.Effects{}))), "receipt hello")
+			expect(t, "paid", b.of("hello"), 1)
+		}
+	})
+	t.Run("a call knows whether its tools are written down", func(t *testing.T) {
+		journaled := func(want bool) middleware.Runner[string, string] {
+			return plays(stepFunc(func(ctx context.Context, _ string) (string, error) {
+				expect(t, "journaled", middleware.CallOf(ctx).Journaled(), want)
+				return "hi", nil
+			}))
+		}
+		asked(t, g2(built(t, middleware.Wrap(journaled(true)).Effects(middleware.Effects{}))), "hi")
+		asked(t, g2(built(t, middleware.Wrap(journaled(false)).Identify())), "hi")
+		asked(t, g2(built(t, middleware.Wrap(journaled(false)))), "hi")
 	})
 	for _, tc := range []struct {
 		it    string

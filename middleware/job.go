@@ -153,6 +153,11 @@ func (c Call) Acted() bool {
 	return true
 }
 
+// Journaled says whether what the tools of the call do is written down, see
+// [Builder.Effects]: whoever adapts tools that may act can rely on [WrapTool] then,
+// and has to be careful himself otherwise.
+func (c Call) Journaled() bool { return c.c != nil && c.c.job != nil && c.c.job.effects != nil }
+
 // asks says where in a job a call stands: which attempt of the whole it belongs to,
 // and which attempt of its own agent it is. Both only grow.
 func (j *job) asks(c *call) (whole, own int) {

@@ -105,15 +105,23 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 		return none, problemOf("WrapTool "+t.name, "has effect %d", "use EffectOnce, EffectIdempotent or EffectReadOnly", t.effect)
 	}
 	c := callOf(ctx)
-	if t.effect == strategies.EffectReadOnly || c == nil && t.effect == strategies.EffectOnce {
+	if t.effect == strategies.EffectReadOnly || c == nil {
 		return t.ask(ctx, args)
 	}
-	if c == nil || c.job == nil || t.effect == strategies.EffectOnce && c.job.effects == nil {
+	if c.job == nil || t.effect == strategies.EffectOnce && c.job.effects == nil {
+		if t.effect == strategies.EffectOnce && !repeated(c) {
+			return t.ask(ctx, args)
+		}
 		return none, problemOf("WrapTool "+t.name, "is called in a chain that writes nothing down", "add Effects(middleware.Effects{}) to the chain, or it may be done twice")
 	}
 	id, raw, err := t.identify(args)
 	if err != nil {
 		return none, err
+	}
+	for at := c; at != nil; at = at.up {
+		if at.effect == id {
+			return t.ask(ctx, args) // it is under way: this tool is wrapped twice, or calls itself
+		}
 	}
 	w := &writing[Args, Result]{t: t, j: c.job, args: args, c: *c}
 	w.c.Context, w.c.effect = ctx, id
@@ -124,6 +132,16 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 		return t.ask(&w.c, args)
 	}
 	return w.once(id, raw)
+}
+
+// repeated says whether a call, or one that caused it, is not the first of its kind.
+func repeated(c *call) bool {
+	for ; c != nil; c = c.up {
+		if c.attempt > 1 || c.why != nil || c.helping || c.person {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Tool[Args, Result]) ask(ctx context.Context, args Args) (result Result, err error) {

@@ -73,6 +73,30 @@
 // response is, before the framework runs what it calls; [TurnAgent.Accept] says what
 // is fine.
 //
+// # Tools with side effects
+//
+// A turn that is taken again calls its tools again. [Effect] says of a tool what it does
+// to the world, and a chain around the turn with Effects writes it down:
+//
+//	llmagent.Config{Tools: []tool.Tool{adk.Effect(pay, strategies.EffectOnce)}}
+//	...
+//	guarded, err := middleware.WrapFunc(func(ctx context.Context, q string) (string, error) {
+//		return ask(runner.Run(ctx, user, session, content(q), agent.RunConfig{})) // hand ctx on
+//	}).Retry(strategies.Retry{}).Fallback("second", second).Effects(middleware.Effects{}).Build()
+//
+// Whoever asks for the same again within the call, which is the tool's name and its
+// arguments, gets what was said the first time. Give the call an id with
+// [middleware.WithCallID], and the same is true of a turn that goes on after a
+// confirmation. Function tools, long-running ones and those that stream are wrapped;
+// confirmations are asked for as ever, and mean that nothing was done yet.
+//
+//   - The framework tells the model of a tool's error as of any result, and the model may
+//     go on. Of an effect that is uncertain it reads that nobody may repeat it, and if it
+//     tries, it reads that again; [middleware.Outcome].Effects has it, whatever the model
+//     says, and a failure after it is not retried.
+//   - What a tool changes in the state of the session, or its artifacts, is not written
+//     down: a turn that starts anew in another session gets the result alone.
+//
 // # Traps
 //
 //   - The framework asks for genai v1.66, which swallows errors in the middle of a

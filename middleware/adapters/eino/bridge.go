@@ -34,7 +34,11 @@ func whole[Req, Chunk any](ctx context.Context, agent *middleware.GuardedStream[
 // The reader may be left unread and unclosed: what it holds is freed when ctx
 // ends.
 func open[Req, Chunk any](ctx context.Context, agent *middleware.GuardedStream[Req, Chunk], req Req, first func(Chunk) Chunk) (*schema.StreamReader[Chunk], error) {
-	next, stop := iter.Pull2(agent.Stream(ctx, req))
+	return piped(ctx, agent.Stream(ctx, req), first)
+}
+
+func piped[Chunk any](ctx context.Context, stream iter.Seq2[Chunk, error], first func(Chunk) Chunk) (*schema.StreamReader[Chunk], error) {
+	next, stop := iter.Pull2(stream)
 	chunk, err, more := next()
 	if err != nil || !more {
 		stop()

@@ -68,6 +68,31 @@
 // A stream whose finish reason has come is whole, whatever the connection does
 // afterwards.
 //
+// # Tools with side effects
+//
+// A retried agent, and a stand-in, calls its tools again. [Effect] says of a tool what it
+// does to the world, and a chain around the agent with Effects writes it down:
+//
+//	config.ToolsConfig.Tools = []tool.BaseTool{eino.Effect(pay, strategies.EffectOnce)}
+//	...
+//	guarded, err := middleware.WrapFunc(func(ctx context.Context, q string) (string, error) {
+//		return ask(runner.Query(ctx, q)) // hand ctx on: the tool finds its call by it
+//	}).Retry(strategies.Retry{}).Fallback("second", second).Effects(middleware.Effects{}).Build()
+//
+// Whoever asks for the same again within the call gets what was said the first time, and
+// the tool is not called. Give the call an id with [middleware.WithCallID], and a journal
+// that lasts, and the same is true of an agent that is resumed, by another process too.
+// An error that leaves it open whether the tool has acted ends the agent's run, and the
+// call is not repeated: see [strategies.UncertainError].
+//
+//   - The chain of a model, of [Handler] and [Wrap], repeats no tool. Only what stands
+//     around the agent does, or the tool's own chain ([Tool]), which may have Effects too.
+//   - The same is: the tool's name, and its arguments in canonical JSON. A model that
+//     writes one and the same thing in other words asks for another: give it a Key.
+//   - [EnhancedEffect] is for tools that return a [schema.ToolResult].
+//   - In a chain without Effects that repeats the agent, a tool that must happen once
+//     refuses to be called a second time.
+//
 // # Never silent
 //
 // [Level] says of a message whether it is a reduced one. Who answered, and how, is
@@ -88,7 +113,7 @@
 //     of some models: claude's client has 2, ark's RetryTimes is 2.
 //   - eino's models drop the Retry-After. Give their HTTP client a
 //     httphint.Transport.
-//   - A retried tool runs twice. Retry only those that may.
+//   - A retried tool runs twice, unless it is an [Effect]. Retry only those that may.
 //   - The options of a call go to its stand-in too, the name of a model among them:
 //     see [With] and FallbackVia.
 //   - A reader that is closed early frees what it holds with the next chunk, or

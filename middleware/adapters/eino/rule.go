@@ -32,17 +32,23 @@ func Rule(err error) strategies.Class {
 }
 
 func interrupted(err error) bool {
-	if _, ok := compose.ExtractInterruptInfo(err); ok {
-		return true // of a graph
-	}
-	if _, ok := compose.IsInterruptRerunError(err); ok {
-		return true // of a node, a tool or a model
+	if paused(err) {
+		return true
 	}
 	if _, ok := errors.AsType[*adk.StreamCanceledError](err); ok {
 		return true
 	}
 	_, ok := errors.AsType[*adk.CancelError](err)
 	return ok
+}
+
+// paused says whether an error is a pause, after which what is paused is called again.
+func paused(err error) bool {
+	if _, ok := compose.ExtractInterruptInfo(err); ok {
+		return true // of a graph
+	}
+	_, ok := compose.IsInterruptRerunError(err)
+	return ok // of a node, a tool or a model
 }
 
 // pause is an interrupt on its way through the layers. It is taken off at the

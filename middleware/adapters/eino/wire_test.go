@@ -56,6 +56,10 @@ func (w *wire) answer(rw http.ResponseWriter, r *http.Request) {
 	w.asked = append(w.asked, a)
 	choice := w.answers[min(len(w.asked), len(w.answers))-1]
 	w.mu.Unlock()
+	say(rw, a, choice)
+}
+
+func say(rw http.ResponseWriter, a asked, choice string) {
 	switch {
 	case choice == unavailable:
 		rw.WriteHeader(http.StatusServiceUnavailable)

@@ -49,6 +49,25 @@
 // tool that may be called twice. An interrupt passes through as it is, and the
 // call is resumed as ever.
 //
+// # Tools with side effects
+//
+// A flow that is asked again calls its tools again. [Effect] says of a tool's function
+// what it does to the world, and a chain around the flow with Effects writes it down:
+//
+//	pay := sdk.DefineTool(g, "pay", "pays an order", genkit.Effect("pay", strategies.EffectOnce, pays))
+//	...
+//	guarded, err := middleware.WrapFunc(func(ctx context.Context, q string) (string, error) {
+//		return sdk.GenerateText(ctx, g, ai.WithPrompt(q), ai.WithTools(pay)) // hand ctx on
+//	}).Retry(strategies.Retry{}).Fallback("second", second).Effects(middleware.Effects{}).Build()
+//
+// Whoever asks for the same again within the call, which is the tool's name and its
+// input, gets what was said the first time. Tools of others are named:
+// Recovery{Effects: genkit.Effects{"mail/send": strategies.EffectOnce}}, which stands
+// inside of their chains. Give the call an id with [middleware.WithCallID], and the same
+// is true of a tool that is restarted after an interrupt. An error that leaves it open
+// whether the tool has acted ends the call, and nobody repeats it: see
+// [strategies.UncertainError].
+//
 // # What was recovered
 //
 // [ProvenanceOf] tells of a response how it came about: a reduced answer is
@@ -97,8 +116,8 @@
 //   - compat_oai with a BaseURL that does not end in "/" is a data race between
 //     concurrent calls, in its client (openai-go v1.8.2).
 //   - A wrapped ai.Model in WithModel is never called: genkit looks its name up.
-//   - A flow that is retried repeats what its tools did, and a tool that is
-//     retried what it streamed to the user.
+//   - A flow that is retried repeats what its tools did, unless they are an [Effect],
+//     and a tool that is retried what it streamed to the user.
 //   - An output that does not fit its schema is found out behind the middleware:
 //     use the builder's Validate to have it repeated.
 //   - The plugin for Ollama says stop of every answer, also of one that was cut; that

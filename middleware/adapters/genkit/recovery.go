@@ -28,6 +28,8 @@ type Recovery struct {
 	// without a chain is called as it would be.
 	Tools Tools                                                  `json:"-"`
 	Tool  middleware.Runner[ToolCall, *ai.MultipartToolResponse] `json:"-"`
+	// Effects say what tools do to the world, see [Effect]: inside of their chains.
+	Effects Effects `json:"-"`
 }
 
 // Tools are chains by the names of their tools, made with [middleware.Wrap]
@@ -43,11 +45,16 @@ func (r Recovery) New(context.Context) (*ai.Hooks, error) {
 	if r.Stream != nil || r.Model != nil {
 		hooks.WrapModel = r.model
 	}
-	if r.Tool != nil || len(r.Tools) > 0 {
+	for name, effect := range r.Effects {
+		if effect > strategies.EffectReadOnly {
+			return nil, &strategies.ConfigError{Setting: "Recovery.Effects " + name, Problem: "is an effect that there is not", Fix: "use EffectOnce, EffectIdempotent or EffectReadOnly"}
+		}
+	}
+	if r.Tool != nil || len(r.Tools) > 0 || len(r.Effects) > 0 {
 		hooks.WrapTool = r.tool
 	}
 	if hooks.WrapModel == nil && hooks.WrapTool == nil {
-		return nil, &strategies.ConfigError{Setting: "Recovery", Problem: "has no chain", Fix: "give it Stream, Model, Tool or Tools"}
+		return nil, &strategies.ConfigError{Setting: "Recovery", Problem: "has no chain", Fix: "give it Stream, Model, Tool, Tools or Effects"}
 	}
 	return hooks, nil
 }
@@ -126,6 +133,7 @@ func streamed(ctx context.Context, chain middleware.Streamer[Call, Chunk], call 
 }
 
 func (r Recovery) tool(ctx context.Context, params *ai.ToolParams, next ai.ToolNext) (*ai.MultipartToolResponse, error) {
+	next = r.written(params.Request.Name, next)
 	chain := r.Tool
 	if own, ok := r.Tools[params.Request.Name]; ok {
 		chain = own

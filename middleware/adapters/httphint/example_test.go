@@ -88,3 +88,43 @@ func ExampleWith() {
 	fmt.Printf("%v: %d requests, the last one %d, come back in %v\n", err, seen.Requests, seen.Status, seen.RetryAfter)
 	// Output: no answer: 3 requests, the last one 503, come back in 20s
 }
+
+// A tool whose destination knows the header may be called again: it acts once.
+func ExampleIdempotent() {
+	paid := map[string]bool{}
+	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get(httphint.IdempotencyKey)
+		fmt.Println("asked; paid already:", paid[key])
+		if !paid[key] {
+			paid[key] = true
+			panic(http.ErrAbortHandler) // it has acted, and its answer is lost
+		}
+	}))
+	defer shop.Close()
+
+	client := &http.Client{Transport: httphint.Idempotent{}}
+	pay := middleware.WrapTool("pay", strategies.EffectIdempotent, func(ctx context.Context, url string) (string, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+		if err != nil {
+			return "", err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return "", err
+		}
+		return resp.Status, resp.Body.Close()
+	})
+	buyer, err := middleware.Wrap(pay). // in place of an agent with this tool
+						Retry(strategies.Retry{Backoff: strategies.Delays{time.Millisecond}}).
+						Identify().
+						Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(buyer.Run(context.Background(), shop.URL))
+	// Output:
+	// asked; paid already: false
+	// asked; paid already: true
+	// 200 OK <nil>
+}

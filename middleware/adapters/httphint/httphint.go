@@ -24,6 +24,11 @@
 // An agent that calls another one, or a tool on the web, through the same client
 // has those requests in its hint too: give tools a client of their own.
 //
+// # Tools with side effects
+//
+// [Idempotent] is for the client of a tool whose destination knows the header
+// Idempotency-Key: it sends the key of the call, the same in every attempt.
+//
 // It uses the standard library only. A healthy call pays one context value and
 // one small allocation; a call without a Layer above pays a look-up. A response
 // that is no failure is not looked into.

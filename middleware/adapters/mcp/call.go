@@ -41,13 +41,15 @@ func (r *recovery) around(next sdk.MethodHandler) sdk.MethodHandler {
 
 // state is what the layers must know of one call.
 type state struct {
-	caller context.Context
-	tool   string
-	again  bool // it may be made again
-	sent   atomic.Bool
-	asked  atomic.Bool // somebody, for this call
-	server *server
-	before int64 // what the server had asked when the call began
+	caller   context.Context
+	tool     string
+	kind     strategies.Effect
+	settings func(*EffectTool)
+	sent     atomic.Int64 // how often it may have reached a server
+	asked    atomic.Bool  // somebody, for this call
+	server   *server
+	before   int64 // what the server had asked when the call began
+	over     bool  // the session had ended before the call began
 }
 
 // question says whether somebody was asked in the course of the call. A server
@@ -72,7 +74,10 @@ func (r *recovery) call(ctx context.Context, c Call) (sdk.Result, error) {
 		return nil, s.err
 	}
 	tool := c.Params.Name
-	call := &state{caller: ctx, tool: tool, again: r.repeatable[tool] || s.mayRepeat(tool), server: s, before: s.asked.Load()}
+	call := &state{caller: ctx, tool: tool, kind: s.kindOf(tool), server: s, before: s.asked.Load(), over: s.over.Load()}
+	if word, said := r.tools[tool]; said {
+		call.kind, call.settings = word.Effect, word.Settings
+	}
 	o := s.chain.Outcome(context.WithValue(ctx, stateKey{}, call), c)
 	if o.Err == nil {
 		return marked(o), nil
@@ -122,21 +127,23 @@ func lastWord(err error) *ToolError {
 
 // ask is the leaf: it makes the call, with as many rounds as the server wants.
 func (r *recovery) ask(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
-	held, release := stateOf(ctx).begin(ctx)
-	defer release()
-	result, err := r.next(held, methodCall, &sdk.ClientRequest[*sdk.CallToolParams]{Session: c.Session, Params: c.Params})
-	answer, _ := result.(*sdk.CallToolResult)
-	return judge(c, answer, err)
+	s := stateOf(ctx)
+	answer, err := s.act(ctx, c, s.over, func(ctx context.Context, params *sdk.CallToolParams) (*sdk.CallToolResult, error) {
+		result, err := r.next(ctx, methodCall, &sdk.ClientRequest[*sdk.CallToolParams]{Session: c.Session, Params: params})
+		answer, _ := result.(*sdk.CallToolResult)
+		return answer, err
+	})
+	if errors.Is(err, sdk.ErrConnectionClosed) || errors.Is(err, sdk.ErrSessionMissing) {
+		s.server.over.Store(true)
+	}
+	return answer, err
 }
 
 // begin notes that the call is made, and returns a context for it, which ends
 // with the attempt. From the moment on when somebody is asked it ends with the
 // caller's only: a person takes longer than a tool may.
 func (s *state) begin(ctx context.Context) (context.Context, func()) {
-	if s == nil {
-		return ctx, func() {}
-	}
-	s.sent.Store(true)
+	s.sent.Add(1)
 	held, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	attempt := context.AfterFunc(ctx, func() {
 		if !s.question() {
@@ -151,13 +158,13 @@ func (s *state) begin(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// once sees to it that what must not be called again is not: whatever a
-// classifier makes of the error, a second attempt gets no further than here.
-// It stands inside of the retries and outside of the breaker, which is to see
+// once sees to it that what must not be called again is not, where no journal does:
+// whatever a classifier makes of the error, a second attempt gets no further than
+// here. It stands inside of the retries and outside of the breaker, which is to see
 // the error as it is.
 func once(ctx context.Context, next func(context.Context) error) error {
 	s := stateOf(ctx)
-	if err := s.refuse(nil); err != nil {
+	if err := s.refuse(ctx, nil); err != nil {
 		return err
 	}
 	err := next(ctx)
@@ -168,20 +175,20 @@ func once(ctx context.Context, next func(context.Context) error) error {
 	if v.Class == strategies.ClassBadRequest || !v.Retry && !v.Fallback {
 		return err // it was refused before anything was done, or nobody will repeat it
 	}
-	if refused := s.refuse(err); refused != nil {
+	if refused := s.refuse(ctx, err); refused != nil {
 		return refused
 	}
 	return err
 }
 
-// refuse says why a call that was made must not be made again, or nil.
-func (s *state) refuse(err error) error {
+// refuse says why a call that a server may have got must not be made again, or nil.
+func (s *state) refuse(ctx context.Context, err error) error {
 	switch {
-	case s == nil || !s.sent.Load():
+	case s == nil || s.sent.Load() == 0:
 		return nil
 	case s.question():
 		return &OnceError{Tool: s.tool, Reason: "somebody was asked in the course of the call", Err: err}
-	case !s.again:
+	case s.kind == strategies.EffectOnce && !s.journaled(ctx):
 		return &OnceError{Tool: s.tool, Reason: "the tool is listed as neither read-only nor idempotent", Err: err}
 	}
 	return nil
@@ -189,24 +196,24 @@ func (s *state) refuse(err error) error {
 
 // Session makes the tools of another session a stand-in, for Fallback: a second
 // server that offers the same ones. It is called once, without the layers that
-// its client may have; and only if the call may be made again, or was not made
-// at all.
+// its client may have; and only if the call may be made again, was not made at all,
+// or is known to have done nothing.
 func Session(session *sdk.ClientSession) middleware.Runner[Call, *sdk.CallToolResult] {
 	if session == nil {
 		return nil // refused by the builder
 	}
 	return middleware.Func(func(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
-		if err := stateOf(ctx).refuse(nil); err != nil {
+		s := stateOf(ctx)
+		if err := s.refuse(ctx, nil); err != nil {
 			return nil, err
 		}
-		held, release := stateOf(ctx).begin(ctx)
-		defer release()
-		params := *c.Params
-		params.Meta = maps.Clone(params.Meta)
-		for _, own := range [...]string{sdk.MetaKeyProtocolVersion, sdk.MetaKeyClientInfo, sdk.MetaKeyClientCapabilities} {
-			delete(params.Meta, own) // the client has filled them in for the first server
-		}
-		answer, err := session.CallTool(context.WithValue(held, bareKey{}, true), &params)
-		return judge(c, answer, err)
+		return s.act(ctx, c, false, func(ctx context.Context, params *sdk.CallToolParams) (*sdk.CallToolResult, error) {
+			own := *params
+			own.Meta = maps.Clone(params.Meta)
+			for _, name := range [...]string{sdk.MetaKeyProtocolVersion, sdk.MetaKeyClientInfo, sdk.MetaKeyClientCapabilities} {
+				delete(own.Meta, name) // the client has filled them in for the first server
+			}
+			return session.CallTool(context.WithValue(ctx, bareKey{}, true), &own)
+		})
 	})
 }

@@ -2,6 +2,8 @@ package mcp
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,7 +13,6 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/understudy-go/understudy/middleware"
-	"github.com/understudy-go/understudy/middleware/adapters/httphint"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -35,15 +36,28 @@ type Call struct {
 // them once a session, so a breaker made in it is one server's; nil means
 // [Defaults]. Its mistakes are the error.
 //
-// Only a tool that its server lists as read-only or idempotent is called a
-// second time, or on a stand-in; and those that are named in repeatable.
+// What its server lists as read-only or idempotent may be called a second time, or
+// on a stand-in, and so may the tools that are named in repeatable. Every other one
+// does what it does once: see the package's documentation.
 func NewClient(impl *sdk.Implementation, options *sdk.ClientOptions, settings func(b *Builder), repeatable ...string) (*sdk.Client, error) {
-	r := &recovery{
-		settings: settings, repeatable: map[string]bool{},
-		servers: map[weak.Pointer[sdk.ClientSession]]*server{},
-	}
+	tools := Tools{}
 	for _, name := range repeatable {
-		r.repeatable[name] = true
+		tools[name] = ToolSettings{Effect: strategies.EffectIdempotent}
+	}
+	return NewClientWith(impl, options, settings, tools)
+}
+
+// NewClientWith is [NewClient] for who has more to say of single tools than their
+// server does, or other things.
+func NewClientWith(impl *sdk.Implementation, options *sdk.ClientOptions, settings func(b *Builder), tools Tools) (*sdk.Client, error) {
+	for name, tool := range tools {
+		if tool.Effect > strategies.EffectReadOnly {
+			return nil, &strategies.ConfigError{Setting: fmt.Sprintf("Tools %q", name), Problem: fmt.Sprintf("has effect %d", tool.Effect), Fix: "use EffectOnce, EffectIdempotent or EffectReadOnly"}
+		}
+	}
+	r := &recovery{
+		settings: settings, tools: maps.Clone(tools),
+		servers: map[weak.Pointer[sdk.ClientSession]]*server{},
 	}
 	if settings == nil {
 		r.settings = Defaults
@@ -65,9 +79,9 @@ func Defaults(b *Builder) {
 
 // recovery is what all sessions of a client have in common.
 type recovery struct {
-	settings   func(*Builder)
-	repeatable map[string]bool
-	next       sdk.MethodHandler // what the client did before
+	settings func(*Builder)
+	tools    Tools
+	next     sdk.MethodHandler // what the client did before
 
 	mu      sync.Mutex
 	servers map[weak.Pointer[sdk.ClientSession]]*server
@@ -76,8 +90,7 @@ type recovery struct {
 
 func (r *recovery) build() (*guarded, error) {
 	b := middleware.WrapFunc(r.ask).
-		Around(middleware.StageBreaker, once).
-		Around(middleware.StageAgent, httphint.Layer(nil))
+		Around(middleware.StageBreaker, once)
 	r.settings(b)
 	return b.Build()
 }
@@ -88,9 +101,10 @@ type server struct {
 	err   error // why there is none
 
 	asked atomic.Int64 // how often, by requests of its own
+	over  atomic.Bool  // the session has ended
 
 	mu    sync.Mutex
-	again map[string]bool // the tools that may be called again
+	kinds map[string]strategies.Effect // of its tools, as it lists them
 }
 
 // of returns the server of a session. It is forgotten with the session.
@@ -100,7 +114,7 @@ func (r *recovery) of(session *sdk.ClientSession) *server {
 	defer r.mu.Unlock()
 	s, ok := r.servers[key]
 	if !ok {
-		s = &server{again: map[string]bool{}}
+		s = &server{kinds: map[string]strategies.Effect{}}
 		if s.chain, r.spare = r.spare, nil; s.chain == nil {
 			s.chain, s.err = r.build()
 		}
@@ -116,23 +130,22 @@ func (r *recovery) forget(key weak.Pointer[sdk.ClientSession]) {
 	delete(r.servers, key)
 }
 
-// learn notes which tools may be called again. A tool without annotations may
-// not, as the protocol has it.
+// learn notes what the tools do to the world, as their server has it.
 func (s *server) learn(tools []*sdk.Tool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range tools {
 		if t != nil {
-			a := t.Annotations
-			s.again[t.Name] = a != nil && (a.ReadOnlyHint || a.IdempotentHint)
+			s.kinds[t.Name] = kindOf(t.Annotations)
 		}
 	}
 }
 
-func (s *server) mayRepeat(tool string) bool {
+// kindOf is what a tool does. One that was never listed must happen once.
+func (s *server) kindOf(tool string) strategies.Effect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.again[tool]
+	return s.kinds[tool]
 }
 
 // listen returns the client's options with handlers that notice when the other

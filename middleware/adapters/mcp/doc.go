@@ -28,10 +28,11 @@
 //
 // A tool that its server lists as read-only or idempotent; the listing is read
 // in passing, from the host's own ListTools. A tool without annotations, or one
-// never listed, may do harm when it is called twice: its failure is a
-// [OnceError], and neither the same server nor a stand-in is asked. Annotations
-// are a server's word; a tool that is safe although its server does not say so is
-// named to NewClient:
+// never listed, may do harm when it is called twice: neither the same server nor a
+// stand-in is asked, and its failure is a [OnceError]. Unless it is known that nothing
+// was done: the server was too busy, did not know who asks or has no such session, or
+// nobody was there. Annotations are a server's word; a tool that is safe although its
+// server does not say so is named to NewClient:
 //
 //	mcp.NewClient(impl, options, settings, "forecast")
 //
@@ -39,6 +40,35 @@
 // something, by elicitation or sampling: it is not made again, whatever the tool
 // is. While somebody is asked no limit of ours ends the call, the caller's
 // context does.
+//
+// # Tools with side effects
+//
+// Within a call that writes down what it does, of the host's agent or of the client's own
+// chain, see [middleware.Builder.Effects], a tool that must happen once does so however
+// often the agent is asked, and by whomever:
+//
+//	guarded, err := middleware.WrapFunc(func(ctx context.Context, q string) (string, error) {
+//		return agent(ctx, q) // calls session.CallTool(ctx, ...)
+//	}).Retry(strategies.Retry{}).Fallback("second", second).Effects(middleware.Effects{}).Build()
+//
+// Whoever calls the same tool of the same server with the same arguments again gets the
+// result that was written down; a stand-in [Session] is the same server. A failure that
+// leaves it open whether the tool has acted is a [strategies.UncertainError] in the place
+// of a OnceError: nobody repeats the call, nor what it is part of, and no reduced answer
+// covers it up. That a tool itself says that it failed, by IsError, leaves it open too:
+// the result comes back as ever, and what the agent makes of it is its own, but nobody
+// asks again. A rule of the builder's Classifier that knows better (ClassBadRequest for
+// "no money") is believed.
+//
+// The annotations say what a tool does (readOnlyHint, then idempotentHint, or else once),
+// and the user's word goes before them:
+//
+//	mcp.NewClientWith(impl, options, settings, mcp.Tools{
+//		"pay":      {Effect: strategies.EffectOnce, Settings: func(t *mcp.EffectTool) { t.Verify(askTheBank) }},
+//		"forecast": {Effect: strategies.EffectReadOnly},
+//	})
+//
+// The server finds the key of an effect in _meta, under [MetaIdempotencyKey].
 //
 // # Errors
 //
