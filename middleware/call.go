@@ -17,7 +17,7 @@ type Call struct{ c *call }
 // CallOf returns the guarded call that ctx belongs to. Outside of every guarded
 // call it returns the zero Call, which has sensible answers too. It costs one
 // look-up in the context.
-func CallOf(ctx context.Context) Call { return Call{callOf(ctx)} }
+func CallOf(ctx context.Context) Call { return Call{callOf(ctx).current()} }
 
 // Attempt returns which attempt of its agent this is: 1 is the first, also of a
 // stand-in, of a rung, and of an agent that is called by another one.
@@ -51,6 +51,7 @@ type call struct {
 
 	owner   *Owner
 	up      *call  // the call that caused this one; nil: the program itself
+	first   *call  // of the steps of this call and of its recovery; nil: this one
 	id      uint64 // 0: none yet
 	attempt int    // 0: the first
 	level   strategies.Level
@@ -83,6 +84,22 @@ func callOf(ctx context.Context) *call {
 		return c
 	}
 	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// current is the call that c belongs to: what [WithCallID] makes is for the next one.
+func (c *call) current() *call {
+	for c != nil && c.owner == nil && c.given != "" {
+		c = c.up
+	}
+	return c
+}
+
+// whole stands for all steps of a call.
+func (c *call) whole() *call {
+	if c.first != nil {
+		return c.first
+	}
 	return c
 }
 
@@ -124,7 +141,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 		next.out, next.up = up.out, up.up
 	}
 	if up.owner == o { // another step of the same call
-		next.up, next.out, next.helping = up.up, up.out, up.helping
+		next.up, next.first, next.out, next.helping = up.up, up.whole(), up.out, up.helping
 		next.failed, next.leave, next.person, next.why, next.rewind = up.failed, up.leave, up.person, up.why, up.rewind
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
@@ -245,9 +262,10 @@ type provenance struct {
 	level    strategies.Level
 	attempts int
 	late     bool
-	job      *job        // of the call, if it has one
-	round    bool        // of an intervention, whose layer tells of its end
-	outer    *provenance // of the whole, if this is of a part of it
+	job      *job                      // of the call, if it has one
+	others   []strategies.EffectRecord // of a call that it shared
+	round    bool                      // of an intervention, whose layer tells of its end
+	outer    *provenance               // of the whole, if this is of a part of it
 }
 
 // note writes to a provenance, and to those that it is a part of.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
@@ -28,6 +29,9 @@ func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun b
 		stands, begun, err = w.j.effects.Journal.Begin(w.c, w.rec)
 		return err
 	})
+	if err == nil && (stands.Call != w.rec.Call || stands.Tool != w.rec.Tool || stands.Key != w.rec.Key) {
+		err = fmt.Errorf("it takes this effect for another one: %s %s of call %s", stands.Tool, stands.Key, stands.Call)
+	}
 	if err != nil {
 		return stands, false, &strategies.JournalError{Tool: w.rec.Tool, Err: err}
 	}
@@ -48,12 +52,13 @@ func (w *writing[Args, Result]) end(state strategies.EffectState, result json.Ra
 func (w *writing[Args, Result]) found(r strategies.EffectRecord) (none Result, again bool, _ error) {
 	w.rec = r
 	switch r.State {
-	case strategies.EffectDone, strategies.EffectUndone:
+	case strategies.EffectUndone:
+		w.note(strategies.EffectRefused)
+		return none, true, strategies.Unrecoverable(fmt.Errorf("understudy: what tool %q did (key %s) was undone: ask for it again in a call with another id", r.Tool, r.Key))
+	case strategies.EffectDone:
 		var result Result
-		if len(r.Result) > 0 {
-			if err := json.Unmarshal(r.Result, &result); err != nil {
-				return none, false, w.uncertain(fmt.Errorf("it was done, and its result cannot be read: %w", err))
-			}
+		if err := protect(func() error { return json.Unmarshal(r.Result, &result) }); err != nil {
+			return none, false, w.uncertain(fmt.Errorf("it was done, and its result cannot be read: %w", err))
 		}
 		w.note(strategies.EffectReplayed)
 		return result, false, nil
@@ -63,7 +68,11 @@ func (w *writing[Args, Result]) found(r strategies.EffectRecord) (none Result, a
 
 // dispatch calls the tool.
 func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
-	if err := w.approved(); err != nil {
+	err := w.approved()
+	if err == nil {
+		err = w.gone()
+	}
+	if err != nil {
 		w.end(strategies.EffectNotDone, nil)
 		w.note(strategies.EffectRefused)
 		return none, true, err
@@ -89,8 +98,8 @@ func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
 
 // did books an effect that has happened.
 func (w *writing[Args, Result]) did(result Result) (Result, bool, error) {
-	raw, err := json.Marshal(result)
-	if err != nil {
+	var raw json.RawMessage
+	if err := protect(func() (err error) { raw, err = json.Marshal(result); return err }); err != nil {
 		raw = nil // this process remembers the value itself
 	}
 	w.end(strategies.EffectDone, raw)
@@ -164,30 +173,40 @@ func (w *writing[Args, Result]) doubt() {
 	w.j.mu.Unlock()
 }
 
-// drift says why the effect is not this attempt's to ask for, or nil.
+// gone says that who asks has left: nothing more is begun then.
+func (w *writing[Args, Result]) gone() error {
+	if w.c.Err() == nil {
+		return nil
+	}
+	return strategies.NotDone(context.Cause(w.c))
+}
+
+// drift says why the effect is not this attempt's to ask for, or nil. What another
+// attempt has done, may have done or is still doing, and nobody has asked for again
+// in this one, is another plan's.
 func (w *writing[Args, Result]) drift() error {
 	if w.j.effects.Drift == DriftAllowed {
 		return nil
 	}
-	whole, own := w.j.asks(w.c)
-	if whole == 0 && own == 0 {
-		return nil
+	if err := w.remember(); err != nil {
+		return &strategies.JournalError{Tool: w.rec.Tool, Err: err}
 	}
-	w.j.mu.Lock()
+	this := effectID{w.rec.Tool, w.rec.Key}
 	var done []string
-	for _, n := range w.j.done {
-		if n.Tool != w.rec.Tool || n.State != strategies.EffectDone && n.State != strategies.EffectUncertain {
-			continue
+	w.j.mu.Lock()
+	delete(w.j.before, this)
+	for id, f := range w.j.flights {
+		if id.tool == this.tool && id != this && f.asker.elsewhere(w.c) {
+			done = append(done, id.key)
 		}
-		if n.Key == w.rec.Key {
-			w.j.mu.Unlock()
-			return nil // seen before: it is given back
-		}
-		if n.whole < whole || n.by == w.c.owner && n.own < own {
-			done = append(done, n.Key)
+	}
+	for id := range w.j.before {
+		if id.tool == this.tool {
+			done = append(done, id.key)
 		}
 	}
 	w.j.mu.Unlock()
+	slices.Sort(done)
 	if len(done) == 0 {
 		return nil
 	}
@@ -196,6 +215,35 @@ func (w *writing[Args, Result]) drift() error {
 		return nil
 	}
 	return drift
+}
+
+// remember reads what a call whose id was given has done in an earlier life. It is
+// read before the first word of this one.
+func (w *writing[Args, Result]) remember() error {
+	j := w.j
+	j.past.Lock()
+	defer j.past.Unlock()
+	if !j.given {
+		return nil
+	}
+	var all []strategies.EffectRecord
+	if err := protect(func() (err error) { all, err = j.effects.Journal.Effects(w.c, j.id); return err }); err != nil {
+		return err
+	}
+	j.given = false
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range all {
+		switch r.State {
+		case strategies.EffectNotDone, strategies.EffectUndone:
+		default:
+			if j.before == nil {
+				j.before = map[effectID]struct{}{}
+			}
+			j.before[effectID{r.Tool, r.Key}] = struct{}{}
+		}
+	}
+	return nil
 }
 
 // decided asks a person about the effect. Nobody to ask, no answer in time and a
@@ -232,9 +280,6 @@ func (w *writing[Args, Result]) approved() error {
 	}
 	if d := w.question(w.t.person, w.t.stands, "approve it: retry does it", nil); d.Action != strategies.ActionRetryNow {
 		return strategies.NotDone(strategies.Unrecoverable(fmt.Errorf("understudy: tool %q was not approved (key %s)", w.rec.Tool, w.rec.Key)))
-	}
-	if w.c.Err() != nil {
-		return strategies.NotDone(context.Cause(w.c))
 	}
 	return nil
 }
@@ -275,9 +320,8 @@ func (j *job) replayed(c *call, id effectID) {
 }
 
 func (j *job) book(c *call, r strategies.EffectRecord, undo func(context.Context) error) {
-	whole, own := j.asks(c)
 	j.mu.Lock()
-	j.done = append(j.done, effectNote{EffectRecord: r, whole: whole, own: own, by: c.owner, undo: undo})
+	j.done = append(j.done, effectNote{EffectRecord: r, undo: undo})
 	j.mu.Unlock()
 	if c.owner.Observer != nil {
 		c.owner.emit(c, 0, Event{Kind: EventEffect, Attempt: r.Attempt, Detail: r.Tool, To: r.State.String()})
