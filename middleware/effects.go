@@ -56,14 +56,14 @@ const (
 // What was dispatched and not heard of is uncertain: the call is not retried, handed
 // on or covered up, see [strategies.ClassUncertain].
 //
-// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+// It costs a healthy call two allocations; see [WrapTool] for a tool's.
 func (s *Settings) Effects(e Effects) *Settings {
 	return s.add(newEffectsPart("Effects", &e), e.problems()...)
 }
 
 // Identify gives each call an identity without a journal, for [Call.ID],
 // [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
-// one call. It costs a healthy call about one allocation.
+// one call. It costs a healthy call two allocations.
 func (s *Settings) Identify() *Settings { return s.add(newEffectsPart("Identify", nil)) }
 
 func (e *Effects) problems() (errs []error) {
