@@ -137,6 +137,9 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 		return
 	}
 	next.tree, next.level, next.job = up.tree, up.level, up.job
+	if up.owner == nil && up.given == "" { // a chain put together by hand, as a whole
+		next.first = up.whole()
+	}
 	if up.owner == nil && up.out != nil { // traced by a middleware of the user's
 		next.out, next.up = up.out, up.up
 	}

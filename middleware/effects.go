@@ -199,6 +199,9 @@ func (l *identify[Req, Resp]) lead(ctx context.Context, req Req, given string, t
 		delete(l.calls, given)
 		close(t.ended)
 	}()
+	if c := l.owner.own(ctx); c != nil && c.stream != nil {
+		return l.run(ctx, req, given, true) // what it says is heard by its own reader alone
+	}
 	traced := l.owner.traced(ctx)
 	traced.call.given = given
 	if c := callOf(ctx); c != nil && c.out != nil {

@@ -70,7 +70,8 @@ func (c Call) ID() string {
 // WithCallID gives the next guarded call an id of the caller's: the id of a job
 // that is repeated after a crash, of a message that may be delivered twice. The
 // chain must have [Builder.Identify] or [Builder.Effects]. Two calls at once with
-// one id are one call: the second waits, and gets the same answer. If the next call
+// one id are one call: the second waits, and gets the same answer. A stream is not
+// shared: the second is made when the first has ended. If the next call
 // has no identity, each agent within it gets a name under the id. "" gives none.
 func WithCallID(ctx context.Context, id string) context.Context {
 	if id == "" || ctx == nil {
