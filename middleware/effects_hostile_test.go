@@ -663,3 +663,208 @@ func TestHostileNeighbours(t *testing.T) {
 		}
 	})
 }
+
+func TestHostileStreamsOfOneID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bank{}
+		tool := payTool(b)
+		g, err := middleware.WrapStreamFunc(func(ctx context.Context, _ string) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				receipt, err := tool.Run(ctx, payment{Order: "A1"})
+				time.Sleep(time.Second)
+				yield(receipt, err)
+			}
+		}).Effects(middleware.Effects{}).Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				said, failed := "", error(nil)
+				for word, err := range g.Stream(middleware.WithCallID(t.Context(), "job"), "") {
+					said, failed = said+word, errors.Join(failed, err)
+				}
+				if said != "receipt A1" && failed == nil {
+					t.Errorf("a reader heard %q, and no error", said)
+				}
+			})
+		}
+		all.Wait()
+		expect(t, "paid", b.of("A1"), 1)
+	})
+}
+
+func TestHostileWaysToTheSameTool(t *testing.T) {
+	tool := func(b *bank) *middleware.Tool[payment, string] { return payTool(b) }
+	for _, tc := range []struct {
+		it   string
+		make func(t *testing.T, b *bank) *middleware.Guarded[string, string]
+		want string // the answer; "": drift
+	}{
+		{"a stand-in with retries of its own, and another plan in each", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			sage := built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"), paying(tool(b), nil, "A2"))).Named("sage").Retry(promptly))
+			return built(t, middleware.Wrap(plays(errSick)).Fallback("sage", middleware.WithRetries(sage)).Effects(middleware.Effects{}))
+		}, ""},
+		{"a rung that pays the same", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			return built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"))).Degrade(strategies.LevelReduced, agentOf(paying(tool(b), nil, "A1"))).Effects(middleware.Effects{}))
+		}, "receipt A1"},
+		{"a rung with another plan", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			return built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"))).Degrade(strategies.LevelReduced, agentOf(paying(tool(b), nil, "A2"))).Effects(middleware.Effects{}))
+		}, ""},
+		{"an answer that is not good enough", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			tries := 0
+			return built(t, middleware.Wrap(agentOf(paying(tool(b), nil, "A1"))).Retry(promptly).Validate(func(context.Context, string, string) error {
+				if tries++; tries == 1 {
+					return errSick
+				}
+				return nil
+			}).Effects(middleware.Effects{}))
+		}, "receipt A1"},
+		{"a person who asks again, and another plan", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			return built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"), paying(tool(b), nil, "A2"))).Intervene(always(strategies.Decision{Action: strategies.ActionRetryNow})).Effects(middleware.Effects{}))
+		}, ""},
+		{"a chain put together by hand within, and another plan", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			inner := middleware.Chain[string, string](agentOf(paying(tool(b), errSick, "A1"), paying(tool(b), nil, "A2")), middleware.Retry[string, string](&middleware.Owner{Name: "inner"}, promptly))
+			return built(t, middleware.Wrap(inner).Effects(middleware.Effects{}))
+		}, ""},
+		{"a nested agent, and another plan of the outer one", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			inner := built(t, middleware.Wrap(agentOf(paying(tool(b), nil, "A1"), paying(tool(b), nil, "A2"))).Named("inner"))
+			tries := 0
+			return built(t, middleware.WrapFunc(func(ctx context.Context, req string) (string, error) {
+				answer, err := inner.Run(ctx, req)
+				if tries++; tries == 1 {
+					return "", errSick
+				}
+				return answer, err
+			}).Retry(promptly).Effects(middleware.Effects{}))
+		}, ""},
+		{"a middleware that traces", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			return built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"), paying(tool(b), nil, "A2"))).Retry(promptly).Effects(middleware.Effects{}).Use(middleware.StageRetry, tracing))
+		}, ""},
+		{"two agents at once, each with a plan of its own", func(t *testing.T, b *bank) *middleware.Guarded[string, string] {
+			one := built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A1"), paying(tool(b), nil, "A1"))).Named("one").Retry(promptly))
+			two := built(t, middleware.Wrap(agentOf(paying(tool(b), errSick, "A2"), paying(tool(b), nil, "A2"))).Named("two").Retry(promptly))
+			return built(t, middleware.WrapFunc(func(ctx context.Context, req string) (string, error) {
+				var all sync.WaitGroup
+				var errs [2]error
+				for i, agent := range []*middleware.Guarded[string, string]{one, two} {
+					all.Go(func() { _, errs[i] = agent.Run(ctx, req) })
+				}
+				all.Wait()
+				return "both", errors.Join(errs[:]...)
+			}).Effects(middleware.Effects{}))
+		}, "both"},
+	} {
+		t.Run(tc.it, func(t *testing.T) {
+			b := &bank{}
+			out := tc.make(t, b).Outcome(t.Context(), "")
+			expect(t, "answer", out.Value, tc.want)
+			if tc.want != "" {
+				expect(t, "error", out.Err, nil)
+			} else if _, ok := errors.AsType[*strategies.DriftError](out.Err); !ok {
+				t.Errorf("got %v", out.Err)
+			}
+			expect(t, "paid", b.of("A1"), 1)
+			expect(t, "paid as well", b.of("A2"), map[bool]int{true: 1, false: 0}[tc.want == "both"])
+		})
+	}
+}
+
+// tracing is a middleware of a user's that wants to know how it was answered.
+func tracing(next middleware.Runner[string, string]) middleware.Runner[string, string] {
+	return middleware.Func(func(ctx context.Context, req string) (string, error) {
+		ctx, _ = middleware.Trace(ctx)
+		return next.Run(ctx, req)
+	})
+}
+
+func TestHostileRewindUnderATrace(t *testing.T) {
+	var chat []string
+	agent := agentOf(func(_ context.Context, q string) (string, error) {
+		if chat = append(chat, q); len(chat) > 1 {
+			t.Errorf("the chat is %v", chat)
+		}
+		return "", errSick
+	})
+	_, err := built(t, middleware.Wrap(agent).Retry(promptly).Use(middleware.StageRetry, tracing).Rewind(func() func() {
+		n := len(chat)
+		return func() { chat = chat[:n] }
+	})).Run(t.Context(), "q")
+	expectIs(t, err, errSick)
+}
+
+func TestHostileOutcomesWhileSomebodyIsLeftBehind(t *testing.T) {
+	b := &bank{}
+	tool := middleware.WrapTool("note", strategies.EffectOnce, b.pay).Key(func(p payment) string { return p.Order })
+	var left sync.WaitGroup
+	g := built(t, middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
+		for i := range 4 {
+			left.Go(func() {
+				for k := range 50 {
+					_, _ = tool.Run(ctx, payment{Order: fmt.Sprint(i, " ", k)})
+				}
+			})
+		}
+		return "", errSick
+	}).Retry(promptly).Effects(middleware.Effects{Drift: middleware.DriftAllowed, Undo: true}).Observe(&diary{}))
+	for range 20 {
+		out := g.Outcome(t.Context(), "")
+		if _, err := json.Marshal(out); err != nil {
+			t.Error(err)
+		}
+	}
+	left.Wait()
+}
+
+func TestHostileStreamsKeepTheirClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := middleware.WrapStreamFunc(func(ctx context.Context, _ string) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				if yield("a", nil) {
+					<-ctx.Done()
+				}
+			}
+		}).Idle(time.Second).Effects(middleware.Effects{}).Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(middleware.WithCallID(t.Context(), "job"), time.Hour)
+		defer cancel()
+		var failed error
+		for _, err := range g.Stream(ctx, "") {
+			failed = errors.Join(failed, err)
+		}
+		if failed == nil || ctx.Err() != nil {
+			t.Errorf("got %v, the caller's own end is %v", failed, ctx.Err())
+		}
+	})
+}
+
+func TestHostileDoubtIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, calls := &bank{fails: []error{errReset}}, atomic.Int64{}
+		tool := payTool(b)
+		g := built(t, middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
+			calls.Add(1)
+			time.Sleep(time.Second)
+			_, _ = tool.Run(ctx, payment{Order: "A1"})
+			return "", errSick
+		}).Retry(promptly).Fallback("sage", plays("hi")).Degrade(strategies.LevelReduced, plays("sorry")).
+			Coalesce(func(string) string { return "q" }).Effects(middleware.Effects{}))
+		var all sync.WaitGroup
+		for i := range 6 {
+			all.Go(func() {
+				ctx := t.Context()
+				if i%2 == 0 { // half of them are one call, the others share it
+					ctx = middleware.WithCallID(ctx, "job")
+				}
+				out := g.Outcome(ctx, "")
+				expect(t, "class", recoveryOf(t, out.Err).Class, strategies.ClassUncertain)
+				expect(t, "effects", statesOf(out.Effects), "pay:uncertain")
+			})
+		}
+		all.Wait()
+		expect(t, "calls", [2]int64{calls.Load(), int64(b.calls)}, [2]int64{1, 1})
+	})
+}
