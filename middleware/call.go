@@ -17,7 +17,7 @@ type Call struct{ c *call }
 // CallOf returns the guarded call that ctx belongs to. Outside of every guarded
 // call it returns the zero Call, which has sensible answers too. It costs one
 // look-up in the context.
-func CallOf(ctx context.Context) Call { return Call{callOf(ctx)} }
+func CallOf(ctx context.Context) Call { return Call{callOf(ctx).current()} }
 
 // Attempt returns which attempt of its agent this is: 1 is the first, also of a
 // stand-in, of a rung, and of an agent that is called by another one.
@@ -51,6 +51,7 @@ type call struct {
 
 	owner   *Owner
 	up      *call  // the call that caused this one; nil: the program itself
+	first   *call  // of the steps of this call and of its recovery; nil: this one
 	id      uint64 // 0: none yet
 	attempt int    // 0: the first
 	level   strategies.Level
@@ -63,8 +64,8 @@ type call struct {
 	job                 *job        // what outlives its attempts; nil: it has no identity
 	life                *life       // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding  // nil: the agent has no memory
+	tool                any         // within a tool: which, by its address
 	effect              effectID    // within a tool: which
-	base                *call       // where this call of its agent began, if another call caused it
 	given               string      // the id that the caller gives the next call; ""
 	leave               *leave      // of a breaker that lets few through; nil: of none
 	person              bool        // a person wants it made
@@ -88,6 +89,22 @@ func callOf(ctx context.Context) *call {
 	return c
 }
 
+// current is the call that c belongs to: what [WithCallID] makes is for the next one.
+func (c *call) current() *call {
+	for c != nil && c.owner == nil && c.given != "" {
+		c = c.up
+	}
+	return c
+}
+
+// whole stands for all steps of a call.
+func (c *call) whole() *call {
+	if c.first != nil {
+		return c.first
+	}
+	return c
+}
+
 // inside is the context of a whole new call of an agent. One that nobody above
 // has a call for needs none.
 func inside(ctx context.Context, o *Owner) context.Context {
@@ -95,9 +112,7 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	c := &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
-	c.base = c
-	return c
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -124,12 +139,15 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 		return
 	}
 	next.tree, next.level, next.job = up.tree, up.level, up.job
+	if up.owner == nil && up.given == "" { // a chain put together by hand, as a whole
+		next.first = up.whole()
+	}
 	if up.owner == nil && up.out != nil { // traced by a middleware of the user's
 		next.out, next.up = up.out, up.up
 	}
 	if up.owner == o { // another step of the same call
-		next.up, next.out, next.helping = up.up, up.out, up.helping
-		next.failed, next.leave, next.person, next.why, next.rewind, next.base = up.failed, up.leave, up.person, up.why, up.rewind, up.base
+		next.up, next.first, next.out, next.helping = up.up, up.whole(), up.out, up.helping
+		next.failed, next.leave, next.person, next.why, next.rewind = up.failed, up.leave, up.person, up.why, up.rewind
 		if up.stream != nil {
 			next.stream = &streamSide{reader: up.stream.reader}
 		}
@@ -250,9 +268,10 @@ type provenance struct {
 	attempts int
 	failed   []strategies.Attempt // before it was answered
 	late     bool
-	job      *job        // of the call, if it has one
-	round    bool        // of an intervention, whose layer tells of its end
-	outer    *provenance // of the whole, if this is of a part of it
+	job      *job                      // of the call, if it has one
+	others   []strategies.EffectRecord // of a call that it shared
+	round    bool                      // of an intervention, whose layer tells of its end
+	outer    *provenance               // of the whole, if this is of a part of it
 }
 
 // note writes to a provenance, and to those that it is a part of.

@@ -76,6 +76,7 @@ type flight[Resp any] struct {
 	done    chan struct{}
 	resp    Resp
 	err     error
+	job     *job // of its first caller
 	how     told // by whom, and how, it was answered: each caller's outcome says so
 	sharing
 }
@@ -100,7 +101,11 @@ func (l *coalesce[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	defer within.hasAwaited(&f.sharing)
 	select {
 	case <-f.done:
-		l.owner.note(ctx, func(p *provenance) { p.become(f.how) })
+		how := f.how
+		if f.job == jobOf(ctx) {
+			how.effects = nil // its own
+		}
+		l.owner.note(ctx, func(p *provenance) { p.become(how) })
 		return f.resp, f.err
 	case <-ctx.Done():
 		l.leave(key, f, context.Cause(ctx))
@@ -121,7 +126,7 @@ func (l *coalesce[Req, Resp]) join(ctx context.Context, within *sharing, key str
 		return f
 	}
 	shared, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	f := &flight[Resp]{waiting: 1, cancel: cancel, done: make(chan struct{})}
+	f := &flight[Resp]{waiting: 1, cancel: cancel, done: make(chan struct{}), job: jobOf(ctx)}
 	f.err = &strategies.PanicError{Value: errGoexit} // unless it returns
 	l.flights[key] = f
 	within.awaits(&f.sharing)
@@ -145,6 +150,7 @@ func (l *coalesce[Req, Resp]) fly(ctx context.Context, key string, f *flight[Res
 		}
 	}
 	f.how = call.settle(nil)
+	f.how.effects = f.job.records()
 }
 
 // leave takes a caller off; the last one ends the call, which nobody joins any
@@ -173,6 +179,7 @@ func (l *coalesce[Req, Resp]) forget(key string, f *flight[Resp]) {
 // become takes over how another call was answered, whose answer this one gets.
 func (p *provenance) become(t told) {
 	p.strategy, p.servedBy, p.level, p.attempts, p.failed, p.late = t.strategy, t.servedBy, t.level, t.attempts, t.failed, t.late
+	p.others = t.effects
 }
 
 // sharing is a flight as others know it: which flights it waits for. Two that waited

@@ -34,7 +34,9 @@ type Effects struct {
 }
 
 // Drift is what becomes of an effect that a later attempt asks for, if an earlier
-// one has done something else with the same tool.
+// one, or the same call in an earlier life of the process, has done something else
+// with the same tool that this attempt has not asked for again. Whoever goes through
+// the same plan in the same order, and then further, does not drift.
 type Drift uint8
 
 const (
@@ -54,14 +56,14 @@ const (
 // What was dispatched and not heard of is uncertain: the call is not retried, handed
 // on or covered up, see [strategies.ClassUncertain].
 //
-// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+// It costs a healthy call two allocations; see [WrapTool] for a tool's.
 func (s *Settings) Effects(e Effects) *Settings {
 	return s.add(newEffectsPart("Effects", &e), e.problems()...)
 }
 
 // Identify gives each call an identity without a journal, for [Call.ID],
 // [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
-// one call. It costs a healthy call about one allocation.
+// one call. It costs a healthy call two allocations.
 func (s *Settings) Identify() *Settings { return s.add(newEffectsPart("Identify", nil)) }
 
 func (e *Effects) problems() (errs []error) {
@@ -138,19 +140,20 @@ func newIdentify[Req, Resp any](o *Owner, e *Effects, next Runner[Req, Resp]) *i
 }
 
 func (l *identify[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
-	given := ""
-	for c := callOf(ctx); c != nil && given == ""; c = c.up {
+	given, theirs := "", false
+	for c := callOf(ctx); c != nil; c = c.up {
 		switch {
-		case c.job == nil:
-			given = c.given
-		case c.job.effects == nil && l.effects != nil: // what caused it writes nothing down
-			return l.run(ctx, req, c.job.id+"/"+l.owner.name())
-		default:
-			return l.next.Run(ctx, req) // it is part of the call that caused it
+		case c.job != nil && (given == "" || given == c.job.id):
+			return l.part(ctx, req, c.job)
+		case c.job == nil && given == "":
+			given, theirs = c.given, theirs || c.owner != nil && c.owner != l.owner
 		}
 	}
-	if given == "" {
-		return l.run(ctx, req, "")
+	switch {
+	case given == "":
+		return l.run(ctx, req, "", false)
+	case theirs: // who was given it has no identity, and may ask this agent for several things
+		return l.run(ctx, req, given+"/"+l.owner.name(), false)
 	}
 	for {
 		l.mu.Lock()
@@ -175,6 +178,19 @@ func (l *identify[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	}
 }
 
+// part runs a call that is part of the one that caused it, unless that writes
+// nothing down.
+func (l *identify[Req, Resp]) part(ctx context.Context, req Req, j *job) (Resp, error) {
+	if j.effects == nil && l.effects != nil {
+		return l.run(ctx, req, j.id+"/"+l.owner.name(), false)
+	}
+	if jobOf(ctx) != j { // it was given its caller's own id
+		c := l.owner.with(ctx, 0)
+		c.job, ctx = j, c
+	}
+	return l.next.Run(ctx, req)
+}
+
 // lead runs a call that others with its id may wait for. One whose caller left has
 // no answer for them: the next one begins anew.
 func (l *identify[Req, Resp]) lead(ctx context.Context, req Req, given string, t *twin[Resp]) (Resp, error) {
@@ -184,21 +200,25 @@ func (l *identify[Req, Resp]) lead(ctx context.Context, req Req, given string, t
 		delete(l.calls, given)
 		close(t.ended)
 	}()
+	if c := l.owner.own(ctx); c != nil && c.stream != nil {
+		return l.run(ctx, req, given, true) // what it says is heard by its own reader alone
+	}
 	traced := l.owner.traced(ctx)
 	traced.call.given = given
 	if c := callOf(ctx); c != nil && c.out != nil {
 		traced.provenance.outer = c.out
 	}
-	t.resp, t.err = l.run(&traced.call, req, given)
+	t.resp, t.err = l.run(&traced.call, req, given, true)
 	t.how = traced.settle(t.err)
 	t.good = ctx.Err() == nil
 	return t.resp, t.err
 }
 
-func (l *identify[Req, Resp]) run(ctx context.Context, req Req, given string) (Resp, error) {
+// run begins a job. lived says that it may have lived before: its id is the caller's.
+func (l *identify[Req, Resp]) run(ctx context.Context, req Req, given string, lived bool) (Resp, error) {
 	jc := &jobCall{}
 	l.owner.fill(&jc.call, ctx, l.owner.identity(ctx))
-	jc.job.owner, jc.job.effects, jc.job.num = l.owner, l.effects, jc.call.id
+	jc.job.owner, jc.job.effects, jc.job.num, jc.job.given = l.owner, l.effects, jc.call.id, lived
 	if jc.job.id = given; given == "" {
 		jc.job.id = idText(jc.call.id)
 	}

@@ -76,7 +76,7 @@ func (b *Builder[Req, Resp]) DeadlineReserving(total time.Duration, slice time.D
 // What was dispatched and not heard of is uncertain: the call is not retried, handed
 // on or covered up, see [strategies.ClassUncertain].
 //
-// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+// It costs a healthy call two allocations; see [WrapTool] for a tool's.
 func (b *Builder[Req, Resp]) Effects(e Effects) *Builder[Req, Resp] {
 	b.settings().Effects(e)
 	return b
@@ -105,7 +105,7 @@ func (b *Builder[Req, Resp]) Hedge(h *strategies.Hedge) *Builder[Req, Resp] {
 
 // Identify gives each call an identity without a journal, for [Call.ID],
 // [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
-// one call. It costs a healthy call about one allocation.
+// one call. It costs a healthy call two allocations.
 func (b *Builder[Req, Resp]) Identify() *Builder[Req, Resp] {
 	b.settings().Identify()
 	return b
@@ -259,7 +259,7 @@ func (b *StreamBuilder[Req, Chunk]) DeadlineReserving(total time.Duration, slice
 // What was dispatched and not heard of is uncertain: the call is not retried, handed
 // on or covered up, see [strategies.ClassUncertain].
 //
-// It costs a healthy call about one allocation; see [WrapTool] for a tool's.
+// It costs a healthy call two allocations; see [WrapTool] for a tool's.
 func (b *StreamBuilder[Req, Chunk]) Effects(e Effects) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Effects(e)
 	return b
@@ -288,7 +288,7 @@ func (b *StreamBuilder[Req, Chunk]) Hedge(h *strategies.Hedge) *StreamBuilder[Re
 
 // Identify gives each call an identity without a journal, for [Call.ID],
 // [Call.IdempotencyKey] and [Call.Kept], and lets two calls at once under one id be
-// one call. It costs a healthy call about one allocation.
+// one call. It costs a healthy call two allocations.
 func (b *StreamBuilder[Req, Chunk]) Identify() *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Identify()
 	return b

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"sync"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -19,8 +20,12 @@ type job struct {
 	num     uint64 // the same of the events of this process
 	effects *Effects
 
+	past  sync.Mutex
+	given bool // the caller gave the id, and what it has done before is not read yet
+
 	mu      sync.Mutex
 	flights map[effectID]*effectFlight // of this process
+	before  map[effectID]struct{}      // of earlier ones, and not asked for again yet
 	done    []effectNote               // in order, for the outcome and for an undo
 	doubts  int                        // effects that are uncertain
 	acted   bool                       // something acted that no journal knows of
@@ -65,7 +70,9 @@ func (c Call) ID() string {
 // WithCallID gives the next guarded call an id of the caller's: the id of a job
 // that is repeated after a crash, of a message that may be delivered twice. The
 // chain must have [Builder.Identify] or [Builder.Effects]. Two calls at once with
-// one id are one call: the second waits, and gets the same answer. "" gives none.
+// one id are one call: the second waits, and gets the same answer. A stream is not
+// shared: the second is made when the first has ended. If the next call
+// has no identity, each agent within it gets a name under the id. "" gives none.
 func WithCallID(ctx context.Context, id string) context.Context {
 	if id == "" || ctx == nil {
 		return ctx
@@ -89,8 +96,7 @@ func (c Call) IdempotencyKey() (string, error) {
 	}
 	sum := sha256.New()
 	for _, part := range [...]string{c.c.job.id, c.c.effect.tool, c.c.effect.key} {
-		sum.Write([]byte(part))
-		sum.Write([]byte{0})
+		fmt.Fprintf(sum, "%d %s", len(part), part)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
@@ -158,18 +164,29 @@ func (c Call) Acted() bool {
 // and has to be careful himself otherwise.
 func (c Call) Journaled() bool { return c.c != nil && c.c.job != nil && c.c.job.effects != nil }
 
-// asks says where in a job a call stands: which attempt of the whole it belongs to,
-// and which attempt of its own agent it is. Both only grow.
-func (j *job) asks(c *call) (whole, own int) {
-	if c.why != nil {
-		own = c.why.Attempts
-	}
-	for at := c; at != nil && at.job == j; at = at.up {
-		if at.why != nil {
-			whole = at.why.Attempts
+// elsewhere says whether two have asked in different attempts of a call that both are
+// part of. A stand-in is an attempt of the one that it helps.
+func (c *call) elsewhere(other *call) bool {
+	for x := c; x != nil && x.job == c.job; x = x.beyond() {
+		for y := other; y != nil && y.job == c.job; y = y.beyond() {
+			if x.whole() == y.whole() {
+				if x.why != y.why {
+					return true
+				}
+				break
+			}
 		}
 	}
-	return whole, own
+	return false
+}
+
+// beyond is the call that caused the one that c is a step of.
+func (c *call) beyond() *call {
+	at := c.up
+	for at != nil && at.whole() == c.whole() {
+		at = at.up
+	}
+	return at
 }
 
 // textOf is the id of a call as events have it: of the call that has the job, the

@@ -102,7 +102,7 @@ func (t *tracedCall) settle(err error) told {
 	p := &t.provenance
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.failed, p.job.records(), p.late}
+	end := told{p.strategy, p.servedBy, p.level, p.attempts, p.failed, append(p.job.records(), p.others...), p.late}
 	if err != nil {
 		end.strategy, end.servedBy, end.failed = strategies.StrategyNone, "", nil
 		if re, ok := err.(*strategies.RecoveryError); ok { //nolint:errorlint // made just now, by the edge

@@ -5,116 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// writing is one effect being written down, in one piece with the call that its
-// tool sees and with what others who ask for it wait for.
+// writing is one effect being written down.
 type writing[Args, Result any] struct {
 	t    *Tool[Args, Result]
+	c    *call
 	j    *job
 	args Args
-	c    call
-	f    effectFlight
 	rec  strategies.EffectRecord
 }
 
-// once does the effect, or gives back what another one who asked for it has done.
-func (w *writing[Args, Result]) once(id effectID, raw json.RawMessage) (none Result, _ error) {
-	for {
-		w.j.mu.Lock()
-		f := w.j.flights[id]
-		if f == nil {
-			if w.j.flights == nil {
-				w.j.flights = map[effectID]*effectFlight{}
-			}
-			w.j.flights[id] = &w.f
-			w.j.mu.Unlock()
-			return w.lead(id, raw)
-		}
-		if !f.over {
-			if f.wake == nil {
-				f.wake = make(chan struct{})
-			}
-			wake := f.wake
-			w.j.mu.Unlock()
-			select {
-			case <-wake:
-				continue
-			case <-w.c.Done():
-				return none, context.Cause(&w.c)
-			}
-		}
-		value, err := f.result, f.err
-		w.j.mu.Unlock()
-		if err != nil {
-			return none, err
-		}
-		w.j.replayed(&w.c, id)
-		result, _ := value.(Result)
-		return result, nil
-	}
-}
-
-// errEnded is seen by nobody but in an [strategies.UncertainError].
-var errEnded = errors.New("understudy: the goroutine that called the tool has ended")
-
-// lead does the effect for all who ask for it at once. Also a Goexit in the tool
-// ends it.
-func (w *writing[Args, Result]) lead(id effectID, raw json.RawMessage) (result Result, err error) {
-	again, ended := false, false
-	defer func() {
-		if !ended { // Goexit: whether it has acted is not known
-			err = &strategies.UncertainError{Tool: id.tool, Key: id.key, Err: errEnded}
-		}
-		w.j.mu.Lock()
-		defer w.j.mu.Unlock()
-		w.f.over, w.f.err = true, err
-		if w.f.result = result; again {
-			delete(w.j.flights, id) // the next one may try
-		}
-		if w.f.wake != nil {
-			close(w.f.wake)
-		}
-	}()
-	result, again, err = w.perform(id, raw)
-	ended = true
-	return result, err
-}
-
-// perform is one effect from its first word in the journal to its last. again says
-// that nothing was done.
-func (w *writing[Args, Result]) perform(id effectID, raw json.RawMessage) (none Result, again bool, _ error) {
-	w.rec = strategies.EffectRecord{
-		Call: w.j.id, Tool: id.tool, Key: id.key, State: strategies.EffectDispatched, Args: raw, Agent: w.c.owner.name(),
-		Attempt: max(w.c.attempt, 1), Time: time.Now(),
-	}
-	if err := w.drift(); err != nil {
-		w.note(strategies.EffectRefused)
-		return none, true, err
-	}
-	stands, begun, err := w.begin()
-	if err != nil {
-		w.note(strategies.EffectRefused)
-		return none, true, err
-	}
-	if !begun {
-		return w.found(stands)
-	}
-	return w.dispatch()
-}
-
-// journalTime bounds what is written once the caller has left.
+// journalTime bounds what is written after the effect: its caller may have left.
 const journalTime = 10 * time.Second
 
 func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun bool, err error) {
 	err = protect(func() (err error) {
-		stands, begun, err = w.j.effects.Journal.Begin(&w.c, w.rec)
+		stands, begun, err = w.j.effects.Journal.Begin(w.c, w.rec)
 		return err
 	})
+	if err == nil && (stands.Call != w.rec.Call || stands.Tool != w.rec.Tool || stands.Key != w.rec.Key) {
+		err = fmt.Errorf("it takes this effect for another one: %s %s of call %s", stands.Tool, stands.Key, stands.Call)
+	}
 	if err != nil {
 		return stands, false, &strategies.JournalError{Tool: w.rec.Tool, Err: err}
 	}
@@ -125,10 +42,7 @@ func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun b
 // written is remembered by the call itself, and found dispatched by a later one.
 func (w *writing[Args, Result]) end(state strategies.EffectState, result json.RawMessage) {
 	w.rec.State, w.rec.Result = state, result
-	if w.c.Err() == nil && protect(func() error { return w.j.effects.Journal.End(&w.c, w.rec) }) == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(&w.c), journalTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.c), journalTime)
 	defer cancel()
 	_ = protect(func() error { return w.j.effects.Journal.End(ctx, w.rec) })
 }
@@ -138,12 +52,13 @@ func (w *writing[Args, Result]) end(state strategies.EffectState, result json.Ra
 func (w *writing[Args, Result]) found(r strategies.EffectRecord) (none Result, again bool, _ error) {
 	w.rec = r
 	switch r.State {
-	case strategies.EffectDone, strategies.EffectUndone:
+	case strategies.EffectUndone:
+		w.note(strategies.EffectRefused)
+		return none, true, strategies.Unrecoverable(fmt.Errorf("understudy: what tool %q did (key %s) was undone: ask for it again in a call with another id", r.Tool, r.Key))
+	case strategies.EffectDone:
 		var result Result
-		if len(r.Result) > 0 {
-			if err := json.Unmarshal(r.Result, &result); err != nil {
-				return none, false, w.uncertain(fmt.Errorf("it was done, and its result cannot be read: %w", err))
-			}
+		if err := protect(func() error { return json.Unmarshal(r.Result, &result) }); err != nil {
+			return none, false, w.uncertain(fmt.Errorf("it was done, and its result cannot be read: %w", err))
 		}
 		w.note(strategies.EffectReplayed)
 		return result, false, nil
@@ -153,7 +68,11 @@ func (w *writing[Args, Result]) found(r strategies.EffectRecord) (none Result, a
 
 // dispatch calls the tool.
 func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
-	if err := w.approved(); err != nil {
+	err := w.approved()
+	if err == nil {
+		err = w.gone()
+	}
+	if err != nil {
 		w.end(strategies.EffectNotDone, nil)
 		w.note(strategies.EffectRefused)
 		return none, true, err
@@ -165,7 +84,7 @@ func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
 			w.doubt()
 		}
 	}()
-	result, err := w.t.ask(&w.c, w.args)
+	result, err := w.t.ask(w.c, w.args)
 	left = false
 	switch {
 	case err == nil:
@@ -179,8 +98,8 @@ func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
 
 // did books an effect that has happened.
 func (w *writing[Args, Result]) did(result Result) (Result, bool, error) {
-	raw, err := json.Marshal(result)
-	if err != nil {
+	var raw json.RawMessage
+	if err := protect(func() (err error) { raw, err = json.Marshal(result); return err }); err != nil {
 		raw = nil // this process remembers the value itself
 	}
 	w.end(strategies.EffectDone, raw)
@@ -191,7 +110,7 @@ func (w *writing[Args, Result]) did(result Result) (Result, bool, error) {
 // settle finds out about an effect that nobody has heard of: from its destination,
 // and then from a person.
 func (w *writing[Args, Result]) settle(failed error) (none Result, again bool, _ error) {
-	ctx := context.WithoutCancel(&w.c)
+	ctx := context.WithoutCancel(w.c)
 	if w.t.verify != nil {
 		var result Result
 		var done bool
@@ -254,27 +173,40 @@ func (w *writing[Args, Result]) doubt() {
 	w.j.mu.Unlock()
 }
 
-// drift says why the effect is not this attempt's to ask for, or nil.
+// gone says that who asks has left: nothing more is begun then.
+func (w *writing[Args, Result]) gone() error {
+	if w.c.Err() == nil {
+		return nil
+	}
+	return strategies.NotDone(context.Cause(w.c))
+}
+
+// drift says why the effect is not this attempt's to ask for, or nil. What another
+// attempt has done, may have done or is still doing, and nobody has asked for again
+// in this one, is another plan's.
 func (w *writing[Args, Result]) drift() error {
 	if w.j.effects.Drift == DriftAllowed {
 		return nil
 	}
-	whole, own := w.j.asks(&w.c)
-	w.j.mu.Lock()
+	if err := w.remember(); err != nil {
+		return &strategies.JournalError{Tool: w.rec.Tool, Err: err}
+	}
+	this := effectID{w.rec.Tool, w.rec.Key}
 	var done []string
-	for _, n := range w.j.done {
-		if n.Tool != w.rec.Tool || n.State != strategies.EffectDone && n.State != strategies.EffectUncertain {
-			continue
+	w.j.mu.Lock()
+	delete(w.j.before, this)
+	for id, f := range w.j.flights {
+		if id.tool == this.tool && id != this && f.asker.elsewhere(w.c) {
+			done = append(done, id.key)
 		}
-		if n.Key == w.rec.Key {
-			w.j.mu.Unlock()
-			return nil // seen before: it is given back
-		}
-		if n.whole != whole || n.base != nil && n.base == w.c.base && n.own != own {
-			done = append(done, n.Key)
+	}
+	for id := range w.j.before {
+		if id.tool == this.tool {
+			done = append(done, id.key)
 		}
 	}
 	w.j.mu.Unlock()
+	slices.Sort(done)
 	if len(done) == 0 {
 		return nil
 	}
@@ -283,6 +215,35 @@ func (w *writing[Args, Result]) drift() error {
 		return nil
 	}
 	return drift
+}
+
+// remember reads what a call whose id was given has done in an earlier life. It is
+// read before the first word of this one.
+func (w *writing[Args, Result]) remember() error {
+	j := w.j
+	j.past.Lock()
+	defer j.past.Unlock()
+	if !j.given {
+		return nil
+	}
+	var all []strategies.EffectRecord
+	if err := protect(func() (err error) { all, err = j.effects.Journal.Effects(w.c, j.id); return err }); err != nil {
+		return err
+	}
+	j.given = false
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range all {
+		switch r.State {
+		case strategies.EffectNotDone, strategies.EffectUndone:
+		default:
+			if j.before == nil {
+				j.before = map[effectID]struct{}{}
+			}
+			j.before[effectID{r.Tool, r.Key}] = struct{}{}
+		}
+	}
+	return nil
 }
 
 // decided asks a person about the effect. Nobody to ask, no answer in time and a
@@ -298,7 +259,7 @@ func (w *writing[Args, Result]) question(person strategies.Intervenor, stands ti
 	if stands == 0 {
 		stands = 5 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(&w.c, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
+	ctx, cancel := context.WithTimeoutCause(w.c, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	open := &strategies.UncertainError{Tool: w.rec.Tool, Key: w.rec.Key, Err: failed}
@@ -320,9 +281,6 @@ func (w *writing[Args, Result]) approved() error {
 	if d := w.question(w.t.person, w.t.stands, "approve it: retry does it", nil); d.Action != strategies.ActionRetryNow {
 		return strategies.NotDone(strategies.Unrecoverable(fmt.Errorf("understudy: tool %q was not approved (key %s)", w.rec.Tool, w.rec.Key)))
 	}
-	if w.c.Err() != nil {
-		return strategies.NotDone(context.Cause(&w.c))
-	}
 	return nil
 }
 
@@ -338,7 +296,7 @@ type EffectQuestion struct {
 func (w *writing[Args, Result]) note(state strategies.EffectState) {
 	r := w.rec
 	r.State = state
-	w.j.book(&w.c, r, nil)
+	w.j.book(w.c, r, nil)
 }
 
 func (w *writing[Args, Result]) noteDone(result Result) {
@@ -353,7 +311,7 @@ func (w *writing[Args, Result]) noteDone(result Result) {
 			return nil
 		}
 	}
-	w.j.book(&w.c, w.rec, undo)
+	w.j.book(w.c, w.rec, undo)
 }
 
 // replayed books that a result was given back by this process's own memory.
@@ -362,9 +320,8 @@ func (j *job) replayed(c *call, id effectID) {
 }
 
 func (j *job) book(c *call, r strategies.EffectRecord, undo func(context.Context) error) {
-	whole, own := j.asks(c)
 	j.mu.Lock()
-	j.done = append(j.done, effectNote{EffectRecord: r, whole: whole, own: own, base: c.base, undo: undo})
+	j.done = append(j.done, effectNote{EffectRecord: r, undo: undo})
 	j.mu.Unlock()
 	if c.owner.Observer != nil {
 		c.owner.emit(c, 0, Event{Kind: EventEffect, Attempt: r.Attempt, Detail: r.Tool, To: r.State.String()})

@@ -128,7 +128,7 @@ func (j *MemoryJournal) room(call string) {
 	if j.calls == nil {
 		j.calls = map[string][]EffectRecord{}
 	}
-	if most := orDefault(j.Calls, 10_000); len(j.order) >= most {
+	if most := orDefault(max(j.Calls, 0), 10_000); len(j.order) >= most {
 		delete(j.calls, j.order[0])
 		j.order = j.order[1:]
 	}
@@ -226,8 +226,9 @@ func (e *notDone) Error() string { return e.err.Error() }
 func (e *notDone) Unwrap() error { return e.err }
 
 // NothingDone says whether the error of a tool proves that it has not acted: it was
-// marked by [NotDone]; the connection was refused, or its other end unknown; a layer
-// of ours refused the call; or the destination answered that it refuses the request
+// marked by [NotDone]; it is an interrupt of a framework's, which asks for the tool
+// again; the connection was refused, or its other end unknown; a layer of ours refused
+// the call; or the destination answered that it refuses the request
 // (400, 401, 402, 403, 404, 413, 422, 429 and their like). A timeout, a cut
 // connection and a server's own failure prove nothing.
 func (c *Classifier) NothingDone(err error) bool {
@@ -244,7 +245,7 @@ func (c *Classifier) NothingDone(err error) bool {
 		return true
 	}
 	switch c.Classify(err).Class {
-	case ClassBadRequest, ClassUnauthorized, ClassNotFound, ClassRateLimited, ClassQuotaExhausted, ClassContextOverflow, ClassBlocked, ClassRejected:
+	case ClassBadRequest, ClassUnauthorized, ClassNotFound, ClassRateLimited, ClassQuotaExhausted, ClassContextOverflow, ClassBlocked, ClassRejected, ClassInterrupt:
 		return true
 	}
 	return false
