@@ -25,6 +25,8 @@ type Builder[Req, Resp any] struct {
 	roster   Roster[Runner[Req, Resp]]
 	typed    []typedLayer[Req, Resp]
 
+	tokens func(context.Context, Req) int // estimates them; nil: nobody does
+
 	stream *streamChain[Req, Resp] // what a stream's builder puts in other places
 }
 
@@ -297,6 +299,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newCircuitBreaker(o, p.breaker, next)
 		case *bulkheadPart:
 			return newBulkhead(o, p.slots, next)
+		case *pacePart:
+			return newPacer(o, p.pace, c.tokens, next)
 		case *rewindPart:
 			return &marker[Req, Resp]{o, p.mark, next}
 		case *effectsPart:

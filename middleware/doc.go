@@ -26,12 +26,13 @@
 //	            fallback                the agent, then each stand-in
 //	              retry                 backoff, Retry-After, budget
 //	                breaker             sees every attempt
-//	                  bulkhead          attempts in flight; its rejections never feed the breaker
-//	                    renew           a credential that was refused, once for all who wait
-//	                      timeout       one attempt
-//	                        validate    a bad answer becomes an error
-//	                          recover   a panic becomes an error
-//	                            agent
+//	                  pace              so many a minute, the urgent first; learns from rate limits
+//	                    bulkhead        attempts in flight; its rejections never feed the breaker
+//	                      renew         a credential that was refused, once for all who wait
+//	                        timeout     one attempt
+//	                          validate  a bad answer becomes an error
+//	                            recover a panic becomes an error
+//	                              agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
 // in the middle of a retry loop; the timeout is inside the breaker so that

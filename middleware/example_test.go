@@ -101,12 +101,13 @@ func Example_order() {
 	//             fallback
 	//               retry
 	//                 breaker
-	//                   bulkhead
-	//                     renew
-	//                       timeout
-	//                         validate
-	//                           recover
-	//                             agent
+	//                   pace
+	//                     bulkhead
+	//                       renew
+	//                         timeout
+	//                           validate
+	//                             recover
+	//                               agent
 }
 
 func ExampleWrap() {

@@ -123,6 +123,13 @@ func (b *Builder[Req, Resp]) Observe(o Observer) *Builder[Req, Resp] {
 	return b
 }
 
+// Pace keeps the attempts to what a plan allows a minute, which other agents may
+// share. See [Pace], and PaceTokens.
+func (b *Builder[Req, Resp]) Pace(pace *strategies.Pace) *Builder[Req, Resp] {
+	b.settings().Pace(pace)
+	return b
+}
+
 // Renew adds a layer that renews a credential that was refused. See [Renew].
 func (b *Builder[Req, Resp]) Renew(renew func(ctx context.Context, failure Failure) error) *Builder[Req, Resp] {
 	b.settings().Renew(renew)
@@ -289,6 +296,13 @@ func (b *StreamBuilder[Req, Chunk]) Named(name string) *StreamBuilder[Req, Chunk
 // Observe tells an observer of events. It may be called more than once.
 func (b *StreamBuilder[Req, Chunk]) Observe(o Observer) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Observe(o)
+	return b
+}
+
+// Pace keeps the attempts to what a plan allows a minute, which other agents may
+// share. See [Pace], and PaceTokens.
+func (b *StreamBuilder[Req, Chunk]) Pace(pace *strategies.Pace) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Pace(pace)
 	return b
 }
 

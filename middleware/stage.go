@@ -22,6 +22,7 @@ const (
 	StageFallback
 	StageRetry
 	StageBreaker
+	StagePace
 	StageBulkhead
 	StageRenew
 	StageTimeout
@@ -34,7 +35,7 @@ const (
 
 var stageNames = [stages]string{
 	"observe", "identify", "coalesce", "intervene", "degrade", "deadline", "fallback", "retry",
-	"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
+	"breaker", "pace", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
 }
 
 // String returns the name of the stage as in the documented order.
