@@ -29,7 +29,8 @@ import (
 // A Pace is used by pointer and may be shared by agents of any type: those who
 // share a plan should. Its fields must not be changed once it is in use. While
 // turns are plenty, most calls cost one atomic operation, without a look at the
-// clock: half of what is there is handed out in advance.
+// clock: a quarter of what is there is handed out in advance, and is not filled up
+// before it is used up.
 type Pace struct {
 	// Name appears in errors. "": the agent's name.
 	Name string

@@ -61,6 +61,47 @@ func TestPace(t *testing.T) {
 		}
 		waits(t, p, 0, sec)
 	})
+	bubble("holds no more than a burst after a rest, what it has handed out included", func(t *testing.T) {
+		for spent := range 40 {
+			p := &strategies.Pace{RequestsPerMinute: 600, TokensPerMinute: 600, NoWait: true}
+			for range spent {
+				waits(t, p, 0, 0)
+			}
+			time.Sleep(time.Hour)
+			n := 0
+			for ; n < 100; n++ {
+				if _, err := p.Acquire(t.Context(), normal, 0); err != nil {
+					break
+				}
+			}
+			if n > 60 || n < 45 {
+				t.Errorf("%d at once, after %d and a rest", n, spent)
+			}
+		}
+	})
+	bubble("refuses who is overtaken, as soon as its turn would be too late", func(t *testing.T) {
+		p := &strategies.Pace{RequestsPerMinute: 60, Burst: sec}
+		waits(t, p, 0, 0)
+		var after time.Duration
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*sec)
+			defer cancel()
+			begin := time.Now()
+			_, err := p.Acquire(ctx, strategies.PriorityBatch, 0)
+			if after = time.Since(begin); !errors.Is(err, strategies.ErrRejected) || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}()
+		for range 3 {
+			time.Sleep(sec / 10)
+			go func() { _, _ = p.Acquire(t.Context(), strategies.PriorityInteractive, 0) }()
+		}
+		time.Sleep(10 * sec)
+		synctest.Wait()
+		if after != 3*sec/10 {
+			t.Errorf("refused after %v", after)
+		}
+	})
 	bubble("counts tokens, of the largest requests too", func(t *testing.T) {
 		p := &strategies.Pace{TokensPerMinute: 6000} // 600 at once, 100 a second
 		waits(t, p, 500, 0)
@@ -306,7 +347,7 @@ func TestPaceString(t *testing.T) {
 }
 
 // What a call costs while turns are plenty: the bucket is filled as fast as it is
-// emptied here, and half of what is there is handed out at a time.
+// emptied here, and a quarter of what is there is handed out at a time.
 func BenchmarkPace(b *testing.B) {
 	p := &strategies.Pace{RequestsPerMinute: math.MaxInt32, TokensPerMinute: 1 << 39}
 	ctx := context.Background()

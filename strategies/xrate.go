@@ -103,14 +103,14 @@ func (b *bucket) until(now time.Time, ahead, n float64, ordinary bool) time.Dura
 	return time.Duration(ns)
 }
 
-// draw takes up to half of what is there as credit, for calls that need not look at
-// the clock. The bucket holds so much less meanwhile, so both hold no more than it
+// draw takes up to a quarter of what is there as credit, for calls that need not look
+// at the clock. The bucket holds so much less meanwhile, so both hold no more than it
 // did.
 func (b *bucket) draw(now time.Time, most int) int {
 	if b == nil {
 		return most
 	}
-	spare := (b.level(now) - b.keep) / 2
+	spare := (b.level(now) - b.keep) / 4
 	if spare < 1 {
 		return 0
 	}
