@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,30 @@ func local(model, smaller runner) (*guarded, error) {
 		Build()
 }
 
+// plan is for persons and jobs who share what a provider's plan allows.
+func plan(model, otherProvider runner) (*guarded, error) {
+	pace := &strategies.Pace{
+		Name:              "plan",
+		RequestsPerMinute: 500,
+		TokensPerMinute:   200_000,
+		Reserve:           2 * time.Second,  // of the 6 s that may be spent at once: for persons
+		MaxWait:           20 * time.Second, // whoever would wait longer asks the other provider, at once
+	}
+	return middleware.Wrap(model).
+		Named("plan").
+		CircuitBreaker(&strategies.Breaker{}).
+		Pace(pace).
+		PaceTokens(func(_ context.Context, question string) int { return len(question)/4 + 500 }). // and its answer
+		Timeout(30*time.Second).
+		Fallback("other provider", otherProvider).
+		Build()
+}
+
+// overnight is a job that nobody waits for: persons go first.
+func overnight(ctx context.Context, model runner, question string) (string, error) {
+	return model.Run(middleware.WithPriority(ctx, strategies.PriorityBatch), question)
+}
+
 // live is for words that are shown as they come.
 func live(model, otherProvider streamer) (*middleware.GuardedStream[string, string], error) {
 	return middleware.WrapStream(model).
@@ -148,6 +173,28 @@ func ExampleBuilder_toolAgent() {
 	// worst case of one call: 1 call, 5m0s; then 3 questions to a person
 }
 
+func TestPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model, other := plays("the model"), plays("the other")
+		g, err := plan(model, other)
+		expect(t, "error", err, nil)
+		var jobs sync.WaitGroup
+		for range 400 {
+			jobs.Go(func() { _, _ = overnight(t.Context(), g, "How many?") })
+		}
+		synctest.Wait()
+		start := time.Now()
+		answer, err := g.Run(middleware.WithPriority(t.Context(), strategies.PriorityInteractive), "Who is there?")
+		expect(t, "error", err, nil)
+		expect(t, "answer", answer, "the model")
+		expect(t, "a person waits", time.Since(start), 0)
+		jobs.Wait()
+		if model.called()+other.called() != 401 || other.called() == 0 {
+			t.Errorf("the model was asked %d times, the other %d", model.called(), other.called())
+		}
+	})
+}
+
 func ExampleBuilder_localModel() {
 	g, err := local(canned("yes"), canned("perhaps"))
 	if err != nil {
@@ -157,6 +204,17 @@ func ExampleBuilder_localModel() {
 	fmt.Println(worst(g.Explain()))
 	// Output:
 	// worst case of one call: 2 calls, 1 rung, 7m1s (8m0s if providers ask for the longest waits)
+}
+
+func ExampleBuilder_plan() {
+	g, err := plan(canned("yes"), canned("perhaps"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(worst(g.Explain()))
+	// Output:
+	// worst case of one call: 2 calls, 1m20s
 }
 
 func ExampleStreamBuilder_live() {

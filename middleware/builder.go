@@ -25,6 +25,8 @@ type Builder[Req, Resp any] struct {
 	roster   Roster[Runner[Req, Resp]]
 	typed    []typedLayer[Req, Resp]
 
+	tokens func(context.Context, Req) int // estimates them; nil: nobody does
+
 	stream *streamChain[Req, Resp] // what a stream's builder puts in other places
 }
 
@@ -305,6 +307,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 				l.standIns = c.standIns
 			}
 			return l
+		case *pacePart:
+			return newPacer(o, p.pace, c.tokens, next)
 		case *rewindPart:
 			return &marker[Req, Resp]{o, p.mark, next}
 		case *effectsPart:

@@ -231,7 +231,7 @@ func TestUse(t *testing.T) {
 			b.Use(stage, note(&log, stage.String()))
 		}
 		asked(t, built(t, middleware.Wrap(plays(errSick)).Fallback("sage", built(t, b))), "hi")
-		expect(t, "order", log[:len(log)/2], []string{"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent"})
+		expect(t, "order", log[:len(log)/2], []string{"breaker", "pace", "bulkhead", "renew", "timeout", "validate", "recover", "agent"})
 	})
 	t.Run("a stage that is none has a name all the same", func(t *testing.T) {
 		expect(t, "name", middleware.Stage(99).String(), "unknown")

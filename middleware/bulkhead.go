@@ -46,15 +46,17 @@ func (p *bulkheadPart) check(*Settings) []error {
 func (p *bulkheadPart) attach(o *Owner) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.wait = p.slots.MaxWait
+	o.wait = saturate(o.wait, p.slots.MaxWait)
 }
 
 func (p *bulkheadPart) explain(e *explaining) {
-	e.wait = p.slots.MaxWait
+	e.wait = saturate(e.wait, p.slots.MaxWait)
 	e.row(StageBulkhead, "%s", p.slots)
 }
 
-func (p *bulkheadPart) health(h *Health) { h.InFlight = p.slots.InFlight() }
+func (p *bulkheadPart) health(h *Health) {
+	h.InFlight, h.Waiting = p.slots.InFlight(), h.Waiting+p.slots.Waiting()
+}
 
 type bulkhead[Req, Resp any] struct {
 	owner *Owner
@@ -76,7 +78,8 @@ func (l *bulkhead[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 }
 
 func (l *bulkhead[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, late, _ error) {
-	if err := l.slots.Acquire(ctx); err != nil {
+	priority := CallOf(ctx).Priority()
+	if err := l.slots.AcquireAs(ctx, priority); err != nil {
 		var none Resp
 		if full, ok := err.(*strategies.FullError); ok && full.What == "" { //nolint:errorlint // made just now
 			full.What = fmt.Sprintf("bulkhead %q", l.owner.name())
@@ -84,10 +87,10 @@ func (l *bulkhead[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, la
 		return none, nil, err
 	}
 	if l.hard != nil {
-		resp, err := l.hard.hold(ctx, req, l.slots.Release) // which may leave the attempt behind, in flight
+		resp, err := l.hard.hold(ctx, req, func() { l.slots.ReleaseAs(priority) }) // which may leave the attempt behind, in flight
 		return resp, nil, err
 	}
-	defer l.slots.Release()
+	defer l.slots.ReleaseAs(priority)
 	if l.timed != nil {
 		return l.timed.punctual(ctx, req)
 	}

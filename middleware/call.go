@@ -59,19 +59,20 @@ type call struct {
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
-	failed              error       // of a helper: what the one it helps failed with, if it was really asked
-	why                 *Failure    // what went before; nil: nothing did
-	job                 *job        // what outlives its attempts; nil: it has no identity
-	life                *life       // of an attempt whose limit can begin anew; nil: of none
-	rewind              *rewinding  // nil: the agent has no memory
-	tool                any         // within a tool: which, by its address
-	effect              effectID    // within a tool: which
-	given               string      // the id that the caller gives the next call; ""
-	leave               *leave      // of a breaker that lets few through; nil: of none
-	person              bool        // a person wants it made
-	out                 *provenance // nil: nobody asks
-	stream              *streamSide // nil: the call does not stream
-	sharing             *sharing    // the flight that all below it is part of; nil: of none
+	failed              error                // of a helper: what the one it helps failed with, if it was really asked
+	why                 *Failure             // what went before; nil: nothing did
+	job                 *job                 // what outlives its attempts; nil: it has no identity
+	life                *life                // of an attempt whose limit can begin anew; nil: of none
+	rewind              *rewinding           // nil: the agent has no memory
+	tool                any                  // within a tool: which, by its address
+	effect              effectID             // within a tool: which
+	priority            *strategies.Priority // as it was said; nil: whoever caused it says
+	given               string               // the id that the caller gives the next call; ""
+	leave               *leave               // of a breaker that lets few through; nil: of none
+	person              bool                 // a person wants it made
+	out                 *provenance          // nil: nobody asks
+	stream              *streamSide          // nil: the call does not stream
+	sharing             *sharing             // the flight that all below it is part of; nil: of none
 }
 
 func (c *call) Value(key any) any {
@@ -112,7 +113,7 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, priority: up.priority}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -138,7 +139,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	if up == nil {
 		return
 	}
-	next.tree, next.level, next.job = up.tree, up.level, up.job
+	next.tree, next.level, next.job, next.priority = up.tree, up.level, up.job, up.priority
 	if up.owner == nil && up.given == "" { // a chain put together by hand, as a whole
 		next.first = up.whole()
 	}
@@ -190,7 +191,10 @@ func (c *call) has(l *leave) {
 }
 
 // above is what stands above a flight's own call, in the place of its first caller's.
-func above(s *sharing, up *call) *call { return &call{sharing: s, up: up.leaves()} }
+func above(s *sharing, up *call) *call {
+	p := Call{up}.Priority()
+	return &call{sharing: s, up: up.leaves(), priority: &p}
+}
 
 // shared returns the flight that a call is part of; nil: of none.
 func (c *call) shared() *sharing {
@@ -301,5 +305,5 @@ func boundary(ctx context.Context) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, attempt: up.attempt}
+	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, attempt: up.attempt, priority: up.priority}
 }

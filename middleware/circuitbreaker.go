@@ -87,6 +87,7 @@ type circuitBreaker[Req, Resp any] struct {
 	breaker *strategies.Breaker
 	slow    time.Duration       // the breaker's SlowCall: one line of the cache less to read
 	timed   punctual[Req, Resp] // the next, if that knows whether an answer was late
+	pace    *pacer[Req, Resp]   // if that stands between: a wait for a turn is no slowness
 	next    Runner[Req, Resp]
 }
 
@@ -96,8 +97,12 @@ type punctual[Req, Resp any] interface {
 }
 
 func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runner[Req, Resp]) *circuitBreaker[Req, Resp] {
+	pace, _ := next.(*pacer[Req, Resp])
+	if pace != nil {
+		next = pace.next
+	}
 	timed, _ := next.(punctual[Req, Resp])
-	l := &circuitBreaker[Req, Resp]{owner: o, breaker: b, timed: timed, next: next}
+	l := &circuitBreaker[Req, Resp]{owner: o, breaker: b, timed: timed, pace: pace, next: next}
 	if b != nil {
 		l.slow = b.SlowCall
 	}
@@ -120,6 +125,14 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 			l.aborted(ctx, kept)
 		}
 	}()
+	var turn strategies.PaceTurn
+	tokens := 0
+	if l.pace != nil {
+		if turn, tokens, err = l.pace.enter(ctx, req); err != nil {
+			err, settled = l.settle(ctx, permit, time.Time{}, nil, err), true
+			return resp, err
+		}
+	}
 	var began time.Time
 	if l.slow > 0 || hurried(ctx) {
 		began = time.Now()
@@ -140,6 +153,9 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 		settled = true
 		permit.Success()
 		return resp, nil
+	}
+	if l.pace != nil && err != nil {
+		l.pace.ended(turn, tokens, err)
 	}
 	err, settled = l.settle(ctx, permit, began, late, err), true
 	return resp, err
@@ -213,6 +229,9 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 	shut := open.State == strategies.StateOpen || open.State == strategies.StateHalfOpen // and not held, nor isolated
 	for c := callOf(ctx); c != nil && shut; c = c.up {
 		if c.leave.lets(l.breaker) {
+			if l.pace != nil {
+				return l.pace.Run(ctx, req)
+			}
 			return l.next.Run(ctx, req)
 		}
 	}

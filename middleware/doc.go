@@ -17,22 +17,23 @@
 // The order in which the builder is called does not matter. It always nests in
 // this one, outermost first:
 //
-//	observe                             events; costs nothing while all goes well
-//	  identify                          the call's id, and what its tools have done: nothing is done twice
-//	    coalesce                        identical calls at the same time share one
-//	      intervene                     a person decides: retry, answer, use another agent, abort
-//	        degrade                     rungs reduced → minimal → emergency, marked as such
-//	          deadline                  total time for all agents together
-//	            fallback                the agent, then each stand-in
-//	              hedge                 a slow call is asked of somebody else too
-//	                retry               backoff, Retry-After, budget
-//	                  breaker           sees every attempt
-//	                    bulkhead        attempts in flight; its rejections never feed the breaker
-//	                      renew         a credential that was refused, once for all who wait
-//	                        timeout     one attempt
-//	                          validate  a bad answer becomes an error
-//	                            recover a panic becomes an error
-//	                              agent
+//	observe                                 events; costs nothing while all goes well
+//	  identify                              the call's id, and what its tools have done: nothing is done twice
+//	    coalesce                            identical calls at the same time share one
+//	      intervene                         a person decides: retry, answer, use another agent, abort
+//	        degrade                         rungs reduced → minimal → emergency, marked as such
+//	          deadline                      total time for all agents together
+//	            fallback                    the agent, then each stand-in
+//	              hedge                     a slow call is asked of somebody else too
+//	                retry                   backoff, Retry-After, budget
+//	                  breaker               sees every attempt
+//	                    pace                so many a minute, the urgent first; learns from rate limits
+//	                      bulkhead          attempts in flight; its rejections never feed the breaker
+//	                        renew           a credential that was refused, once for all who wait
+//	                          timeout       one attempt
+//	                            validate    a bad answer becomes an error
+//	                              recover   a panic becomes an error
+//	                                agent
 //
 // The breaker is inside retry so that each attempt is counted, and it can open
 // in the middle of a retry loop; the timeout is inside the breaker so that

@@ -102,12 +102,13 @@ func Example_order() {
 	//               hedge
 	//                 retry
 	//                   breaker
-	//                     bulkhead
-	//                       renew
-	//                         timeout
-	//                           validate
-	//                             recover
-	//                               agent
+	//                     pace
+	//                       bulkhead
+	//                         renew
+	//                           timeout
+	//                             validate
+	//                               recover
+	//                                 agent
 }
 
 func ExampleWrap() {

@@ -91,7 +91,8 @@ func (b *Builder[Req, Resp]) HardTimeout(attempt time.Duration, leftBehindMost i
 
 // Hedge asks somebody else too when the agent takes long: the first stand-in that is
 // not known to be unwell, or the agent itself where there is none. The first answer
-// wins; the other call is cancelled, and counts as nobody's failure. It stands inside
+// wins; the other call is cancelled, counts as nobody's failure, and is not waited
+// for: one that is deaf to its context runs on until it returns. It stands inside
 // of Fallback, which goes on if both fail, and outside of Retry.
 //
 // It is for what may safely be asked twice: Build wants [strategies.Hedge].ReadOnly,
@@ -134,6 +135,13 @@ func (b *Builder[Req, Resp]) Named(name string) *Builder[Req, Resp] {
 // Observe tells an observer of events. It may be called more than once.
 func (b *Builder[Req, Resp]) Observe(o Observer) *Builder[Req, Resp] {
 	b.settings().Observe(o)
+	return b
+}
+
+// Pace keeps the attempts to what a plan allows a minute, which other agents may
+// share. See [Pace], and PaceTokens.
+func (b *Builder[Req, Resp]) Pace(pace *strategies.Pace) *Builder[Req, Resp] {
+	b.settings().Pace(pace)
 	return b
 }
 
@@ -274,7 +282,8 @@ func (b *StreamBuilder[Req, Chunk]) HardTimeout(attempt time.Duration, leftBehin
 
 // Hedge asks somebody else too when the agent takes long: the first stand-in that is
 // not known to be unwell, or the agent itself where there is none. The first answer
-// wins; the other call is cancelled, and counts as nobody's failure. It stands inside
+// wins; the other call is cancelled, counts as nobody's failure, and is not waited
+// for: one that is deaf to its context runs on until it returns. It stands inside
 // of Fallback, which goes on if both fail, and outside of Retry.
 //
 // It is for what may safely be asked twice: Build wants [strategies.Hedge].ReadOnly,
@@ -317,6 +326,13 @@ func (b *StreamBuilder[Req, Chunk]) Named(name string) *StreamBuilder[Req, Chunk
 // Observe tells an observer of events. It may be called more than once.
 func (b *StreamBuilder[Req, Chunk]) Observe(o Observer) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().Observe(o)
+	return b
+}
+
+// Pace keeps the attempts to what a plan allows a minute, which other agents may
+// share. See [Pace], and PaceTokens.
+func (b *StreamBuilder[Req, Chunk]) Pace(pace *strategies.Pace) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().Pace(pace)
 	return b
 }
 

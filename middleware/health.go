@@ -23,6 +23,10 @@ type Health struct {
 	OthersSince time.Time
 	InFlight    int // attempts in the bulkhead, if there is one
 	LeftBehind  int // attempts a hard timeout left running
+	Waiting     int // calls that wait for a slot of the bulkhead, or for their turn of the pace
+	// CallsPerMinute and TokensPerMinute are what the pace lets through at present; 0:
+	// it has no such limit, or there is none.
+	CallsPerMinute, TokensPerMinute float64
 }
 
 // MarshalJSON writes the wait as text.

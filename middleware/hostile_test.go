@@ -23,7 +23,7 @@ import (
 
 func TestHostileTypedNilsOfOurOwnErrors(t *testing.T) {
 	for _, err := range []error{
-		(*strategies.RecoveryError)(nil), (*strategies.OpenError)(nil), (*strategies.TimeoutError)(nil), (*strategies.FullError)(nil),
+		(*strategies.RecoveryError)(nil), (*strategies.OpenError)(nil), (*strategies.TimeoutError)(nil), (*strategies.FullError)(nil), (*strategies.PaceError)(nil),
 		(*strategies.PanicError)(nil), (*strategies.StreamError)(nil), (*strategies.StreamLimitError)(nil), (*strategies.StallError)(nil),
 		(*strategies.AgentError)(nil), (*strategies.AnswerError)(nil), (*strategies.InvalidAnswerError)(nil), (*strategies.InterventionError)(nil),
 		(*strategies.ConfigError)(nil),

@@ -23,6 +23,7 @@ const (
 	StageHedge
 	StageRetry
 	StageBreaker
+	StagePace
 	StageBulkhead
 	StageRenew
 	StageTimeout
@@ -35,7 +36,7 @@ const (
 
 var stageNames = [stages]string{
 	"observe", "identify", "coalesce", "intervene", "degrade", "deadline", "fallback", "hedge", "retry",
-	"breaker", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
+	"breaker", "pace", "bulkhead", "renew", "timeout", "validate", "recover", "agent",
 }
 
 // String returns the name of the stage as in the documented order.

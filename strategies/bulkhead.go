@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,8 +14,9 @@ import (
 // which does not count its rejections.
 //
 // A Bulkhead is used by pointer and may be shared by agents of any type. Its
-// fields must not be changed once it is in use. Waiters are served in order.
-// A free slot costs one uncontended channel send.
+// fields must not be changed once it is in use. Waiters are served by their
+// [Priority], and in order. A free slot costs one atomic operation, and to give it
+// back another.
 type Bulkhead struct {
 	// Name appears in errors. "": the agent's name.
 	Name string
@@ -22,39 +24,121 @@ type Bulkhead struct {
 	MaxConcurrent int
 	// MaxWait is how long a call may wait for a slot. 0: not at all.
 	MaxWait time.Duration
+	// Reserve is how many of the slots are kept for [PriorityInteractive]. 0: none.
+	Reserve int
 
-	once  sync.Once
-	slots chan struct{}
+	once sync.Once
+	bad  error
+	// word is all that a call reads while nobody waits: how many slots are taken, in
+	// the lower half, how many of them not by the interactive, in the upper, and
+	// whether somebody waits. While somebody does, it is written to under mu only.
+	word atomic.Uint64
+	mu   sync.Mutex
+	line line
 }
+
+const (
+	oneTaken    = 1
+	oneOrdinary = 1 << 31
+	takenMask   = oneOrdinary - 1
+	someoneBit  = 1 << 63
+)
 
 // Acquire takes a slot. The error is a [FullError] after MaxWait, or, with the
 // context's cause within, if that ended first; or a [ConfigError]. An error takes no slot.
-func (b *Bulkhead) Acquire(ctx context.Context) error {
+func (b *Bulkhead) Acquire(ctx context.Context) error { return b.AcquireAs(ctx, PriorityNormal) }
+
+// AcquireAs is Acquire for a call of a priority. [Bulkhead.ReleaseAs] with the same
+// gives the slot back.
+func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 	if err := b.init(); err != nil {
 		return err
 	}
-	select {
-	case b.slots <- struct{}{}:
-		return nil
-	default:
+	rank := p.rank()
+	for {
+		w := b.word.Load()
+		if w&someoneBit != 0 || !b.fits(w, rank) {
+			break
+		}
+		if b.word.CompareAndSwap(w, w+slot(rank)) {
+			return nil
+		}
 	}
 	if b.MaxWait <= 0 {
-		return &FullError{What: b.what(), Limit: b.MaxConcurrent}
+		return b.full(0, nil)
 	}
 	if ctx == nil {
 		return &ConfigError{Setting: "Bulkhead.Acquire ctx", Problem: "is nil", Fix: "give it a context, such as context.Background()"}
 	}
+	return b.wait(ctx, rank)
+}
+
+// fits says whether there is a slot for a rank.
+func (b *Bulkhead) fits(w uint64, rank int) bool {
+	return int(w&takenMask) < b.MaxConcurrent && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < b.MaxConcurrent-b.Reserve)
+}
+
+// slot is what a slot of a rank is in the word.
+func slot(rank int) uint64 {
+	if rank == 0 {
+		return oneTaken
+	}
+	return oneTaken + oneOrdinary
+}
+
+func (b *Bulkhead) wait(ctx context.Context, rank int) error {
+	w := &waiter{rank: rank}
+	b.mu.Lock()
+	b.line.push(w)
+	b.word.Or(someoneBit) // from here on, all who come and go do so under the lock
+	b.serve()
+	b.mu.Unlock()
 	began := time.Now()
 	timer := time.NewTimer(b.MaxWait)
 	defer timer.Stop()
 	select {
-	case b.slots <- struct{}{}:
+	case <-w.turn:
 		return nil
 	case <-timer.C:
-		return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: b.MaxWait}
+		return b.leave(w, b.MaxWait, nil)
 	case <-ctx.Done():
-		return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: time.Since(began), Err: context.Cause(ctx)}
+		return b.leave(w, time.Since(began), context.Cause(ctx))
 	}
+}
+
+// serve gives the free slots to those who wait. It is called under the lock.
+func (b *Bulkhead) serve() {
+	for {
+		word, below := b.word.Load(), ranks
+		if !b.fits(word, ranks-1) {
+			below = 1
+		}
+		w := b.line.next(below)
+		if w == nil || !b.fits(word, w.rank) {
+			break
+		}
+		b.word.Add(slot(w.rank))
+		b.line.serve(w)
+	}
+	if b.line.count == 0 {
+		b.word.And(^uint64(someoneBit))
+	}
+}
+
+// leave is what becomes of one who waits no longer: in the very moment it may have
+// been given a slot all the same.
+func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.line.remove(w) {
+		return nil
+	}
+	b.serve()
+	return b.full(waited, cause)
+}
+
+func (b *Bulkhead) full(waited time.Duration, cause error) error {
+	return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -66,31 +150,65 @@ func (b *Bulkhead) what() string {
 }
 
 // Release gives a slot back. It belongs in a deferred function.
-func (b *Bulkhead) Release() {
-	select {
-	case <-b.slots:
-	default: // a Release without Acquire frees nothing
+func (b *Bulkhead) Release() { b.ReleaseAs(PriorityNormal) }
+
+// ReleaseAs gives back a slot that AcquireAs took.
+func (b *Bulkhead) ReleaseAs(p Priority) {
+	rank := p.rank()
+	for {
+		w := b.word.Load()
+		if w&takenMask == 0 {
+			return // a Release without Acquire frees nothing
+		}
+		if w&someoneBit != 0 {
+			b.hand(rank)
+			return
+		}
+		if b.word.CompareAndSwap(w, without(w, rank)) {
+			return
+		}
 	}
+}
+
+func without(w uint64, rank int) uint64 {
+	if w>>31&takenMask == 0 { // the priorities are not those that it was taken with
+		rank = 0
+	}
+	return w - slot(rank)
+}
+
+// hand gives a slot back while others wait.
+func (b *Bulkhead) hand(rank int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		w := b.word.Load()
+		if w&takenMask == 0 {
+			return
+		}
+		if b.word.CompareAndSwap(w, without(w, rank)) {
+			break
+		}
+	}
+	b.serve()
 }
 
 // InFlight returns how many slots are taken.
-func (b *Bulkhead) InFlight() int {
-	if b.init() != nil {
+func (b *Bulkhead) InFlight() int { return int(b.word.Load() & takenMask) }
+
+// Waiting returns how many calls wait for a slot.
+func (b *Bulkhead) Waiting() int {
+	if b.word.Load()&someoneBit == 0 {
 		return 0
 	}
-	return len(b.slots)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.line.count
 }
 
 func (b *Bulkhead) init() error {
-	b.once.Do(func() {
-		if b.Validate() == nil {
-			b.slots = make(chan struct{}, b.MaxConcurrent)
-		}
-	})
-	if b.slots == nil {
-		return b.Validate()
-	}
-	return nil
+	b.once.Do(func() { b.bad = b.Validate() })
+	return b.bad
 }
 
 // Validate says all that is wrong with the settings, each by its name.
@@ -103,10 +221,18 @@ func (b *Bulkhead) Validate() error {
 		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "leave the bulkhead out for no limit")
 	}
 	negative(&p, "Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
+	negative(&p, "Bulkhead.Reserve", b.Reserve, "leave it 0 to keep no slot back")
+	if b.MaxConcurrent > 0 && b.Reserve >= b.MaxConcurrent {
+		p.add("Bulkhead.Reserve", fmt.Sprintf("(%d) leaves none of MaxConcurrent (%d)", b.Reserve, b.MaxConcurrent), "leave a slot for those who are not interactive")
+	}
 	return p.err()
 }
 
 // String describes the settings in a line.
 func (b *Bulkhead) String() string {
-	return fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	s := fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	if b.Reserve > 0 {
+		s += fmt.Sprintf(", %d kept for the interactive", b.Reserve)
+	}
+	return s
 }

@@ -86,6 +86,10 @@ func (c *Classifier) Classify(err error) Verdict {
 			}
 		case *FullError:
 			return c.verdict(ClassRejected, 0)
+		case *PaceError:
+			if e != nil {
+				return c.verdict(ClassRejected, e.Wait)
+			}
 		}
 	}
 	class, hint := c.judge(err)

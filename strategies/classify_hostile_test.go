@@ -116,6 +116,7 @@ var ours = []struct {
 }{
 	{"open", &strategies.OpenError{State: strategies.StateOpen, RetryAfter: time.Second, Cause: errBoom}},
 	{"full", &strategies.FullError{}},
+	{"late", &strategies.PaceError{}},
 	{"timeout", &strategies.TimeoutError{After: time.Second}},
 	{"panic", &strategies.PanicError{Value: "x"}},
 	{"invalid", &strategies.InvalidAnswerError{Err: errBoom}},

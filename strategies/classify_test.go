@@ -70,6 +70,7 @@ func TestClassify(t *testing.T) {
 		{"sees a rejection when a breaker is held for another cause", &strategies.OpenError{State: strategies.StateHeld, Cause: errBoom}, strategies.ClassRejected},
 		{"sees a rejection when a breaker is held for no cause", &strategies.OpenError{State: strategies.StateHeld}, strategies.ClassRejected},
 		{"sees a full bulkhead", &strategies.FullError{}, strategies.ClassRejected},
+		{"sees a turn that would come too late", &strategies.PaceError{}, strategies.ClassRejected},
 		{"sees a limit of ours", &strategies.TimeoutError{Limit: "attempt", Err: strategies.WithClass(strategies.ClassBlocked, errBoom)}, strategies.ClassTimeout},
 		{"sees a panic, whatever was thrown", &strategies.PanicError{Value: strategies.WithClass(strategies.ClassBlocked, errBoom)}, strategies.ClassPanic},
 		{"sees an answer that was refused", &strategies.InvalidAnswerError{Err: errBoom}, strategies.ClassInvalidAnswer},

@@ -22,7 +22,7 @@ func recognise(err error) (Class, time.Duration) {
 		return ClassTransient, 0
 	}
 	switch err.(type) { //nolint:errorlint // ours say what they are by method, and have nothing else to be read
-	case nil, *OpenError, *AgentError, *AnswerError, *ConfigError, *FullError, *InvalidAnswerError, *PanicError,
+	case nil, *OpenError, *AgentError, *AnswerError, *ConfigError, *FullError, *InvalidAnswerError, *PaceError, *PanicError,
 		*RecoveryError, *StreamError, *StreamLimitError, *TimeoutError, *classError:
 		return ClassUnclassified, 0
 	}

@@ -16,10 +16,10 @@
 //	}
 //
 // A strategy is a struct literal whose zero fields mean the documented default
-// (only [Bulkhead] has none: nobody else knows your limit); no zero and no
+// (only [Bulkhead] and [Pace] have none: nobody else knows your limit); no zero and no
 // negative number means "off", for what is not wanted is left out.
-// One that holds state ([Breaker], [Budget], [Ladder], [Tally], [Bulkhead]) is
-// used by pointer, may be shared, and is neither copied nor changed once in use;
+// One that holds state ([Breaker], [Budget], [Ladder], [Tally], [Bulkhead], [Pace])
+// is used by pointer, may be shared, and is neither copied nor changed once in use;
 // the others ([Retry], [Delays], [Exponential], [Classifier]) may be shared too,
 // as long as nobody writes to them. Validate says what is wrong with the
 // settings, each by its name, as a [ConfigError].
@@ -104,6 +104,9 @@
 // ended, so a hundred slow ones are all let through before the first has failed;
 // a bulkhead is what bounds those.
 //
+// A [Pace] bounds how many begin a minute, and how many tokens they use. At both the
+// urgent go first: see [Priority].
+//
 // # People
 //
 // When nothing else is left, an [Intervenor] is given an [Incident] and returns
@@ -132,6 +135,8 @@
 //     move tokens; Next takes them by itself.
 //   - Counting: [Tally.Of] gives the [Count] of an agent: [Count.Failed],
 //     [Count.Spend], [Count.Recovered], [Count.Succeeded].
-//   - Slots: [Bulkhead.Acquire] and [Bulkhead.Release].
+//   - Slots: [Bulkhead.AcquireAs] and [Bulkhead.ReleaseAs].
+//   - Turns: [Pace.Acquire] gives a [PaceTurn], which [PaceTurn.Settle] tells of a
+//     rate limit, and [PaceTurn.Return] gives back.
 //   - Levels: [Ladder.State], [Ladder.Succeeded] and [Ladder.Failed].
 package strategies

@@ -33,6 +33,8 @@ func TestErrorTexts(t *testing.T) {
 		{"says whose answer was no good, and why", &strategies.AnswerError{Provider: "openai", Reason: "content_filter", Text: "a secret", Answer: "a secret", Err: errBoom}, `understudy: unusable answer of openai: content_filter: boom`},
 		{"says only that an answer was no good", &strategies.AnswerError{}, `understudy: unusable answer`},
 		{"says what is full, whatever it is", &strategies.FullError{What: "the desk", Limit: 1}, `understudy: the desk is full: 1 call in flight (waited 0s)`},
+		{"says when the next turn is", &strategies.PaceError{What: `pace "plan"`, Wait: 90 * time.Second}, `understudy: pace "plan" has no turn in time: the next is in 1m30s (waited 0s)`},
+		{"says what ended a wait for a turn", &strategies.PaceError{Wait: time.Second, Waited: time.Second, Err: errBoom}, "understudy: pace has no turn in time: the next is in 1s (waited 1s): " + errBoom.Error()},
 		{"calls it a bulkhead when it is not named", &strategies.FullError{Limit: 2}, `understudy: bulkhead is full: 2 calls in flight (waited 0s)`},
 		{"says for how long a breaker is open, and why", &strategies.OpenError{Breaker: "b", State: strategies.StateOpen, RetryAfter: 1500*time.Millisecond + 1, Cause: errBoom}, `understudy: circuit breaker "b" is open for another 1.5s: last failure: boom`},
 		{"says only that a breaker is isolated", &strategies.OpenError{Breaker: "b", State: strategies.StateIsolated}, `understudy: circuit breaker "b" is isolated`},
@@ -79,6 +81,7 @@ func TestErrorsAreReachable(t *testing.T) {
 		{"matches an open breaker as rejected", &strategies.OpenError{}, strategies.ErrRejected, true},
 		{"reaches the cause of an open breaker", &strategies.OpenError{Cause: cause}, io.ErrUnexpectedEOF, true},
 		{"matches a full bulkhead as rejected", &strategies.FullError{}, strategies.ErrRejected, true},
+		{"matches a turn that would come too late as rejected", &strategies.PaceError{}, strategies.ErrRejected, true},
 		{"does not take a rejection for the end of recovery", &strategies.FullError{}, strategies.ErrRecovery, false},
 		{"matches a limit of ours as a deadline", &strategies.TimeoutError{}, context.DeadlineExceeded, true},
 		{"does not take a limit of ours for a cancellation", &strategies.TimeoutError{}, context.Canceled, false},
@@ -132,7 +135,7 @@ func TestErrorsAreReachable(t *testing.T) {
 func TestErrorTextsBeginWithOurName(t *testing.T) {
 	for _, err := range []error{
 		strategies.ErrConfig, strategies.ErrRecovery, strategies.ErrRejected,
-		&strategies.ConfigError{}, &strategies.AgentError{}, &strategies.OpenError{}, &strategies.FullError{},
+		&strategies.ConfigError{}, &strategies.AgentError{}, &strategies.OpenError{}, &strategies.FullError{}, &strategies.PaceError{},
 		&strategies.TimeoutError{}, &strategies.PanicError{}, &strategies.InvalidAnswerError{}, &strategies.StreamError{}, &strategies.StreamLimitError{},
 		&strategies.RecoveryError{Attempts: make([]strategies.Attempt, 1)}, &strategies.InterventionError{},
 	} {

@@ -77,6 +77,38 @@ func (e *FullError) Is(target error) bool { return target == ErrRejected }
 // RecoveryClass is [ClassRejected].
 func (e *FullError) RecoveryClass() Class { return ClassRejected }
 
+// PaceError is a call that a [Pace] would have let wait for too long.
+type PaceError struct {
+	What   string        // whose pace, in a few words: `pace "openai"`
+	Wait   time.Duration // until its turn would have come, as things stood
+	Waited time.Duration // until it was refused
+	Err    error         // what ended the wait before its time: a context; may be nil
+}
+
+func (e *PaceError) Error() string {
+	what := e.What
+	if what == "" {
+		what = "pace"
+	}
+	text := fmt.Sprintf("understudy: %s has no turn in time: the next is in %v (waited %v)", what, e.Wait.Round(time.Millisecond), e.Waited.Round(time.Millisecond))
+	if e.Err != nil {
+		text += ": " + errtree.Text(e.Err)
+	}
+	return text
+}
+
+// Unwrap returns what ended the wait.
+func (e *PaceError) Unwrap() error { return e.Err }
+
+// Is makes a PaceError match [ErrRejected].
+func (e *PaceError) Is(target error) bool { return target == ErrRejected }
+
+// RecoveryClass is [ClassRejected].
+func (e *PaceError) RecoveryClass() Class { return ClassRejected }
+
+// RecoveryHint is the time until the turn would have come.
+func (e *PaceError) RecoveryHint() time.Duration { return e.Wait }
+
 // TimeoutError is a limit of ours that ran out, never the caller's own. It is a
 // context.DeadlineExceeded to errors.Is and a net.Error-like Timeout() to those
 // who ask by method.

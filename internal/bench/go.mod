@@ -12,8 +12,7 @@ require (
 
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
-	go.uber.org/multierr v1.10.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
+	golang.org/x/time v0.12.0 // indirect
 )
 
 replace github.com/understudy-go/understudy => ../..

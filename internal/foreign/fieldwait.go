@@ -76,6 +76,16 @@ func (f *Facts) delay(name, value string) {
 	}
 }
 
+// Moment reads a header that says when: a moment, by a clock that says now, or a time
+// from then.
+func Moment(value string, now time.Time) (time.Duration, bool) {
+	if len(value) > 64 {
+		return 0, false
+	}
+	f := Facts{now: now}
+	return f.clockWait(value)
+}
+
 func anyWord(text string, words ...string) bool {
 	for _, word := range words {
 		if strings.Contains(text, word) {

@@ -31,6 +31,7 @@ var engines = map[string]string{
 	"github.com/sony/gobreaker/v2": "strategies/gobreaker.go",
 	"github.com/avast/retry-go/v4": "middleware/retrygo.go",
 	"go.uber.org/zap":              "middleware/zaplog/zaplog.go",
+	"golang.org/x/time":            "strategies/xrate.go",
 }
 
 var testOnly = []string{"go.uber.org/goleak", "pgregory.net/rapid"}

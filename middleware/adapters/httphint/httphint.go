@@ -174,6 +174,9 @@ func From(ctx context.Context) *Hint {
 // value sends by way of http.DefaultTransport.
 type Transport struct {
 	Base http.RoundTripper // nil: http.DefaultTransport
+	// Pace learns from the headers of every response how much of a plan is left; see
+	// [strategies.Pace.Learn]. nil: nobody does.
+	Pace *strategies.Pace
 }
 
 func (t Transport) base() http.RoundTripper {
@@ -196,6 +199,9 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	h.began(req)
 	resp, err := t.base().RoundTrip(req)
 	h.got(resp)
+	if t.Pace != nil && resp != nil {
+		t.Pace.Learn(resp.Header, time.Now())
+	}
 	return resp, err
 }
 

@@ -31,10 +31,10 @@ type Idempotent struct {
 	Base http.RoundTripper // nil: http.DefaultTransport
 }
 
-func (t Idempotent) base() http.RoundTripper { return Transport(t).base() }
+func (t Idempotent) base() http.RoundTripper { return Transport{Base: t.Base}.base() }
 
 // CloseIdleConnections lets http.Client.CloseIdleConnections through to Base.
-func (t Idempotent) CloseIdleConnections() { Transport(t).CloseIdleConnections() }
+func (t Idempotent) CloseIdleConnections() { Transport{Base: t.Base}.CloseIdleConnections() }
 
 // RoundTrip sends the request, once.
 func (t Idempotent) RoundTrip(req *http.Request) (*http.Response, error) {
