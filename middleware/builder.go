@@ -101,7 +101,7 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner()}
 	c.assemble()
 	g := &Guarded[Req, Resp]{owner: c.owner}
-	g.short = c.compose(b.agent, StageBreaker, stages)
+	g.short = c.compose(charged(b.agent), StageBreaker, stages)
 	g.retried = &published[Req, Resp]{next: c.compose(g.short, StageRetry, StageBreaker)}
 	g.chain = c.compose(g.short, StageObserve, StageBreaker)
 	for _, p := range c.owner.parts {
@@ -236,12 +236,7 @@ func (c *chainBuilder[Req, Resp]) helpers() {
 		if p, ok := find[*ladderPart](c.set); ok {
 			ladder = p.ladder
 		}
-		rungs := slices.Clone(c.rungs)
-		for i, r := range rungs {
-			if runner, owner := shortForm(r.Runner); owner == nil {
-				rungs[i].Runner = nest(runner, c.bounded())
-			}
-		}
+		rungs := chargedRungs(c.rungs, c.bounded())
 		c.set.parts = append(c.set.parts, newDegradePart(sortedRungs(c.rungs), ladder))
 		d, ok := find[*deadlinePart](c.set)
 		c.put(StageDegrade, func(next Runner[Req, Resp]) Runner[Req, Resp] {
@@ -267,7 +262,7 @@ func (c *chainBuilder[Req, Resp]) always() {
 		c.put(StageTimeout, c.stream.clock(o))
 	}
 	c.set.parts = append(c.set.parts, newRecoverPart())
-	c.put(StageRecover, func(next Runner[Req, Resp]) Runner[Req, Resp] { return &recoverer[Req, Resp]{next: next} })
+	c.put(StageRecover, newRecoverer[Req, Resp])
 	c.put(StageObserve, func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		if c.stream != nil && c.stream.follow != nil {
 			next = c.stream.follow(o, c.budget)(next)
@@ -299,6 +294,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newBulkhead(o, p.slots, next)
 		case *rewindPart:
 			return &marker[Req, Resp]{o, p.mark, next}
+		case *usagePart:
+			return &metering[Req, Resp]{o, p.limits, next}
 		case *effectsPart:
 			return newIdentify(o, p.effects, next)
 		case *renewPart:
@@ -346,7 +343,7 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 	}
 	t, limited := find[*timeoutPart](c.set)
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		next = &recoverer[Req, Resp]{next: next}
+		next = newRecoverer(next)
 		switch {
 		case clock != nil:
 			return clock(next)

@@ -61,6 +61,7 @@ type call struct {
 	failed              error       // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure    // what went before; nil: nothing did
 	job                 *job        // what outlives its attempts; nil: it has no identity
+	meter               *meter      // who measures what it costs; nil: nobody does
 	life                *life       // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding  // nil: the agent has no memory
 	effect              effectID    // within a tool: which
@@ -94,7 +95,7 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job}
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -120,7 +121,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	if up == nil {
 		return
 	}
-	next.tree, next.level, next.job = up.tree, up.level, up.job
+	next.tree, next.level, next.job, next.meter = up.tree, up.level, up.job, up.meter
 	if up.owner == nil && up.out != nil { // traced by a middleware of the user's
 		next.out, next.up = up.out, up.up
 	}
@@ -279,5 +280,5 @@ func boundary(ctx context.Context) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, attempt: up.attempt}
+	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, attempt: up.attempt}
 }

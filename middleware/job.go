@@ -73,7 +73,7 @@ func WithCallID(ctx context.Context, id string) context.Context {
 	up := callOf(ctx)
 	c := &call{Context: ctx, up: up, given: id}
 	if up != nil {
-		c.tree, c.level = up.tree, up.level
+		c.tree, c.level, c.meter = up.tree, up.level, up.meter
 	}
 	return c
 }

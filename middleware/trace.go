@@ -36,7 +36,7 @@ func Trace(ctx context.Context) (context.Context, *Answered) {
 	if up != nil {
 		t.call.owner, t.call.id, t.call.tree, t.call.level, t.call.attempt = up.owner, up.id, up.tree, up.level, up.attempt
 		t.call.up, t.call.stream, t.call.helping, t.call.person = up.up, up.stream, up.helping, up.person
-		t.call.failed, t.call.leave, t.call.why, t.call.job, t.call.given = up.failed, up.leave, up.why, up.job, up.given
+		t.call.failed, t.call.leave, t.call.why, t.call.job, t.call.given, t.call.meter = up.failed, up.leave, up.why, up.job, up.given, up.meter
 		t.Answered.p.outer = up.out
 	}
 	return &t.call, &t.Answered
