@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func newUsagePart(limits strategies.UsageLimits) *usagePart {
 
 func (p *usagePart) explain(e *explaining) {
 	e.Limits = p.limits
-	e.row(StageObserve, "nothing begins after %s, nested agents included", p.limits)
+	e.Rows[0].Text += fmt.Sprintf("; at most %s, nested agents included", p.limits) // of the observers, which stand there too
 }
 
 // metering is the layer of UsageLimits.
