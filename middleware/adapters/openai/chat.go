@@ -111,7 +111,8 @@ func (a *ChatAgent) Stream(ctx context.Context, params sdk.ChatCompletionNewPara
 			cost.chat(chunk.Model, chunk.Usage)
 			if e := all.ending(a.settings, chunk, offers); e != nil {
 				if params.StreamOptions.IncludeUsage.Value && cost.usage.TokensIn == 0 && stream.Next() {
-					cost.chat(chunk.Model, stream.Current().Usage) // it comes after the end, of what is none too
+					next := stream.Current() // it comes after the end, of what is no answer too
+					cost.chat(next.Model, next.Usage)
 				}
 				yield(none, e)
 				return
