@@ -103,7 +103,11 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner()}
 	c.assemble()
 	g := &Guarded[Req, Resp]{owner: c.owner}
-	g.short = c.compose(b.agent, StageBreaker, stages)
+	agent := charged(b.agent)
+	if l, ok := agent.(*charging[Req, Resp]); ok {
+		l.bare = c.bareContext()
+	}
+	g.short = c.compose(agent, StageBreaker, stages)
 	c.short = g.short
 	g.retried = &published[Req, Resp]{next: c.compose(g.short, StageRetry, StageBreaker)}
 	g.chain = c.compose(g.short, StageObserve, StageBreaker)
@@ -240,12 +244,7 @@ func (c *chainBuilder[Req, Resp]) helpers() {
 		if p, ok := find[*ladderPart](c.set); ok {
 			ladder = p.ladder
 		}
-		rungs := slices.Clone(c.rungs)
-		for i, r := range rungs {
-			if runner, owner := shortForm(r.Runner); owner == nil {
-				rungs[i].Runner = nest(runner, c.bounded())
-			}
-		}
+		rungs := chargedRungs(c.rungs, c.bounded())
 		c.set.parts = append(c.set.parts, newDegradePart(sortedRungs(c.rungs), ladder))
 		d, ok := find[*deadlinePart](c.set)
 		c.put(StageDegrade, func(next Runner[Req, Resp]) Runner[Req, Resp] {
@@ -271,7 +270,7 @@ func (c *chainBuilder[Req, Resp]) always() {
 		c.put(StageTimeout, c.stream.clock(o))
 	}
 	c.set.parts = append(c.set.parts, newRecoverPart())
-	c.put(StageRecover, func(next Runner[Req, Resp]) Runner[Req, Resp] { return &recoverer[Req, Resp]{next: next} })
+	c.put(StageRecover, newRecoverer[Req, Resp])
 	c.put(StageObserve, func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		if c.stream != nil && c.stream.follow != nil {
 			next = c.stream.follow(o, c.budget)(next)
@@ -311,6 +310,8 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			return newPacer(o, p.pace, c.tokens, next)
 		case *rewindPart:
 			return &marker[Req, Resp]{o, p.mark, next}
+		case *usagePart:
+			return &metering[Req, Resp]{o, p.limits, next}
 		case *effectsPart:
 			return newIdentify(o, p.effects, next)
 		case *renewPart:
@@ -338,6 +339,21 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 	}
 }
 
+// bareContext says whether every layer of the chain hands on the context that it gets,
+// or a call, as long as that has no deadline.
+func (c *chainBuilder[Req, Resp]) bareContext() bool {
+	if c.stream != nil || len(c.typed) > 0 {
+		return false
+	}
+	for _, p := range c.set.parts {
+		switch p.(type) {
+		case *timeoutPart, *deadlinePart, *coalescePart, *hedgePart, *aroundPart:
+			return false
+		}
+	}
+	return true
+}
+
 // compose nests the layers of the stages from one up to another, which is
 // inside. The short form of a chain begins at the breaker; the whole is put
 // around that, so that both share what is inside.
@@ -358,7 +374,7 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 	}
 	t, limited := find[*timeoutPart](c.set)
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		next = &recoverer[Req, Resp]{next: next}
+		next = newRecoverer(next)
 		switch {
 		case clock != nil:
 			return clock(next)

@@ -62,6 +62,7 @@ type call struct {
 	failed              error                // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure             // what went before; nil: nothing did
 	job                 *job                 // what outlives its attempts; nil: it has no identity
+	meter               *meter               // who measures what it costs; nil: nobody does
 	life                *life                // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding           // nil: the agent has no memory
 	tool                any                  // within a tool: which, by its address
@@ -113,7 +114,7 @@ func inside(ctx context.Context, o *Owner) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, priority: up.priority}
+	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, priority: up.priority}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
@@ -139,7 +140,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	if up == nil {
 		return
 	}
-	next.tree, next.level, next.job, next.priority = up.tree, up.level, up.job, up.priority
+	next.tree, next.level, next.job, next.meter, next.priority = up.tree, up.level, up.job, up.meter, up.priority
 	if up.owner == nil && up.given == "" { // a chain put together by hand, as a whole
 		next.first = up.whole()
 	}
@@ -305,5 +306,5 @@ func boundary(ctx context.Context) context.Context {
 	if up == nil {
 		return ctx
 	}
-	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, attempt: up.attempt, priority: up.priority}
+	return &call{Context: ctx, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, attempt: up.attempt, priority: up.priority}
 }

@@ -42,11 +42,14 @@ func TestCoalesce(t *testing.T) {
 	}
 	t.Run("it asks the agent once for calls that are identical and at the same time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			agent := slow("hi")
+			agent, spent := slow("hi"), 0
 			for _, o := range together(t, built(t, middleware.Wrap(agent).Coalesce(asItIs)), 100, t.Context(), "hello") {
+				spent += o.Usage.Calls
+				o.Usage = strategies.Usage{}
 				expect(t, "outcome", o, outcome{Value: "hi", ServedBy: "agent", Attempts: 1, Elapsed: time.Second})
 			}
 			expect(t, "calls", agent.called(), 1)
+			expect(t, "calls that the outcomes tell of", spent, 1) // by the one who began it
 		})
 	})
 	t.Run("it gives everybody the same failure, and the same recovery", func(t *testing.T) {

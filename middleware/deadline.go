@@ -66,7 +66,8 @@ func spare[Req, Resp any](ctx context.Context, o *Owner, next Runner[Req, Resp],
 	cause := o.callers()
 	limited, cancel := context.WithDeadlineCause(ctx, deadline.Add(-slice), cause)
 	defer cancel()
-	resp, err := next.Run(limited, req)
+	step := o.with(limited, 0) // a call, as the layers inside expect a context to be that is not the caller's
+	resp, err := next.Run(step, req)
 	if err != nil && limited.Err() != nil && errtree.Same(context.Cause(limited), cause) {
 		due, _ := limited.Deadline()
 		err = o.overdue(err, cause, left-slice, due)

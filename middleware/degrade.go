@@ -34,7 +34,9 @@ func Degrade[Req, Resp any](o *Owner, ladder *strategies.Ladder, rungs ...Rung[R
 		problem = errors.Join(problem, ladder.Validate())
 	}
 	p := newDegradePart(sortedRungs(rungs), ladder)
-	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newDegrade(o, ladder, rungs, next) })
+	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		return newDegrade(o, ladder, chargedRungs(rungs, nil), next)
+	})
 }
 
 // Degrade adds a rung; see [Degrade]. The order of the calls matters only
@@ -148,6 +150,17 @@ func sortedRungs[Req, Resp any](rungs []Rung[Req, Resp]) (infos []rungInfo) {
 		infos = append(infos, rungInfo{r.Level, owner})
 	}
 	return infos
+}
+
+// chargedRungs puts the rungs that bring no layers under a charge, and into a layer.
+func chargedRungs[Req, Resp any](rungs []Rung[Req, Resp], bounded Middleware[Req, Resp]) []Rung[Req, Resp] {
+	rungs = slices.Clone(rungs)
+	for i, r := range rungs {
+		if runner, owner := shortForm(r.Runner); owner == nil {
+			rungs[i].Runner = nest(charged(runner), bounded)
+		}
+	}
+	return rungs
 }
 
 func newDegrade[Req, Resp any](o *Owner, ladder *strategies.Ladder, rungs []Rung[Req, Resp], next Runner[Req, Resp]) *degrade[Req, Resp] {

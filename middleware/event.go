@@ -93,12 +93,13 @@ type Event struct {
 	Level    strategies.Level
 	Delay    time.Duration // until the retry; of a breaker, how long it stays open
 	Stop     strategies.Stop
-	Count    int    // of what the kind is about: rounds, continuations, requests, attempts left behind
-	From, To string // of a change: states of a breaker, levels of a ladder
-	Incident string // the question's id
-	Decision string // what the person said: the word of a [strategies.Action]
-	By       string // who decided
-	Detail   string // for people to read, never for programs
+	Count    int              // of what the kind is about: rounds, continuations, requests, attempts left behind
+	From, To string           // of a change: states of a breaker, levels of a ladder
+	Incident string           // the question's id
+	Decision string           // what the person said: the word of a [strategies.Action]
+	By       string           // who decided
+	Detail   string           // for people to read, never for programs
+	Usage    strategies.Usage // of EventRecovered and EventFailed: what the call has cost, if it is measured
 	Err      error
 }
 
@@ -203,4 +204,14 @@ func (e Event) Attributes(add func(key string, value any)) {
 	text("decision", e.Decision)
 	text("by", e.By)
 	text("detail", e.Detail)
+	number := func(key string, value int64) {
+		if value > 0 {
+			add(key, value)
+		}
+	}
+	number("usage_calls", int64(e.Usage.Calls))
+	number("usage_tokens_in", int64(e.Usage.TokensIn))
+	number("usage_tokens_out", int64(e.Usage.TokensOut))
+	number("usage_tokens_cached", int64(e.Usage.TokensCached))
+	number("usage_money", e.Usage.Money)
 }

@@ -23,6 +23,9 @@ type Explanation struct {
 	// TimeAsked is the same if providers ask for the longest waits allowed.
 	Bounded         bool
 	Time, TimeAsked time.Duration
+	// Limits is the most that one call may cost, with all agents that it calls; zero: it
+	// has no limits of its own.
+	Limits strategies.UsageLimits
 	// Notes are what a reader should know, such as a stand-in without a
 	// breaker of its own.
 	Notes []string
@@ -113,6 +116,9 @@ func (e *explaining) sum() {
 		e.Time, e.TimeAsked = e.deadline, e.deadline
 	}
 	e.Calls, e.Rungs = e.Calls*(1+e.follows), e.Rungs*(1+e.follows)
+	if most := e.Limits.Calls; most > 0 {
+		e.Calls = min(e.Calls, most)
+	}
 }
 
 // once adds up one attempt of each: a guarded one has a bound of its own, or
@@ -198,6 +204,9 @@ func (e Explanation) worst() string {
 	}
 	if e.Questions > 0 {
 		s += fmt.Sprintf("; then %s to a person", count(e.Questions, "question"))
+	}
+	if e.Limits != (strategies.UsageLimits{}) {
+		s += fmt.Sprintf("; nothing begins after %s", e.Limits)
 	}
 	return s
 }

@@ -155,7 +155,7 @@ func shortened[Req, Resp any](standIns []StandIn[Runner[Req, Resp]], bare Middle
 	for i, c := range standIns {
 		runner, owner := shortForm(c.Agent)
 		if owner == nil {
-			runner = nest(runner, bare)
+			runner = nest(charged(runner), bare)
 		}
 		_, retries := c.Agent.(*patient[Req, Resp])
 		short[i] = standIn[Req, Resp]{c.Name, runner, owner, c.Agent, c.For, retries}

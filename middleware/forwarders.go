@@ -193,6 +193,13 @@ func (b *Builder[Req, Resp]) TimeoutWhileAlive(silence time.Duration, most time.
 	return b
 }
 
+// UsageLimits bounds what one call may cost, through all its layers and nested
+// agents. See [UsageLimits], and [WithUsageLimits] for a tree of agents.
+func (b *Builder[Req, Resp]) UsageLimits(limits strategies.UsageLimits) *Builder[Req, Resp] {
+	b.settings().UsageLimits(limits)
+	return b
+}
+
 // With takes over settings that several chains have in common: what is shared
 // stays shared.
 func (b *Builder[Req, Resp]) With(common *Settings) *Builder[Req, Resp] {
@@ -381,6 +388,13 @@ func (b *StreamBuilder[Req, Chunk]) Timeout(attempt time.Duration) *StreamBuilde
 // An agent that says nothing has silence, as with Timeout, whose place this takes.
 func (b *StreamBuilder[Req, Chunk]) TimeoutWhileAlive(silence time.Duration, most time.Duration) *StreamBuilder[Req, Chunk] {
 	b.chained().settings().TimeoutWhileAlive(silence, most)
+	return b
+}
+
+// UsageLimits bounds what one call may cost, through all its layers and nested
+// agents. See [UsageLimits], and [WithUsageLimits] for a tree of agents.
+func (b *StreamBuilder[Req, Chunk]) UsageLimits(limits strategies.UsageLimits) *StreamBuilder[Req, Chunk] {
+	b.chained().settings().UsageLimits(limits)
 	return b
 }
 

@@ -39,7 +39,7 @@ func (o *Owner) publish(ctx context.Context, err error) error {
 			c := o.with(ctx, a.id)
 			c.job, ctx = a.job, c
 		}
-		o.emit(ctx, a.id, Event{Kind: EventFailed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Err: failure})
+		o.emit(ctx, a.id, Event{Kind: EventFailed, Strategy: failure.Strategy, Class: failure.Class, Stop: failure.Stop, Attempt: len(failure.Attempts), Usage: o.usage(ctx), Err: failure})
 	}
 	return failure
 }

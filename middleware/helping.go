@@ -81,7 +81,7 @@ func (h *helping) call(ctx context.Context, o *Owner, a *account) *call {
 	if o == nil {
 		o = h.self.owner
 	}
-	*c = call{Context: ctx, owner: o, up: &h.self, first: h.self.whole(), id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, failed: h.failed, why: why, job: h.self.job, out: h.self.out}
+	*c = call{Context: ctx, owner: o, up: &h.self, first: h.self.whole(), id: h.self.id, level: h.self.level, tree: h.self.tree, helping: true, failed: h.failed, why: why, job: h.self.job, meter: h.self.meter, out: h.self.out}
 	if h.self.stream != nil {
 		c.stream = &streamSide{reader: h.self.stream.reader}
 	}

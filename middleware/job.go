@@ -80,7 +80,7 @@ func WithCallID(ctx context.Context, id string) context.Context {
 	up := callOf(ctx)
 	c := &call{Context: ctx, up: up, given: id}
 	if up != nil {
-		c.tree, c.level, c.priority = up.tree, up.level, up.priority
+		c.tree, c.level, c.priority, c.meter = up.tree, up.level, up.priority, up.meter
 	}
 	return c
 }

@@ -29,6 +29,10 @@ type Outcome[Resp any] struct {
 	// Effects is what the tools of the call did, in order, if it writes that down:
 	// done, given back, refused, uncertain, undone. See [Builder.Effects].
 	Effects []strategies.EffectRecord
+	// Usage is what the call has cost so far, in all its layers and nested agents: calls
+	// by themselves, tokens and money as far as somebody reports them, see [Call.Spent].
+	// A call that several share counts for the one who began it.
+	Usage strategies.Usage
 	// Late says that the answer came after its timeout and was kept.
 	Late    bool
 	Elapsed time.Duration
@@ -52,11 +56,12 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 		return Outcome[Resp]{Err: g.problem("Outcome", ctx)}
 	}
 	traced := g.owner.traced(ctx)
+	traced.measure()
 	value, err := g.chain.Run(&traced.call, req)
 	p := traced.settle(err)
 	return Outcome[Resp]{
 		Value: value, Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level,
-		Attempts: p.attempts, Failed: p.failed, Effects: p.effects, Late: p.late, Elapsed: time.Since(traced.start), Err: err,
+		Attempts: p.attempts, Failed: p.failed, Effects: p.effects, Usage: traced.usage.total(), Late: p.late, Elapsed: time.Since(traced.start), Err: err,
 	}
 }
 
@@ -65,6 +70,7 @@ type tracedCall struct {
 	call
 	provenance
 	start time.Time
+	usage meter // of an outcome; else of nobody
 }
 
 func (o *Owner) traced(ctx context.Context) *tracedCall {
@@ -78,13 +84,19 @@ func (t *tracedCall) begin(ctx context.Context, o *Owner, stream *streamSide, as
 	up := callOf(ctx)
 	t.call = call{Context: ctx, owner: o, up: up, stream: stream}
 	if up != nil {
-		t.call.tree, t.call.level, t.call.job = up.tree, up.level, up.job
+		t.call.tree, t.call.level, t.call.job, t.call.meter = up.tree, up.level, up.job, up.meter
 	}
 	if asked {
 		t.start = time.Now()
 		t.provenance.servedBy, t.provenance.attempts = o.name(), 1
 		t.call.out = &t.provenance
 	}
+}
+
+// measure lets the call be measured by itself.
+func (t *tracedCall) measure() {
+	t.usage.begin(t.call.meter, t.call.owner, strategies.UsageLimits{})
+	t.call.meter = &t.usage
 }
 
 // told is a provenance that nobody writes to any more.

@@ -56,7 +56,12 @@ func TestOutcome(t *testing.T) {
 				got := g.Outcome(t.Context(), "hello")
 				expectIs(t, got.Err, tc.err)
 				expect(t, "failed", got.Err != nil, tc.err != nil)
-				got.Err, got.Failed = nil, nil // see TestOutcomeTellsWhatHadFailedBefore
+				calls := tc.want.Attempts
+				if tc.want.ServedBy == "Ada" {
+					calls-- // a person is no call
+				}
+				expect(t, "usage", got.Usage, strategies.Usage{Calls: calls})
+				got.Err, got.Failed, got.Usage = nil, nil, strategies.Usage{} // see TestOutcomeTellsWhatHadFailedBefore
 				expect(t, "outcome", got, tc.want)
 				expect(t, "name", g.Name(), "bard")
 			})

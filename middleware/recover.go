@@ -15,7 +15,7 @@ import (
 // It costs one deferred call.
 func Recover[Req, Resp any](o *Owner) Middleware[Req, Resp] {
 	return byHand(o, newRecoverPart(), nil, func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		return &recoverer[Req, Resp]{next: next}
+		return newRecoverer(next)
 	})
 }
 
@@ -25,9 +25,29 @@ func newRecoverPart() *recoverPart { return &recoverPart{basics{"Recover", Stage
 
 func (p *recoverPart) explain(e *explaining) { e.row(StageRecover, "a panic becomes an error") }
 
-type recoverer[Req, Resp any] struct{ next Runner[Req, Resp] }
+// recoverer charges too, where nothing stands between the two: a healthy call has
+// one layer less to pass.
+type recoverer[Req, Resp any] struct {
+	next    Runner[Req, Resp]
+	charges *charging[Req, Resp]
+}
+
+func newRecoverer[Req, Resp any](next Runner[Req, Resp]) Runner[Req, Resp] {
+	if c, ok := next.(*charging[Req, Resp]); ok {
+		return &recoverer[Req, Resp]{next: c.next, charges: c}
+	}
+	return &recoverer[Req, Resp]{next: next}
+}
 
 func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	if c, is := ctx.(*call); l.charges != nil && (is && c.meter != nil || !is && !l.charges.bare) {
+		if m := l.charges.due(ctx); m != nil {
+			if err := m.charge(); err != nil {
+				var none Resp
+				return none, err
+			}
+		}
+	}
 	return guard(ctx, l.next, req)
 }
 

@@ -206,6 +206,10 @@ func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
 	}
+	if over := meterOf(ctx).exhausted(); over != nil {
+		r.account.because(over)
+		return 0, strategies.StopLimit // to sleep only to be turned away
+	}
 	if _, held := raw(r.err).(*strategies.OpenError); held {
 		r.state.Hinted = true // a hold of ours is no provider's word: all who wait for it come at once
 	}

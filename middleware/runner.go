@@ -43,7 +43,7 @@ func Chain[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Re
 	if len(layers) == 0 {
 		return refuseNil(runner)
 	}
-	return &chained[Req, Resp]{next: nest(runner, layers...)}
+	return &chained[Req, Resp]{next: nest(charged(runner), layers...)}
 }
 
 // chained is the outside of a chain put together by hand: where a new call begins,

@@ -39,7 +39,7 @@ func StreamFunc[Req, Chunk any](f func(ctx context.Context, req Req) iter.Seq2[C
 // fixed sentence, for one.
 func Chunks[Req, Chunk any](chunks ...Chunk) Streamer[Req, Chunk] {
 	chunks = slices.Clone(chunks)
-	return streamerFunc[Req, Chunk](func(context.Context, Req) iter.Seq2[Chunk, error] {
+	return FreeStream[Req, Chunk](streamerFunc[Req, Chunk](func(context.Context, Req) iter.Seq2[Chunk, error] {
 		return func(yield func(Chunk, error) bool) {
 			for _, c := range chunks {
 				if !yield(c, nil) {
@@ -47,7 +47,7 @@ func Chunks[Req, Chunk any](chunks ...Chunk) Streamer[Req, Chunk] {
 				}
 			}
 		}
-	})
+	}))
 }
 
 // AdaptStream gives a streamer of other types the types of a role, so that it

@@ -50,7 +50,8 @@ type StreamOutcome struct {
 	Chunks        int            // delivered, and not erased
 	Sources       []StreamSource // how many of them from whom, in order
 	Continuations int
-	Restarts      int // how often the reader was told to erase what it had read
+	Restarts      int              // how often the reader was told to erase what it had read
+	Usage         strategies.Usage // what it has cost; see [Outcome]
 	Elapsed       time.Duration
 	Err           error
 }
@@ -90,6 +91,9 @@ func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield fun
 	r.sent.kept, r.sources = r.firstSent[:0], r.firstSources[:0]
 	r.side.reader = r
 	r.traced.begin(ctx, g.inner.owner, &r.side, out != nil)
+	if out != nil {
+		r.traced.measure()
+	}
 	run := g.inner.chain
 	if !whole {
 		run = g.inner.short
@@ -121,7 +125,7 @@ func (g *GuardedStream[Req, Chunk]) settle(r *reader[Req, Chunk], err error, out
 	p := r.traced.settle(err)
 	*out = StreamOutcome{
 		Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level, Attempts: p.attempts, Elapsed: time.Since(r.traced.start),
-		Ended: true, Left: r.left, Chunks: r.delivered, Sources: r.sources, Continuations: r.continued, Restarts: r.restarted, Err: err,
+		Ended: true, Left: r.left, Chunks: r.delivered, Sources: r.sources, Continuations: r.continued, Restarts: r.restarted, Usage: r.traced.usage.total(), Err: err,
 	}
 	if r.left {
 		out.Err = nil

@@ -37,7 +37,7 @@ func Trace(ctx context.Context) (context.Context, *Answered) {
 		t.call.owner, t.call.id, t.call.tree, t.call.level, t.call.attempt = up.owner, up.id, up.tree, up.level, up.attempt
 		t.call.up, t.call.stream, t.call.helping, t.call.person = up.up, up.stream, up.helping, up.person
 		t.call.failed, t.call.leave, t.call.why, t.call.job, t.call.given, t.call.priority = up.failed, up.leave, up.why, up.job, up.given, up.priority
-		t.call.first, t.call.rewind = up.whole(), up.rewind
+		t.call.first, t.call.rewind, t.call.meter = up.whole(), up.rewind, up.meter
 		t.Answered.p.outer = up.out
 	}
 	return &t.call, &t.Answered

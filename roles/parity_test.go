@@ -364,13 +364,14 @@ func parityResult(t *testing.T) {
 	} {
 		got := stage(t, tc.keeper, tc.narrator, tc.recipe).guarded.Outcome(t.Context(), "hello")
 		expect(t, name+": success", got.Err == nil, tc.want.Value != "")
-		got.Err, got.Failed = nil, nil // the origin did not tell what had failed before
+		expect(t, name+": usage", got.Usage.Calls, tc.want.Attempts)
+		got.Err, got.Failed, got.Usage = nil, nil, strategies.Usage{} // the origin told neither what had failed before nor what it cost
 		expect(t, name, got, tc.want)
 	}
 	s := stage(t, errSick, "a tale", rung)
 	s.keeper.turn(errSick, "a key")
 	retried := s.guarded.Outcome(t.Context(), "hello")
-	retried.Failed = nil
+	retried.Failed, retried.Usage = nil, strategies.Usage{}
 	expect(t, "retry", retried, outcome{Value: "a key", Strategy: strategies.StrategyRetry, ServedBy: "keeper", Attempts: 2, Elapsed: time.Second})
 	var names []string
 	for way := strategies.StrategyNone; way <= strategies.StrategyUserIntervention; way++ {

@@ -60,6 +60,9 @@ const (
 	// laptop that slept, a frozen container. It says nothing about the agent, and
 	// the attempt made in its place is no retry.
 	ClassStalled
+	// ClassOverLimit is an attempt that was not begun, because its call has used up
+	// its [UsageLimits]. It says nothing about the agent.
+	ClassOverLimit
 
 	classes // how many there are
 )
@@ -68,6 +71,7 @@ var classNames = [classes]string{
 	"unclassified", "transient", "timeout", "rate_limited", "overloaded", "quota_exhausted",
 	"context_overflow", "blocked", "invalid_answer", "unauthorized", "not_found", "bad_request",
 	"uncertain", "unrecoverable", "panic", "rejected", "interrupt", "cut_off", "canceled", "stalled",
+	"over_limit",
 }
 
 // Classes returns every class a verdict can carry, in the order of the table.
@@ -141,6 +145,7 @@ var verdicts = [classes]Verdict{
 	ClassCutOff:          {Class: ClassCutOff, Final: true, Counted: true}, // Trips as the failure behind it does
 	ClassCanceled:        {Class: ClassCanceled},
 	ClassStalled:         {Class: ClassStalled, Retry: true, Fallback: true, Degrade: true, Intervene: true, Free: true},
+	ClassOverLimit:       {Class: ClassOverLimit, Fallback: true, Degrade: true, Intervene: true, Refused: true},
 }
 
 // VerdictOf returns the default verdict of a class: its row of the table.

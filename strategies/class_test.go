@@ -37,6 +37,7 @@ var classTable = []struct {
 	{strategies.ClassCutOff, "cut_off", false, false, false, false, false, 0, "fc"},
 	{strategies.ClassCanceled, "canceled", false, false, false, false, false, 0, ""},
 	{strategies.ClassStalled, "stalled", true, true, true, true, false, 0, "n"},
+	{strategies.ClassOverLimit, "over_limit", false, true, true, true, false, 0, "r"},
 }
 
 func TestVerdictOf(t *testing.T) {

@@ -58,6 +58,7 @@
 //	cut_off          -          -        -       -      if its cause does
 //	canceled         -          -        -       -      -
 //	stalled          yes        yes      yes     yes    -
+//	over_limit       -          yes      yes     yes    -
 //
 // A verdict says besides what a layer must know and the table does not show: see
 // [Verdict], whose other fields spare every layer from naming a class.

@@ -19,8 +19,8 @@ var (
 	ErrConfig = errors.New("understudy: wrong setting")
 	// ErrRecovery is matched by every [RecoveryError]: nobody could answer.
 	ErrRecovery = errors.New("understudy: no recovery")
-	// ErrRejected is matched by an [OpenError], a [FullError] and a [PaceError]: one of our
-	// own layers said no, and no agent was called.
+	// ErrRejected is matched by an [OpenError], a [FullError], a [PaceError] and a
+	// [LimitError]: one of our own layers said no, and no agent was called.
 	ErrRejected = errors.New("understudy: call rejected")
 )
 
@@ -241,7 +241,7 @@ func (e *RecoveryError) Last() error {
 
 func refused(a Attempt) bool {
 	switch a.Err.(type) { //nolint:errorlint // an agent's own error may wrap one of another chain's
-	case *OpenError, *FullError, *PaceError:
+	case *OpenError, *FullError, *PaceError, *LimitError:
 		return true
 	}
 	return VerdictOf(a.Class).Refused

@@ -24,6 +24,8 @@ const (
 	StopRetryAfter Stop = "retry_after_too_long"
 	// StopPanic: the schedule, which was the user's, panicked.
 	StopPanic Stop = "backoff_panicked"
+	// StopLimit: the call has used up its [UsageLimits].
+	StopLimit Stop = "usage_limit"
 )
 
 // String returns the reason as a sentence for an error or a log line.
@@ -47,6 +49,8 @@ func (s Stop) String() string {
 		return "the provider asks for a longer wait than allowed"
 	case StopPanic:
 		return "the backoff panicked"
+	case StopLimit:
+		return "the usage limit is reached"
 	}
 	return string(s)
 }

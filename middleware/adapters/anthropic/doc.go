@@ -78,6 +78,8 @@
 //     more than 10 minutes, without sending anything: that is a
 //     [strategies.ClassBadRequest] here. Use the stream.
 //   - The client swallows pings, so that they do not move the builder's Idle clock.
+//   - What an answer has cost is reported to the call, money only by an agent that is
+//     Priced; see middleware.UsageLimits.
 //   - A stream that fails after its first words is not retried, whoever is asked:
 //     see Continue and Buffer of the builder.
 //   - tool_use and pause_turn are answers: the one wants a tool's result, the other

@@ -17,6 +17,7 @@ import (
 type MessagesAgent struct {
 	options []option.RequestOption
 	accept  []string
+	prices  *strategies.Prices
 	service sdk.MessageService
 }
 
@@ -31,7 +32,9 @@ func Messages(client sdk.Client, options ...option.RequestOption) *MessagesAgent
 // Accept(Length) for texts that may be cut short. Half a tool call is still none;
 // see [Arguments].
 func (a *MessagesAgent) Accept(reasons ...string) *MessagesAgent {
-	return &MessagesAgent{a.options, slices.Concat(a.accept, reasons), a.service}
+	own := *a
+	own.accept = slices.Concat(a.accept, reasons)
+	return &own
 }
 
 // minds says whether the caller minds a reason.
@@ -53,6 +56,9 @@ func (a *MessagesAgent) Run(ctx context.Context, params sdk.MessageNewParams) (*
 	if message == nil {
 		return nil, (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil) // the body was "null"
 	}
+	cost := spent{}
+	cost.whole(message)
+	cost.report(ctx, a.prices, params.Model)
 	if e := a.judge(said(message), offered(&resp, params)); e != nil {
 		e.Answer = message
 		return nil, e
@@ -95,8 +101,11 @@ func (a *MessagesAgent) Stream(ctx context.Context, params sdk.MessageNewParams)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
 		m, offers := &answer{}, offered(&resp, params)
 		var broken *strategies.AnswerError
+		cost := spent{}
+		defer func() { cost.report(ctx, a.prices, params.Model) }()
 		for stream.Next() {
 			event := stream.Current()
+			cost.hear(event)
 			e := a.hear(m, event, offers)
 			if broken == nil {
 				broken = e

@@ -58,6 +58,9 @@ const (
 {"type":"message_stop"}`
 )
 
+// CostsNothing says that it is not charged to any usage limit.
+func (c *Canned) CostsNothing() bool { return true }
+
 // Run returns the message, a new one each time. The name of its model is empty.
 func (c *Canned) Run(context.Context, sdk.MessageNewParams) (*sdk.Message, error) {
 	message := &sdk.Message{}

@@ -88,6 +88,8 @@
 //     for a broken chunk. The agent makes the client again, with a transport around
 //     yours that leaves out what is no data; yours stays as it is. Other calls of the
 //     client do not have it.
+//   - What an answer has cost is reported to the call, money only by an agent that is
+//     Priced; see middleware.UsageLimits.
 //   - A request that has functions from elsewhere (a cache, MCP servers, the computer
 //     use tool, an ExtraBody) may call any.
 //   - HTTPOptions.Timeout and the builder's Timeout both end an attempt; use the

@@ -23,6 +23,7 @@ type ModelsAgent struct {
 	models  *sdk.Models
 	options sdk.HTTPOptions // of the client
 	accept  []sdk.FinishReason
+	prices  *strategies.Prices
 }
 
 // Models makes the models of a client an agent. The client's retries are off,
@@ -36,7 +37,9 @@ func Models(client *sdk.Client) *ModelsAgent {
 // Accept(sdk.FinishReasonMaxTokens) for texts that may be cut short. Half a
 // function call is still none; see [Arguments].
 func (a *ModelsAgent) Accept(reasons ...sdk.FinishReason) *ModelsAgent {
-	return &ModelsAgent{a.models, a.options, slices.Concat(a.accept, reasons)}
+	own := *a
+	own.accept = slices.Concat(a.accept, reasons)
+	return &own
 }
 
 // minds says whether the caller minds a reason.
@@ -49,6 +52,9 @@ func (a *ModelsAgent) Run(ctx context.Context, req Request) (*sdk.GenerateConten
 	if err != nil {
 		return nil, err
 	}
+	cost := spent{}
+	cost.hear(response)
+	cost.report(ctx, a.prices, req.Model)
 	if e := a.check(response, offered(a.options, req.Config)); e != nil {
 		e.Answer = response
 		return nil, e
@@ -89,6 +95,8 @@ func (a *ModelsAgent) Stream(ctx context.Context, req Request) iter.Seq2[*sdk.Ge
 		if req.Config != nil {
 			h.least = max(1, req.Config.CandidateCount)
 		}
+		cost := spent{}
+		defer func() { cost.report(ctx, a.prices, req.Model) }()
 		for chunk, err := range a.models.GenerateContentStream(ctx, req.Model, req.Contents, once(req.Config)) {
 			if err != nil {
 				if !h.all.ended(h.least) {
@@ -96,6 +104,7 @@ func (a *ModelsAgent) Stream(ctx context.Context, req Request) iter.Seq2[*sdk.Ge
 				}
 				return
 			}
+			cost.hear(chunk)
 			if e := h.hear(chunk); e != nil {
 				e.Answer = chunk
 				yield(nil, e)

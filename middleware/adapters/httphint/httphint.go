@@ -72,6 +72,7 @@ type Hint struct {
 	up   *Hint // of whoever called this agent
 	mu   sync.Mutex
 	seen Seen
+	paid int // of its requests: charged to agents that were called in their turn
 }
 
 // Seen returns what has been noted so far.
@@ -79,6 +80,23 @@ func (h *Hint) Seen() Seen {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.seen
+}
+
+// charge reports the requests beyond the one that was asked for as calls, see
+// [middleware.Call.Spent]: those of agents below, which have a layer of their own,
+// they have reported themselves.
+func (h *Hint) charge(ctx context.Context) {
+	h.mu.Lock()
+	own := h.seen.Requests - h.paid
+	h.mu.Unlock()
+	if own > 1 {
+		middleware.CallOf(ctx).Spent(strategies.Usage{Calls: own - 1})
+	}
+	for up := h.up; up != nil; up = up.up {
+		up.mu.Lock()
+		up.paid += own
+		up.mu.Unlock()
+	}
 }
 
 // began is told of a request before it is sent: one that never comes back has
@@ -218,6 +236,7 @@ func Layer(hidden func(ctx context.Context, seen Seen)) func(ctx context.Context
 	return func(ctx context.Context, next func(context.Context) error) error {
 		noted, hint := With(ctx)
 		err := next(noted)
+		hint.charge(ctx)
 		seen := hint.Seen()
 		if seen.Requests > 1 && hidden != nil {
 			hidden(ctx, seen)

@@ -481,3 +481,30 @@ func TestStreams(t *testing.T) {
 }
 
 func (p *provider) visit(ctx context.Context) { _, _ = p.once(ctx, p.url) }
+
+// What a client sends in secret costs as much as what it was asked for; what agents
+// below have reported themselves is not charged twice.
+func TestHiddenRequestsAreCharged(t *testing.T) {
+	p := start(t, says(503))
+	layer := httphint.Layer(nil)
+	inner := middleware.Must(middleware.WrapFunc(p.ask(2)).Named("inner").Around(middleware.StageAgent, layer).Build())
+	for _, tc := range []struct {
+		it    string
+		agent func(context.Context, string) (string, error)
+		calls int
+	}{
+		{"it charges three requests as three calls", p.ask(2), 3},
+		{"it charges one as one", p.ask(0), 1},
+		{"it charges an agent that sends none", func(context.Context, string) (string, error) { return "", errVague }, 1},
+		{"it leaves the requests of an agent below to that", inner.Run, 1 + 3},
+		{"it charges its own beside those", func(ctx context.Context, q string) (string, error) {
+			_, _ = inner.Run(ctx, q)
+			return p.ask(1)(ctx, q)
+		}, 3 + 2},
+	} {
+		t.Run(tc.it, func(t *testing.T) {
+			outer := middleware.Must(middleware.WrapFunc(tc.agent).Named("outer").Around(middleware.StageAgent, layer).Build())
+			expect(t, "calls", outer.Outcome(t.Context(), "").Usage.Calls, tc.calls)
+		})
+	}
+}

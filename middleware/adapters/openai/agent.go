@@ -14,6 +14,7 @@ import (
 type settings struct {
 	options []option.RequestOption
 	accept  []string
+	prices  *strategies.Prices
 }
 
 // call returns the options of one call: the response is kept for its error, and

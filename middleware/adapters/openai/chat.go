@@ -42,6 +42,11 @@ func (a *ChatAgent) Run(ctx context.Context, params sdk.ChatCompletionNewParams)
 	if err != nil {
 		return nil, explain(err, resp)
 	}
+	if completion != nil {
+		cost := spent{}
+		cost.chat(completion.Model, completion.Usage)
+		cost.report(ctx, a.prices, params.Model)
+	}
 	if e := a.check(completion, offered(&resp, params)); e != nil {
 		return nil, e
 	}
@@ -98,10 +103,17 @@ func (a *ChatAgent) Stream(ctx context.Context, params sdk.ChatCompletionNewPara
 		stream := a.completions.NewStreaming(ctx, params, a.call(&resp)...)
 		defer func() { _ = stream.Close() }() // nothing is lost by a failure to leave
 		all, offers := make(choices, 0, 4), offered(&resp, params)
+		cost := spent{}
+		defer func() { cost.report(ctx, a.prices, params.Model) }()
 		for stream.Next() {
 			chunk := stream.Current()
 			all = all.hear(chunk)
+			cost.chat(chunk.Model, chunk.Usage)
 			if e := all.ending(a.settings, chunk, offers); e != nil {
+				if params.StreamOptions.IncludeUsage.Value && cost.usage.TokensIn == 0 && stream.Next() {
+					next := stream.Current() // it comes after the end, of what is no answer too
+					cost.chat(next.Model, next.Usage)
+				}
 				yield(none, e)
 				return
 			}

@@ -79,6 +79,9 @@
 //     with every call, after all other options: leave the client's setting as it is.
 //   - The client's WithRequestTimeout and the builder's Timeout both end an
 //     attempt; use the builder's.
+//   - A chat stream says what it has cost only if the request asks for it
+//     (StreamOptions.IncludeUsage), and after its end: read it to the end. Money is
+//     reported by an agent that is Priced; see middleware.UsageLimits.
 //   - A stream that fails after its first words is not retried, whoever is asked:
 //     see Continue and Buffer of the builder.
 //   - A tool call is an answer. So is a Responses answer that asks for approval

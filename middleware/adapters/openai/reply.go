@@ -39,6 +39,9 @@ type Canned struct{ text string }
 // Reply is a rung for Degrade: an answer of this text, without any model.
 func Reply(text string) *Canned { return &Canned{text} }
 
+// CostsNothing says that it is not charged to any usage limit.
+func (c *Canned) CostsNothing() bool { return true }
+
 // Run returns the completion, a new one each time. The name of its model is
 // empty.
 func (c *Canned) Run(context.Context, sdk.ChatCompletionNewParams) (*sdk.ChatCompletion, error) {

@@ -46,6 +46,9 @@ func (a *ResponsesAgent) Run(ctx context.Context, params responses.ResponseNewPa
 	if response == nil {
 		return nil, (&answer{}).none(Empty, strategies.ClassInvalidAnswer, nil) // the body was "null"
 	}
+	cost := spent{}
+	cost.response(response)
+	cost.report(ctx, a.prices, params.Model)
 	if e := a.check(response, &answer{}, offered(&resp, params)); e != nil {
 		return nil, e
 	}
@@ -131,6 +134,9 @@ func (a *ResponsesAgent) Stream(ctx context.Context, params responses.ResponseNe
 			}
 			if ResponsesEnds(event) {
 				heard.finish = strings.TrimPrefix(event.Type, "response.")
+				cost := spent{}
+				cost.response(&event.Response)
+				cost.report(ctx, a.prices, params.Model)
 				e := a.check(&event.Response, heard, offers)
 				if e == nil && broken != nil { // the last event tells it otherwise; it was said all the same
 					e, broken.Answer = broken, &event.Response
