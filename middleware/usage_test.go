@@ -185,7 +185,8 @@ func TestUsageLimits(t *testing.T) {
 		_, err = built(t, middleware.Wrap(agent)).Run(middleware.WithUsageLimits(t.Context(), calls(-1)), "hello")
 		expectIs(t, err, strategies.ErrConfig)
 		expect(t, "calls", agent.called(), 0)
-		expect(t, "nothing in nothing", middleware.WithUsageLimits(nil, calls(1)), nil) //nolint:staticcheck // it is what is tested
+		//lint:ignore SA1012 it is what is tested
+		expect(t, "nothing in nothing", middleware.WithUsageLimits(nil, calls(1)), nil)
 	})
 	t.Run("it is explained, and bounds the worst case", func(t *testing.T) {
 		e := built(t, middleware.Wrap(plays("hi")).Retry(strategies.Retry{MaxRetries: 9}).UsageLimits(strategies.UsageLimits{Calls: 4, Money: 250_000})).Explain()
