@@ -37,8 +37,11 @@ func (w *watching) until(what string, done func() bool) {
 	w.t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
+	again := time.NewTicker(10 * time.Millisecond) // what is wanted may come about without a change
+	defer again.Stop()
 	for !done() {
 		select {
+		case <-again.C:
 		case c, ok := <-w.ch:
 			if !ok {
 				w.t.Fatalf("the watch ended, waiting for %s", what)
