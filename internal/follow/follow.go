@@ -23,7 +23,8 @@ type Source interface {
 type Settings struct {
 	// Poll is how often all is read again, whatever the notices say. 0: never.
 	Poll time.Duration
-	// Heads lists without values, for the poll. nil: List.
+	// Heads lists without values, for the poll. It may be somewhat late, for what
+	// differs is read again. nil: List.
 	Heads func(ctx context.Context, prefix string) ([]strategies.Record, error)
 	// Patience is how long one reading may take. 0: 10 s.
 	Patience time.Duration
@@ -184,7 +185,11 @@ func (w *watch) readAll(ctx context.Context) error {
 		there[r.Key] = struct{}{}
 		w.put(r)
 	}
-	w.missing(there)
+	for key := range w.told.known {
+		if _, ok := there[key]; !ok {
+			w.told.gone(key)
+		}
+	}
 	w.polled = time.Now()
 	if !w.current {
 		w.current, w.lost = true, false
@@ -203,25 +208,25 @@ func (w *watch) poll(ctx context.Context) error {
 		return err
 	}
 	there := make(map[string]struct{}, len(heads))
+	differs := []string{}
 	for _, r := range heads {
 		there[r.Key] = struct{}{}
 		if w.told.known[r.Key].Revision != r.Revision {
-			if err := w.readOne(ctx, r.Key); err != nil {
-				return err
-			}
+			differs = append(differs, r.Key)
 		}
 	}
-	w.missing(there)
-	w.polled = time.Now()
-	return nil
-}
-
-func (w *watch) missing(there map[string]struct{}) {
 	for key := range w.told.known {
 		if _, ok := there[key]; !ok {
-			w.told.gone(key)
+			differs = append(differs, key)
 		}
 	}
+	for _, key := range differs {
+		if err := w.readOne(ctx, key); err != nil {
+			return err
+		}
+	}
+	w.polled = time.Now()
+	return nil
 }
 
 func (w *watch) readOne(ctx context.Context, key string) error {
