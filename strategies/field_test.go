@@ -83,9 +83,9 @@ func TestFieldCorpus(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d shapes of %d providers, %d false friends", shapes, providers, friends)
+	t.Logf("%d shapes in %d files, %d false friends", shapes, providers, friends)
 	if shapes < 150 || providers < 25 || friends < 60 {
-		t.Errorf("%d shapes of %d providers and %d false friends are too few", shapes, providers, friends)
+		t.Errorf("%d shapes in %d files and %d false friends are too few", shapes, providers, friends)
 	}
 }
 
