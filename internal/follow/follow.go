@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -37,7 +36,7 @@ func Follow(ctx, closed context.Context, hub *Hub, src Source, prefix string, s 
 	stop := context.AfterFunc(closed, cancel)
 	w := &watch{
 		ctx: ctx, src: src, prefix: prefix, Settings: s,
-		hints: hub.join(), told: newTold(), out: make(chan strategies.Change),
+		hints: hub.join(prefix), told: newTold(), out: make(chan strategies.Change),
 	}
 	w.Patience = cmp.Or(w.Patience, 10*time.Second)
 	if w.Heads == nil {
@@ -162,10 +161,8 @@ func (w *watch) read(ctx context.Context) error {
 		keys[key] = struct{}{}
 	}
 	for key := range keys {
-		if strings.HasPrefix(key, w.prefix) {
-			if err := w.readOne(ctx, key); err != nil {
-				return err
-			}
+		if err := w.readOne(ctx, key); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -40,18 +40,16 @@ func (e *engine) up() error {
 	return nil
 }
 
+func (e *engine) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reads
+}
+
 func (e *engine) set(change func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	change()
-}
-
-// readings is how often it was asked, once all is quiet.
-func (e *engine) readings() int {
-	synctest.Wait()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.reads
 }
 
 func (e *engine) Get(ctx context.Context, key string) (strategies.Record, error) {
@@ -164,13 +162,13 @@ func TestAStoreThatIsDownFromTheStart(t *testing.T) {
 		ch := follow.Follow(t.Context(), closed, &e.hub, e, "", follow.Settings{})
 		wants(t, ch, "lost")
 		time.Sleep(time.Minute)
-		reads := e.readings()
+		reads := e.count()
 		for range 1000 {
 			e.hub.Tell("a") // must not wake a watch that waits for the store
 			synctest.Wait()
 		}
-		if again := e.readings() - reads; again != 0 {
-			t.Errorf("%d hints led to %d readings of a store that is down", 1000, again)
+		if e.count() != reads {
+			t.Errorf("%d hints led to %d readings of a store that is down", 1000, e.count()-reads)
 		}
 		e.set(func() { e.down = false })
 		time.Sleep(3 * time.Second)
@@ -224,8 +222,8 @@ func TestExpiryIsToldByTheStoresClock(t *testing.T) {
 		wants(t, ch, "a=1", "current")
 		time.Sleep(time.Minute - time.Second)
 		wants(t, ch) // long over by that clock, and still there: what is read counts
-		if reads := e.readings(); reads > 100 {
-			t.Errorf("read %d times in a minute", reads)
+		if e.count() > 100 {
+			t.Errorf("read %d times in a minute", e.count())
 		}
 		time.Sleep(time.Until(r.Expires) + 2*time.Second)
 		wants(t, ch, "-a")
@@ -276,6 +274,25 @@ func TestASlowReaderIsToldOfWhatItKnewThatItIsGone(t *testing.T) {
 		wants(t, ch, "-a")
 		e.put(t, "a", "3", 0)
 		wants(t, ch, "a=3")
+	})
+}
+
+// A crowd elsewhere is nothing that a watch would have to read.
+func TestOtherKeysCostNoReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &engine{Store: &memory.Store{}}
+		ch := follow.Follow(t.Context(), context.Background(), &e.hub, e, "a/", follow.Settings{})
+		wants(t, ch, "current")
+		reads := e.count()
+		for i := range 1000 {
+			e.put(t, fmt.Sprint("b/", i), "1", 0)
+			synctest.Wait()
+		}
+		if e.count() != reads {
+			t.Errorf("read %d times for other keys", e.count()-reads)
+		}
+		e.put(t, "a/1", "1", 0)
+		wants(t, ch, "a/1=1")
 	})
 }
 

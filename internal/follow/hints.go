@@ -12,7 +12,10 @@
 // promises of a watch are kept in one place for all engines.
 package follow
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // Hub hands what an engine notices to every watch of a store. The zero value is ready.
 type Hub struct {
@@ -38,8 +41,8 @@ func (h *Hub) TellAll() {
 	}
 }
 
-func (h *Hub) join() *Hints {
-	w := &Hints{wake: make(chan struct{}, 1), keys: map[string]struct{}{}}
+func (h *Hub) join(prefix string) *Hints {
+	w := &Hints{prefix: prefix, wake: make(chan struct{}, 1), keys: map[string]struct{}{}}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watches == nil {
@@ -57,7 +60,8 @@ func (h *Hub) leave(w *Hints) {
 
 // Hints is what a watch has still to look at.
 type Hints struct {
-	wake chan struct{}
+	prefix string
+	wake   chan struct{}
 
 	mu   sync.Mutex
 	keys map[string]struct{}
@@ -65,6 +69,9 @@ type Hints struct {
 }
 
 func (w *Hints) add(key string) {
+	if !strings.HasPrefix(key, w.prefix) {
+		return
+	}
 	w.mu.Lock()
 	if !w.all {
 		w.keys[key] = struct{}{}

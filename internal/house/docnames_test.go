@@ -17,6 +17,7 @@ import (
 var (
 	corePackages    = []string{"middleware", "strategies", "roles", "middleware/inbox", "middleware/zaplog", "middleware/middlewaretest"}
 	adapterPackages = []string{"httphint", "openai", "anthropic", "genai", "grpc", "mcp", "eino", "adk", "genkit", "otel", "translate"}
+	storePackages   = []string{"memory", "storetest", "nats", "redis", "postgres"}
 )
 
 // What the documentation calls by its Go name is there: packages' names, and the
@@ -29,6 +30,9 @@ func TestDocsNameWhatExists(t *testing.T) {
 	}
 	for _, adapter := range adapterPackages {
 		all[adapter] = exports(t, "middleware/adapters/"+adapter)
+	}
+	for _, store := range storePackages {
+		all[store] = exports(t, "strategies/stores/"+store)
 	}
 	for name, page := range pages(t) {
 		if name == "CHANGELOG.md" { // which names what was

@@ -40,6 +40,7 @@
 //     and must be avoided elsewhere.
 //   - While the connection is made anew, calls fail at once: nothing is kept to be sent
 //     later. With a [Conn] of your own that is its option ReconnectBufSize.
+//   - A server of your own must be 2.11 or newer: Open says so.
 //   - A cluster's servers sync their disks as they are configured: by default every two
 //     minutes, trusting in the replicas.
 //

@@ -186,7 +186,7 @@ func (s *Store) makeBucket(ctx context.Context, set settings) error {
 			return err
 		}
 		if s.stream, err = s.js.CreateStream(ctx, want); err == nil {
-			return nil
+			return capable(s.stream)
 		} else if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return err
 		}
@@ -200,9 +200,21 @@ func (s *Store) adopt(ctx context.Context, st jetstream.Stream, set settings) (e
 	if !strings.HasPrefix(config.Description, "understudy: ") {
 		return fmt.Errorf("the bucket %s is somebody else's", set.bucket)
 	}
+	if err := capable(st); err != nil {
+		return err
+	}
 	if s.stream = st; set.replicas > 0 && set.replicas != config.Replicas {
 		config.Replicas = set.replicas
 		s.stream, err = s.js.UpdateStream(ctx, config)
 	}
 	return err
+}
+
+// capable says whether the server sweeps out what has expired. An older one passes over
+// what it does not know of a bucket.
+func capable(st jetstream.Stream) error {
+	if !st.CachedInfo().Config.AllowMsgTTL {
+		return errors.New("the server is older than 2.11 and keeps what has expired")
+	}
+	return nil
 }
