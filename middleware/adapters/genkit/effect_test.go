@@ -35,6 +35,19 @@ type bank struct {
 	during   func() // the first request, when it has acted
 }
 
+// received and asked are what it has counted so far.
+func (b *bank) received() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.paid
+}
+
+func (b *bank) asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.requests
+}
+
 func founds(t *testing.T, first string) *bank {
 	t.Helper()
 	b := &bank{first: first, keys: map[string]bool{}}
@@ -367,8 +380,8 @@ func TestEffect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, err := guarded.Run(t.Context(), "Pay"); said != "Hello" || err != nil || asks != "A1" || b.paid != 1 {
-			t.Errorf("got %q, %v; asked about %q, paid %d times", said, err, asks, b.paid)
+		if said, err := guarded.Run(t.Context(), "Pay"); said != "Hello" || err != nil || asks != "A1" || b.received() != 1 {
+			t.Errorf("got %q, %v; asked about %q, paid %d times", said, err, asks, b.received())
 		}
 	})
 	t.Run("it stands inside of the chain of a tool", func(t *testing.T) {
@@ -380,8 +393,8 @@ func TestEffect(t *testing.T) {
 		}
 		pay := sdk.DefineTool(g, "pay", "pays", func(tc *ai.ToolContext, _ order) (string, error) { return b.pays(tc) })
 		resp, err := ask(t, g, ai.WithTools(pay), ai.WithUse(genkit.Recovery{Tools: genkit.Tools{"pay": chain}, Effects: genkit.Effects{"pay": strategies.EffectOnce}}))
-		if err != nil || resp.Text() != "Hello" || b.paid != 1 || b.requests != 2 {
-			t.Errorf("got %v, %v; paid %d times by %d requests", resp, err, b.paid, b.requests)
+		if err != nil || resp.Text() != "Hello" || b.received() != 1 || b.asked() != 2 {
+			t.Errorf("got %v, %v; paid %d times by %d requests", resp, err, b.received(), b.asked())
 		}
 	})
 	t.Run("it refuses nonsense", func(t *testing.T) {
