@@ -14,6 +14,7 @@ import (
 
 	"github.com/understudy-go/understudy/strategies"
 	"github.com/understudy-go/understudy/strategies/stores/nats"
+	"github.com/understudy-go/understudy/strategies/stores/storetest"
 )
 
 // cluster runs three servers on loopback.
@@ -62,7 +63,7 @@ func cluster(t *testing.T) []*server.Server {
 	return all
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for began := time.Now(); !done(); {
 		if time.Since(began) > 60*time.Second {
@@ -156,6 +157,37 @@ func TestALeaderDies(t *testing.T) {
 			t.Errorf("%s: told revision %d, want %d", key, told[key], revision)
 		}
 	}
+}
+
+// The contract, where every record is on three servers.
+func TestConformanceOfACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers take some seconds")
+	}
+	var urls []string
+	for _, srv := range cluster(t) {
+		urls = append(urls, srv.ClientURL())
+	}
+	buckets := 0
+	in := func(t testing.TB, bucket string) (s *nats.Store) {
+		eventually(t, "store", func() bool {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			var err error
+			s, err = nats.Open(ctx, nats.URL(strings.Join(urls, ",")), nats.Replicas(3), nats.Bucket(bucket))
+			return err == nil
+		})
+		return s
+	}
+	storetest.Run(t, func(t testing.TB) strategies.Store {
+		buckets++
+		return in(t, fmt.Sprint("one", buckets))
+	})
+	storetest.RunReplicas(t, func(t testing.TB) (a, b strategies.Store) {
+		buckets++
+		bucket := fmt.Sprint("both", buckets)
+		return in(t, bucket), in(t, bucket)
+	})
 }
 
 // A server goes and comes back with its folder: a watch says that it was lost, and then

@@ -23,7 +23,7 @@
 //
 // # What it promises
 //
-// All that [strategies.Store] does. Reads and writes are the stream leader's: nothing is
+// All that [strategies.Store] does, and its tests run on a folder and on three servers. Reads and writes are the stream leader's: nothing is
 // read from a follower. What Put has returned is on disk, fsync included if the server is
 // ours ([SyncEvery] says otherwise), and on a majority of the replicas.
 //
