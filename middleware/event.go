@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -100,7 +101,9 @@ type Event struct {
 	By       string           // who decided
 	Detail   string           // for people to read, never for programs
 	Usage    strategies.Usage // of EventRecovered and EventFailed: what the call has cost, if it is measured
-	Err      error
+	Err      error            // whole; see ErrorText
+
+	show *func(text string) string // instead of [strategies.Redact]; nil: that. By pointer, for events can be compared
 }
 
 // Observer is told of events. It is called on the goroutine of the call, in
@@ -138,9 +141,17 @@ func (o observers) Observe(ctx context.Context, event Event) {
 
 // Severity says how loud the event is, for every logger alike: slog.LevelError is
 // what nobody could answer, or what somebody must look at, slog.LevelWarn what
-// failed on the way, and slog.LevelInfo the rest.
+// failed on the way, and slog.LevelInfo the rest. What was refused before anybody was
+// called is slog.LevelDebug, until the call ends: a breaker that opens is told of once,
+// so a call that meets an open one and is answered by a stand-in is one line.
 func (e Event) Severity() slog.Level {
 	v := strategies.VerdictOf(e.Class)
+	switch e.Kind {
+	case EventAttemptFailed, EventRetriesEnded, EventStandInCalled, EventStandInFailed, EventRungFailed:
+		if v.Refused {
+			return slog.LevelDebug
+		}
+	}
 	switch e.Kind {
 	case EventFailed, EventAttemptFailed, EventStandInFailed, EventRungFailed:
 		switch {
@@ -164,9 +175,47 @@ func (e Event) Severity() slog.Level {
 	return slog.LevelInfo
 }
 
+// ErrorText is the text of Err as it may be written to a log, and "" without an
+// error. Secrets and persons are taken out and its length is bounded, by
+// [strategies.Redact] or what [Redacted] says instead.
+func (e Event) ErrorText() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.readable(errtree.Text(e.Err))
+}
+
+func (e Event) readable(text string) string {
+	if e.show == nil {
+		return strategies.Redact(text)
+	}
+	shown := "(not shown: the function given to Redacted panicked)"
+	_ = protect(func() error { shown = (*e.show)(text); return nil })
+	return shown
+}
+
+// Redacted hands events to an observer whose texts (error, detail) are made readable by
+// show, where every observer of ours uses [strategies.Redact] otherwise. Which one a
+// company needs is its own affair:
+//
+//	middleware.Redacted(middleware.Slog(logger), func(text string) string { return text }) // the whole text
+//	middleware.Redacted(middleware.Slog(logger), func(string) string { return "" })        // none
+//
+// show is called on the goroutine of the call, and must be safe for concurrent use. Of a
+// nil observer or a nil show it is nil, which a builder's Observe refuses.
+func Redacted(o Observer, show func(text string) string) Observer {
+	if isNil(o) || show == nil {
+		return nil
+	}
+	return ObserverFunc(func(ctx context.Context, e Event) {
+		e.show = &show
+		o.Observe(ctx, e)
+	})
+}
+
 // Attributes calls add for each field of the event that is set, by the keys that
-// every logger uses, in a fixed order. Err is not among them: loggers have their
-// own way with errors.
+// every logger uses, in a fixed order. Texts that a provider or a person has written,
+// detail and error, are redacted: see ErrorText.
 func (e Event) Attributes(add func(key string, value any)) {
 	text := func(key, value string) {
 		if value != "" {
@@ -203,7 +252,9 @@ func (e Event) Attributes(add func(key string, value any)) {
 	text("incident", e.Incident)
 	text("decision", e.Decision)
 	text("by", e.By)
-	text("detail", e.Detail)
+	if e.Detail != "" {
+		text("detail", e.readable(e.Detail))
+	}
 	number := func(key string, value int64) {
 		if value > 0 {
 			add(key, value)
@@ -214,4 +265,5 @@ func (e Event) Attributes(add func(key string, value any)) {
 	number("usage_tokens_out", int64(e.Usage.TokensOut))
 	number("usage_tokens_cached", int64(e.Usage.TokensCached))
 	number("usage_money", e.Usage.Money)
+	text("error", e.ErrorText())
 }

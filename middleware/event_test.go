@@ -28,6 +28,9 @@ func TestEventSeverity(t *testing.T) {
 		{"it is a warning when the answer is a reduced one", middleware.Event{Kind: middleware.EventRecovered, Strategy: strategies.StrategyDegradation}, slog.LevelWarn},
 		{"it is a warning when a breaker opened", middleware.Event{Kind: middleware.EventBreakerChanged, Delay: time.Second}, slog.LevelWarn},
 		{"it is info when a breaker closed", middleware.Event{Kind: middleware.EventBreakerChanged}, slog.LevelInfo},
+		{"it is for debugging when the agent was not even called", middleware.Event{Kind: middleware.EventAttemptFailed, Class: strategies.ClassRejected}, slog.LevelDebug},
+		{"it is for debugging when a stand-in is called at once", middleware.Event{Kind: middleware.EventStandInCalled, Class: strategies.ClassRejected}, slog.LevelDebug},
+		{"it is an error when nobody was called and nobody answers", middleware.Event{Kind: middleware.EventFailed, Class: strategies.ClassRejected}, slog.LevelError},
 		{"it is info of a kind that is none", middleware.Event{Kind: 200}, slog.LevelInfo},
 	} {
 		t.Run(tc.name, func(t *testing.T) { expect(t, "severity", tc.event.Severity(), tc.want) })
@@ -44,9 +47,9 @@ func TestEventAttributes(t *testing.T) {
 		expect(t, "attributes", list(middleware.Event{
 			Kind: middleware.EventRecovered, Time: time.Now(), Agent: "bard", ServedBy: "sage", Attempt: 2, Class: strategies.ClassTimeout,
 			Strategy: strategies.StrategyFallback, Level: strategies.LevelReduced, Delay: time.Second, Stop: strategies.StopExhausted,
-			Detail: "more", Err: errors.New("not an attribute"),
+			Detail: "more", Err: errors.New("the last attribute"),
 		}), "agent=bard(string) served_by=sage(string) attempt=2(int) class=timeout(string) strategy=fallback(string) "+
-			"degradation_level=reduced(string) delay=1s(string) stop=retries_exhausted(string) detail=more(string)")
+			"degradation_level=reduced(string) delay=1s(string) stop=retries_exhausted(string) detail=more(string) error=the last attribute(string)")
 	})
 	t.Run("it leaves out what is zero, or said already", func(t *testing.T) {
 		expect(t, "attributes", list(middleware.Event{Kind: middleware.EventFailed, Agent: "bard", ServedBy: "bard"}), "agent=bard(string)")

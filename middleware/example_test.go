@@ -339,7 +339,7 @@ func ExampleObserverFunc() {
 	// attempt_failed narrator transient
 	// retries_ended narrator transient
 	// stand_in_called archivist transient
-	// recovered archivist unclassified
+	// recovered archivist transient
 }
 
 func ExampleSlog() {
@@ -356,7 +356,7 @@ func ExampleSlog() {
 	// Output:
 	// level=WARN msg=attempt_failed agent=narrator attempt=1 class=transient error="connection reset"
 	// level=INFO msg=retry_scheduled agent=narrator attempt=2 class=transient error="connection reset"
-	// level=INFO msg=recovered agent=narrator attempt=2 strategy=retry
+	// level=INFO msg=recovered agent=narrator attempt=2 class=transient strategy=retry
 }
 
 // Outcome is Run with provenance, so that a recovery is never silent.

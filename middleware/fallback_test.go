@@ -264,6 +264,6 @@ func TestFallbackReadsInEvents(t *testing.T) {
 		"stand_in_called bard/one transient none 0 <nil>",
 		"stand_in_failed bard/one transient none 0 the stand-in is gone",
 		"stand_in_called bard/two transient none 0 <nil>",
-		"recovered bard/two unclassified fallback 3 <nil>",
+		"recovered bard/two transient fallback 3 <nil>",
 	})
 }

@@ -17,7 +17,7 @@ type Health struct {
 	Spent      bool             // retries used up, until the agent succeeds
 	Level      strategies.Level
 	LastClass  strategies.Class // of the last attempt that was made and failed; unclassified: none yet
-	LastError  string           // what it said
+	LastError  string           // what it said, as [strategies.Redact] leaves it
 	// OthersSince is since when others have answered for the agent; zero: it answers
 	// itself.
 	OthersSince time.Time
@@ -45,7 +45,7 @@ func (o *Owner) Health() Health {
 		Agent: o.name(), Failures: o.count.Failures(), Spent: o.count.Spent(),
 	}
 	if last := o.last.Load(); last != nil {
-		h.LastClass, h.LastError = last.class, errtree.Text(last.err)
+		h.LastClass, h.LastError = last.class, strategies.Redact(errtree.Text(last.err))
 	}
 	if since := o.others.Load(); since != 0 {
 		h.OthersSince = time.Unix(0, since).UTC()

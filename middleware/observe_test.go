@@ -189,7 +189,7 @@ level=WARN msg=attempt_failed agent=bard attempt=2 class=transient error="the ag
 level=WARN msg=retries_ended agent=bard attempt=2 class=transient stop=retries_exhausted error="the agent is sick"
 level=INFO msg=stand_in_called agent=bard served_by=sage class=transient
 level=WARN msg=stand_in_failed agent=bard served_by=sage class=transient error="the stand-in is gone"
-level=WARN msg=recovered agent=bard served_by="minimal answer" attempt=4 strategy=degradation degradation_level=minimal
+level=WARN msg=recovered agent=bard served_by="minimal answer" attempt=4 class=transient strategy=degradation degradation_level=minimal
 `)
 	})
 	t.Run("a level that is switched off costs no line", func(t *testing.T) {

@@ -39,14 +39,14 @@ type Outcome[Resp any] struct {
 	Err     error
 }
 
-// MarshalJSON writes words for numbers and the error as its text.
+// MarshalJSON writes words for numbers, and the error as its text, redacted.
 func (o Outcome[Resp]) MarshalJSON() ([]byte, error) {
 	type plain Outcome[Resp]
 	return json.Marshal(struct {
 		plain
 		Elapsed string
 		Err     string `json:",omitempty"`
-	}{plain(o), o.Elapsed.String(), errtree.Text(o.Err)})
+	}{plain(o), o.Elapsed.String(), strategies.Redact(errtree.Text(o.Err))})
 }
 
 // Outcome is Run with provenance: who answered, how, at what level, after how

@@ -313,7 +313,7 @@ func (o *Owner) recovered(ctx context.Context, a *account, by string, how strate
 		told = told && !p.round
 	})
 	if told {
-		o.emit(ctx, a.id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts, Usage: o.usage(ctx)})
+		o.emit(ctx, a.id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Class: a.verdict.Class, Attempt: attempts, Usage: o.usage(ctx)})
 	}
 }
 

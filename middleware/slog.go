@@ -3,12 +3,11 @@ package middleware
 import (
 	"context"
 	"log/slog"
-
-	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // Slog returns an [Observer] that writes events to a slog logger, at the same
-// levels and with the same keys as package zaplog writes them to zap.
+// levels and with the same keys as package zaplog writes them to zap. Texts of errors
+// are redacted: see [Redacted] for another way.
 func Slog(logger *slog.Logger) Observer {
 	if logger == nil {
 		return nil
@@ -20,9 +19,6 @@ func Slog(logger *slog.Logger) Observer {
 		}
 		attrs := make([]slog.Attr, 0, 8)
 		e.Attributes(func(key string, value any) { attrs = append(attrs, slog.Any(key, value)) })
-		if e.Err != nil {
-			attrs = append(attrs, slog.String("error", errtree.Text(e.Err)))
-		}
 		logger.LogAttrs(ctx, level, e.Kind.String(), attrs...)
 	})
 }

@@ -56,14 +56,14 @@ type StreamOutcome struct {
 	Err           error
 }
 
-// MarshalJSON writes words for numbers and the error as its text.
+// MarshalJSON writes words for numbers, and the error as its text, redacted.
 func (o StreamOutcome) MarshalJSON() ([]byte, error) {
 	type plain StreamOutcome
 	return json.Marshal(struct {
 		plain
 		Elapsed string
 		Err     string `json:",omitempty"`
-	}{plain(o), o.Elapsed.String(), errtree.Text(o.Err)})
+	}{plain(o), o.Elapsed.String(), strategies.Redact(errtree.Text(o.Err))})
 }
 
 // Outcome is Stream with provenance: call the second result after the stream

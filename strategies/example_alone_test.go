@@ -50,7 +50,7 @@ func Example_alone() {
 	// a job:
 	//   done
 	// a job:
-	//   given up: this kind of failure does not pass by waiting
+	//   given up: this class of failure rules it out
 	// a job:
 	//   failed, again in 1s
 	// a job:

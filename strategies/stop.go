@@ -6,7 +6,7 @@ package strategies
 type Stop string
 
 const (
-	// StopClass: this kind of failure does not pass by waiting.
+	// StopClass: the class table says that it is not retried.
 	StopClass Stop = "class_not_retried"
 	// StopExhausted: this call has used up its retries.
 	StopExhausted Stop = "retries_exhausted"
@@ -32,7 +32,7 @@ const (
 func (s Stop) String() string {
 	switch s {
 	case StopClass:
-		return "this kind of failure does not pass by waiting"
+		return "this class of failure rules it out"
 	case StopExhausted:
 		return "retries used up"
 	case StopSpent:

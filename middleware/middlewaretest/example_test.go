@@ -134,7 +134,7 @@ func ExampleRecorder() {
 	// attempt_failed narrator attempt=2 class=transient err="connection reset"
 	// retries_ended narrator attempt=2 class=transient stop=retries_exhausted err="connection reset"
 	// stand_in_called narrator served_by=archivist class=transient
-	// recovered narrator served_by=archivist attempt=3 strategy=fallback
+	// recovered narrator served_by=archivist attempt=3 class=transient strategy=fallback
 	// stand-ins called: 1
 }
 

@@ -33,5 +33,5 @@ func ExampleNew() {
 	// Output:
 	// warn attempt_failed {"agent": "narrator", "attempt": 1, "class": "transient", "error": "connection reset"}
 	// info stand_in_called {"agent": "narrator", "served_by": "archivist", "class": "transient"}
-	// info recovered {"agent": "narrator", "served_by": "archivist", "attempt": 2, "strategy": "fallback"}
+	// info recovered {"agent": "narrator", "served_by": "archivist", "attempt": 2, "class": "transient", "strategy": "fallback"}
 }

@@ -174,7 +174,7 @@ understudy.attempt.duration n=1 sum=1s gen_ai.agent.name=bard
 	}, `invoke_agent bard (internal, 3s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.attempts=2 understudy.level=full understudy.served_by=bard understudy.strategy=retry
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.retry_scheduled error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.delay=2
-  ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=2 understudy.strategy=retry
+  ● understudy.recovered error.type=transient gen_ai.agent.name=bard understudy.attempt=2 understudy.strategy=retry
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
     attempt bard (internal, 1s) gen_ai.agent.name=bard understudy.attempt=2 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=3s gen_ai.agent.name=bard understudy.level=full understudy.strategy=retry
@@ -190,7 +190,7 @@ understudy.retry.delay n=1 sum=2s error.type=transient gen_ai.agent.name=bard
 	}, `invoke_agent bard (internal, 1.5s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.attempts=2 understudy.level=full understudy.served_by=sage understudy.strategy=fallback
   ● understudy.attempt_failed error.type=timeout gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.stand_in_called error.type=timeout gen_ai.agent.name=bard understudy.served_by=sage
-  ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=2 understudy.served_by=sage understudy.strategy=fallback
+  ● understudy.recovered error.type=timeout gen_ai.agent.name=bard understudy.attempt=2 understudy.served_by=sage understudy.strategy=fallback
     attempt bard (internal, 1s) Error error.type=timeout gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
     attempt sage (internal, 500ms) gen_ai.agent.name=sage understudy.attempt=1 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=1.5s gen_ai.agent.name=bard understudy.level=full understudy.strategy=fallback
@@ -206,7 +206,7 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=full understudy.
 	}, `invoke_agent bard (internal, 0s) gen_ai.agent.name=bard gen_ai.operation.name=invoke_agent understudy.attempts=3 understudy.level=minimal understudy.served_by=minimal answer understudy.strategy=degradation
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=1
   ● understudy.rung_failed error.type=transient gen_ai.agent.name=bard understudy.level=reduced understudy.served_by=reduced answer
-  ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=3 understudy.level=minimal understudy.served_by=minimal answer understudy.strategy=degradation
+  ● understudy.recovered error.type=transient gen_ai.agent.name=bard understudy.attempt=3 understudy.level=minimal understudy.served_by=minimal answer understudy.strategy=degradation
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=0s gen_ai.agent.name=bard understudy.level=minimal understudy.strategy=degradation
 understudy.attempt.duration n=1 sum=0s error.type=transient gen_ai.agent.name=bard
@@ -226,7 +226,7 @@ understudy.recoveries 1 gen_ai.agent.name=bard understudy.level=minimal understu
   ● understudy.attempt_failed error.type=transient gen_ai.agent.name=bard understudy.attempt=2
   ● understudy.person_asked error.type=transient gen_ai.agent.name=bard
   ● understudy.person_decided gen_ai.agent.name=bard
-  ● understudy.recovered gen_ai.agent.name=bard understudy.attempt=3 understudy.served_by=intervention understudy.strategy=user_intervention
+  ● understudy.recovered error.type=transient gen_ai.agent.name=bard understudy.attempt=3 understudy.served_by=intervention understudy.strategy=user_intervention
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
     attempt bard (internal, 0s) Error error.type=transient gen_ai.agent.name=bard understudy.attempt=1 understudy.level=full
 `, `gen_ai.invoke_agent.duration n=1 sum=0s gen_ai.agent.name=bard understudy.level=full understudy.strategy=user_intervention
