@@ -110,10 +110,13 @@ func (c *call) whole() *call {
 // inside is the context of a whole new call of an agent. One that nobody above
 // has a call for needs none.
 func inside(ctx context.Context, o *Owner) context.Context {
-	up := callOf(ctx)
-	if up == nil {
-		return ctx
+	if up := callOf(ctx); up != nil {
+		return up.inside(ctx, o)
 	}
+	return ctx
+}
+
+func (up *call) inside(ctx context.Context, o *Owner) *call {
 	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, priority: up.priority}
 }
 

@@ -62,7 +62,7 @@ func (p *retryPart) health(h *Health) {
 
 // retryCore is what a retry layer knows whatever its types are.
 type retryCore struct {
-	owner      *Owner
+	credit
 	policy     strategies.Retry
 	substitute func() bool // somebody else can answer meanwhile; nil: nobody
 	// breaker is the agent's, if it has one: a loop ends when its own attempt has
@@ -77,7 +77,7 @@ type retry[Req, Resp any] struct {
 }
 
 func newRetry[Req, Resp any](o *Owner, p *retryPart, substitute func() bool, next Runner[Req, Resp]) *retry[Req, Resp] {
-	core := &retryCore{owner: o, policy: p.policy, substitute: substitute}
+	core := &retryCore{credit: credit{o, p.policy.Budget}, policy: p.policy, substitute: substitute}
 	if b, ok := next.(*circuitBreaker[Req, Resp]); ok {
 		core.breaker = b.breaker
 	}
@@ -87,20 +87,19 @@ func newRetry[Req, Resp any](o *Owner, p *retryPart, substitute func() bool, nex
 func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.succeeded()
+		l.credit.book()
 		return resp, nil
 	}
-	return l.again(ctx, req, err)
+	return l.after(ctx, req, err)
 }
 
-func (l *retryCore) succeeded() {
-	l.owner.answered()
-	l.policy.Budget.Success()
+func (l *retry[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, credit: &l.credit}
 }
 
-// again is all that happens after a first attempt that failed with err. The
+// after is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
-func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
+func (l *retry[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx), job: jobOf(ctx)}}
 	if delay, ok := r.decide(ctx, err); ok {
 		return l.loop(ctx, req, r, delay)
@@ -114,7 +113,7 @@ func (l *retry[Req, Resp]) loop(ctx context.Context, req Req, r retrying, delay 
 	if !retryLoop(ctx, &l.loops, l.policy.PerCallMax()+1, delay, again) {
 		return none, again.conclude(ctx)
 	}
-	l.succeeded()
+	l.credit.book()
 	l.owner.recovered(ctx, again.account, l.owner.name(), strategies.StrategyRetry, strategies.LevelFull, 1)
 	return again.resp, nil
 }
@@ -279,21 +278,27 @@ func shutFor(b *strategies.Breaker) time.Duration {
 // tallied keeps the agent's count, and pays into the budget, where there is no
 // retry layer to do it.
 type tallied[Req, Resp any] struct {
-	owner  *Owner
-	budget *strategies.Budget
-	next   Runner[Req, Resp]
+	credit
+	next Runner[Req, Resp]
 }
 
 func (l *tallied[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.owner.answered()
-		l.budget.Success()
+		l.book()
 		return resp, nil
 	}
+	return l.after(ctx, req, err)
+}
+
+func (l *tallied[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, credit: &l.credit}
+}
+
+func (l *tallied[Req, Resp]) after(ctx context.Context, _ Req, err error) (none Resp, _ error) {
 	v := l.owner.verdict(err)
 	if l.owner.ended(ctx, v).Counted {
 		l.owner.count.Failed()
 	}
-	return resp, l.owner.judgement(err, v)
+	return none, l.owner.judgement(err, v)
 }
