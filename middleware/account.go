@@ -26,10 +26,10 @@ type account struct {
 	reduced  int  // how many rungs were tried
 	person   bool // a person was asked, and it did not help
 	none     bool // nothing is required any more: the call is over
+	refused  bool // it is not recovered: it was in this tree already
 
-	job     *job  // of the call, if it has one
-	tree    *tree // of this call's recovery, once there is one
-	refused bool  // it is not recovered: it was in this tree already
+	job  *job  // of the call, if it has one
+	tree *tree // of this call's recovery, once there is one
 
 	first [1]strategies.Attempt    // room: most failures have one
 	room  strategies.RecoveryError // for the edge

@@ -25,7 +25,7 @@ func (c Call) Attempt() int {
 	if c.c == nil {
 		return 1
 	}
-	return max(c.c.attempt, 1)
+	return max(int(c.c.attempt), 1)
 }
 
 // Level returns how much of an answer is asked for: [strategies.LevelFull]
@@ -53,27 +53,32 @@ type call struct {
 	up      *call  // the call that caused this one; nil: the program itself
 	first   *call  // of the steps of this call and of its recovery; nil: this one
 	id      uint64 // 0: none yet
-	attempt int    // 0: the first
+	attempt int32  // 0: the first
 	level   strategies.Level
-	tree    *tree // of the recovery it is part of; nil: of none
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
+	person              bool                 // a person wants it made
+	tree                *tree                // of the recovery it is part of; nil: of none
 	failed              error                // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure             // what went before; nil: nothing did
 	job                 *job                 // what outlives its attempts; nil: it has no identity
 	meter               *meter               // who measures what it costs; nil: nobody does
 	life                *life                // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding           // nil: the agent has no memory
-	tool                any                  // within a tool: which, by its address
-	effect              effectID             // within a tool: which
+	tool                *asking              // within a tool: which, and for what; nil: in none
 	priority            *strategies.Priority // as it was said; nil: whoever caused it says
 	given               string               // the id that the caller gives the next call; ""
 	leave               *leave               // of a breaker that lets few through; nil: of none
-	person              bool                 // a person wants it made
 	out                 *provenance          // nil: nobody asks
 	stream              *streamSide          // nil: the call does not stream
 	sharing             *sharing             // the flight that all below it is part of; nil: of none
+}
+
+// asking is a tool that is being called, by its address, and the effect that is asked for.
+type asking struct {
+	tool   any
+	effect effectID
 }
 
 func (c *call) Value(key any) any {
@@ -137,9 +142,10 @@ func (o *Owner) with(ctx context.Context, id uint64) *call {
 	return next
 }
 
+// fill is with for a call that there is room for, which nothing was written to.
 func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	up := callOf(ctx)
-	*next = call{Context: ctx, owner: o, up: up, id: id}
+	next.Context, next.owner, next.up, next.id = ctx, o, up, id
 	if up == nil {
 		return
 	}

@@ -95,7 +95,11 @@ func (c Call) IdempotencyKey() (string, error) {
 		return "", &strategies.ConfigError{Setting: "IdempotencyKey", Problem: "is asked for in a call without an identity", Fix: "add Identify() or Effects(…) to the chain"}
 	}
 	sum := sha256.New()
-	for _, part := range [...]string{c.c.job.id, c.c.effect.tool, c.c.effect.key} {
+	var effect effectID
+	if c.c.tool != nil {
+		effect = c.c.tool.effect
+	}
+	for _, part := range [...]string{c.c.job.id, effect.tool, effect.key} {
 		fmt.Fprintf(sum, "%d %s", len(part), part)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil

@@ -312,7 +312,7 @@ func (o *Owner) recovered(ctx context.Context, a *account, by string, how strate
 		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.attempts
 		told = told && !p.round
 	})
-	if told {
+	if told && o.Observer != nil {
 		o.emit(ctx, a.id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Attempt: attempts, Usage: o.usage(ctx)})
 	}
 }

@@ -38,7 +38,7 @@ func TestLayersThatArePassedTogetherActAlike(t *testing.T) {
 							select {
 							case <-ctx.Done():
 								return "", context.Cause(ctx)
-							case <-time.After(30 * time.Second):
+							case <-time.After(29 * time.Second):
 								return name, nil
 							}
 						case n == 9:

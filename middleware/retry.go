@@ -137,7 +137,7 @@ func (r *reattempts[Req, Resp]) attempt() (err error) {
 	*why = r.account.failure()
 	r.owner.fill(c, r.ctx, r.account.id)
 	c.why = why
-	c.attempt = len(r.account.attempts) + 1
+	c.attempt = int32(len(r.account.attempts) + 1)
 	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
