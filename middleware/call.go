@@ -128,7 +128,12 @@ func (up *call) inside(ctx context.Context, o *Owner) *call {
 // own returns the agent's own call in ctx, or nil: an agent that is called by
 // another one finds the other's there.
 func (o *Owner) own(ctx context.Context) *call {
-	if c := callOf(ctx); c != nil && c.owner == o {
+	return callOf(ctx).of(o)
+}
+
+// of is the call itself if it is one of the agent's, or nil.
+func (c *call) of(o *Owner) *call {
+	if c != nil && c.owner == o {
 		return c
 	}
 	return nil
@@ -269,9 +274,10 @@ func (t *tree) has(o *Owner) bool {
 // wasRecovered says whether the agent has been recovered, or is being, in the tree
 // that ctx belongs to. It may answer, but is not recovered a second time.
 func (o *Owner) wasRecovered(ctx context.Context) bool {
-	c := callOf(ctx)
-	return c != nil && c.tree.has(o)
+	return callOf(ctx).recovered(o)
 }
+
+func (c *call) recovered(o *Owner) bool { return c != nil && c.tree.has(o) }
 
 // provenance is what [Guarded.Outcome] learns from the layers.
 type provenance struct {

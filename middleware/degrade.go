@@ -290,7 +290,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 // pinned answers at the level an operator holds the ladder at. Nobody was asked:
 // that is what the class of the account says.
 func (l *degrade[Req, Resp]) pinned(ctx context.Context, req Req, level strategies.Level) (Resp, error) {
-	a := &account{owner: l.owner, id: l.owner.identify(ctx), verdict: l.owner.row(strategies.ClassRejected, 0)} // no agent was called
+	a := &account{owner: l.owner, id: l.owner.identify(callOf(ctx)), verdict: l.owner.row(strategies.ClassRejected, 0)} // no agent was called
 	h := &helping{}
 	h.claim(ctx, a)
 	resp, _, err := l.climbDown(ctx, req, level, h, a)

@@ -298,7 +298,7 @@ func (l *fallback[Req, Resp]) after(ctx context.Context, req Req, err error) (no
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: c.name, Class: cv.Class, Err: raw(err)})
 		}
-		if cv.Final || jobOf(ctx).doubtful() {
+		if cv.Final || h.self.job.doubtful() {
 			a.verdict = cv // something may have been done: nobody else is asked
 			return none, a.close(ctx)
 		}

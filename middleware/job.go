@@ -36,10 +36,14 @@ type effectID struct{ tool, key string }
 
 // jobOf returns the job that ctx belongs to, or nil.
 func jobOf(ctx context.Context) *job {
-	if c := callOf(ctx); c != nil {
-		return c.job
+	return callOf(ctx).jobs()
+}
+
+func (c *call) jobs() *job {
+	if c == nil {
+		return nil
 	}
-	return nil
+	return c.job
 }
 
 // doubtful says whether the call may have acted on the world in a way that nobody

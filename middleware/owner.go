@@ -155,8 +155,13 @@ func (o *Owner) owns(cause error) bool {
 // if a limit of this agent's own ended it, and otherwise the caller's end.
 // What must pass untouched outranks even that.
 func (o *Owner) judge(ctx context.Context, err error) strategies.Verdict {
+	return o.judgeIn(callOf(ctx), ctx, err)
+}
+
+// judgeIn is judge for whoever has looked up the call of the context already.
+func (o *Owner) judgeIn(c *call, ctx context.Context, err error) strategies.Verdict {
 	v := o.verdict(err)
-	if j := jobOf(ctx); j != nil && j.doubtful() && !v.Pass {
+	if j := c.jobs(); j != nil && j.doubtful() && !v.Pass {
 		trips := v.Trips // whatever failed: nobody may repeat it, or cover it up
 		v = o.row(strategies.ClassUncertain, 0)
 		v.Trips = v.Trips || trips

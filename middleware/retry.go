@@ -100,7 +100,8 @@ func (l *retry[Req, Resp]) passes() stretch[Req, Resp] {
 // after is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx), job: jobOf(ctx)}}
+	c := callOf(ctx)
+	r := retrying{retryCore: l.retryCore, within: c, account: &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}}
 	if delay, ok := r.decide(ctx, err); ok {
 		return l.loop(ctx, req, r, delay)
 	}
@@ -150,6 +151,7 @@ func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
 // returned.
 type retrying struct {
 	*retryCore
+	within  *call // the call that it is part of; nil: of none
 	account *account
 	state   strategies.RetryState
 	err     error // the last failure
@@ -158,7 +160,7 @@ type retrying struct {
 
 // decide books a failed attempt and says whether, and when, to try again.
 func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) {
-	a, v := r.account, r.owner.judge(ctx, err)
+	a, v := r.account, r.owner.judgeIn(r.within, ctx, err)
 	r.err, a.verdict = err, v
 	if v.Pass {
 		r.owner.paused(ctx, len(a.attempts)+1)
@@ -174,7 +176,7 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 	if ctx.Err() != nil {
 		return 0, false
 	}
-	if v.Free && !r.freed && !r.owner.wasRecovered(ctx) {
+	if v.Free && !r.freed && !r.within.recovered(r.owner) {
 		r.freed = true // once a call: an attempt in the place of one that was nobody's fault
 		return 0, true
 	}
@@ -195,17 +197,17 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 
 // ask asks the policy about one more attempt.
 func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration, strategies.Stop) {
-	if r.owner.wasRecovered(ctx) {
+	if r.within.recovered(r.owner) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
 	r.state.Verdict = v
 	if !v.Retry {
-		return r.next() // knows why not, and need not know more
+		return r.policy.Next(r.state) // knows why not, need not know more, and asks nothing of the user's
 	}
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
 	}
-	if over := meterOf(ctx).exhausted(); over != nil {
+	if over := r.within.meters().exhausted(); over != nil {
 		r.account.because(over)
 		return 0, strategies.StopLimit // to sleep only to be turned away
 	}
