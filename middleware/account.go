@@ -26,10 +26,10 @@ type account struct {
 	reduced  int  // how many rungs were tried
 	person   bool // a person was asked, and it did not help
 	none     bool // nothing is required any more: the call is over
+	refused  bool // it is not recovered: it was in this tree already
 
-	job     *job  // of the call, if it has one
-	tree    *tree // of this call's recovery, once there is one
-	refused bool  // it is not recovered: it was in this tree already
+	job  *job  // of the call, if it has one
+	tree *tree // of this call's recovery, once there is one
 
 	first [1]strategies.Attempt    // room: most failures have one
 	room  strategies.RecoveryError // for the edge
@@ -46,15 +46,16 @@ func (o *Owner) account(ctx context.Context, err error, v strategies.Verdict) *a
 		a.verdict = v
 		return a.close(ctx)
 	}
-	a := &account{owner: o, verdict: v, job: jobOf(ctx)}
-	a.id = o.identify(ctx)
+	c := callOf(ctx)
+	a := &account{owner: o, verdict: v, job: c.jobs()}
+	a.id = o.identify(c)
 	a.attempts = append(a.first[:0], o.failed(ctx, a.id, err, v, 1))
 	return a.close(ctx)
 }
 
 // identify is the id of the call, made now if it is to be told of.
-func (o *Owner) identify(ctx context.Context) uint64 {
-	if c := o.own(ctx); c != nil && c.id != 0 {
+func (o *Owner) identify(in *call) uint64 {
+	if c := in.of(o); c != nil && c.id != 0 {
 		return c.id
 	}
 	if o.Observer == nil {

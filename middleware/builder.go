@@ -260,7 +260,7 @@ func (c *chainBuilder[Req, Resp]) always() {
 	o := c.owner
 	if _, ok := find[*retryPart](c.set); !ok {
 		c.put(StageRetry, func(next Runner[Req, Resp]) Runner[Req, Resp] {
-			return &tallied[Req, Resp]{owner: o, budget: c.budget, next: next}
+			return &tallied[Req, Resp]{credit{o, c.budget}, next}
 		})
 	}
 	if c.stream != nil {

@@ -25,7 +25,7 @@ func (c Call) Attempt() int {
 	if c.c == nil {
 		return 1
 	}
-	return max(c.c.attempt, 1)
+	return max(int(c.c.attempt), 1)
 }
 
 // Level returns how much of an answer is asked for: [strategies.LevelFull]
@@ -53,27 +53,32 @@ type call struct {
 	up      *call  // the call that caused this one; nil: the program itself
 	first   *call  // of the steps of this call and of its recovery; nil: this one
 	id      uint64 // 0: none yet
-	attempt int    // 0: the first
+	attempt int32  // 0: the first
 	level   strategies.Level
-	tree    *tree // of the recovery it is part of; nil: of none
 	// helping: a recovery asks this agent, instead of the one above.
 	// recovering: this agent is being recovered, and those below help.
 	helping, recovering bool
+	person              bool                 // a person wants it made
+	tree                *tree                // of the recovery it is part of; nil: of none
 	failed              error                // of a helper: what the one it helps failed with, if it was really asked
 	why                 *Failure             // what went before; nil: nothing did
 	job                 *job                 // what outlives its attempts; nil: it has no identity
 	meter               *meter               // who measures what it costs; nil: nobody does
 	life                *life                // of an attempt whose limit can begin anew; nil: of none
 	rewind              *rewinding           // nil: the agent has no memory
-	tool                any                  // within a tool: which, by its address
-	effect              effectID             // within a tool: which
+	tool                *asking              // within a tool: which, and for what; nil: in none
 	priority            *strategies.Priority // as it was said; nil: whoever caused it says
 	given               string               // the id that the caller gives the next call; ""
 	leave               *leave               // of a breaker that lets few through; nil: of none
-	person              bool                 // a person wants it made
 	out                 *provenance          // nil: nobody asks
 	stream              *streamSide          // nil: the call does not stream
 	sharing             *sharing             // the flight that all below it is part of; nil: of none
+}
+
+// asking is a tool that is being called, by its address, and the effect that is asked for.
+type asking struct {
+	tool   any
+	effect effectID
 }
 
 func (c *call) Value(key any) any {
@@ -110,17 +115,25 @@ func (c *call) whole() *call {
 // inside is the context of a whole new call of an agent. One that nobody above
 // has a call for needs none.
 func inside(ctx context.Context, o *Owner) context.Context {
-	up := callOf(ctx)
-	if up == nil {
-		return ctx
+	if up := callOf(ctx); up != nil {
+		return up.inside(ctx, o)
 	}
+	return ctx
+}
+
+func (up *call) inside(ctx context.Context, o *Owner) *call {
 	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, priority: up.priority}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
 // another one finds the other's there.
 func (o *Owner) own(ctx context.Context) *call {
-	if c := callOf(ctx); c != nil && c.owner == o {
+	return callOf(ctx).of(o)
+}
+
+// of is the call itself if it is one of the agent's, or nil.
+func (c *call) of(o *Owner) *call {
+	if c != nil && c.owner == o {
 		return c
 	}
 	return nil
@@ -134,9 +147,10 @@ func (o *Owner) with(ctx context.Context, id uint64) *call {
 	return next
 }
 
+// fill is with for a call that there is room for, which nothing was written to.
 func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 	up := callOf(ctx)
-	*next = call{Context: ctx, owner: o, up: up, id: id}
+	next.Context, next.owner, next.up, next.id = ctx, o, up, id
 	if up == nil {
 		return
 	}
@@ -260,9 +274,10 @@ func (t *tree) has(o *Owner) bool {
 // wasRecovered says whether the agent has been recovered, or is being, in the tree
 // that ctx belongs to. It may answer, but is not recovered a second time.
 func (o *Owner) wasRecovered(ctx context.Context) bool {
-	c := callOf(ctx)
-	return c != nil && c.tree.has(o)
+	return callOf(ctx).recovered(o)
 }
+
+func (c *call) recovered(o *Owner) bool { return c != nil && c.tree.has(o) }
 
 // provenance is what [Guarded.Outcome] learns from the layers.
 type provenance struct {

@@ -89,6 +89,7 @@ type circuitBreaker[Req, Resp any] struct {
 	timed   punctual[Req, Resp] // the next, if that knows whether an answer was late
 	pace    *pacer[Req, Resp]   // if that stands between: a wait for a turn is no slowness
 	next    Runner[Req, Resp]
+	plain   bool // none of slow, timed and pace
 }
 
 // punctual is a layer that knows whether an answer came after its limit.
@@ -106,6 +107,7 @@ func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runn
 	if b != nil {
 		l.slow = b.SlowCall
 	}
+	l.plain = l.slow == 0 && timed == nil && pace == nil
 	return l
 }
 
@@ -114,7 +116,27 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (Resp, err
 	if err != nil {
 		return l.refused(ctx, req, err)
 	}
+	if l.plain && !permit.IsTrial() && !hurried(ctx) {
+		return l.plainly(ctx, req, permit)
+	}
 	return l.under(ctx, req, permit)
+}
+
+// plainly is under for most calls: nobody looks at a clock, or waits for a turn.
+func (l *circuitBreaker[Req, Resp]) plainly(ctx context.Context, req Req, permit strategies.Permit) (resp Resp, err error) {
+	settled := false
+	defer func() {
+		if !settled {
+			l.aborted(ctx, permit)
+		}
+	}()
+	if resp, err = l.next.Run(ctx, req); err == nil {
+		settled = true
+		permit.Success()
+		return resp, nil
+	}
+	err, settled = l.settle(ctx, permit, time.Time{}, nil, err), true
+	return resp, err
 }
 
 // under makes a call that has leave.

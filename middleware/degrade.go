@@ -187,7 +187,11 @@ func (l *degrade[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err == nil {
 		return resp, nil
 	}
-	return l.reduce(ctx, req, err)
+	return l.after(ctx, req, err)
+}
+
+func (l *degrade[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, hurried: l.spares, always: l.ladder != nil}
 }
 
 // at is Run where there is a ladder, or a deadline to keep a slice of.
@@ -216,7 +220,7 @@ func (l *degrade[Req, Resp]) at(ctx context.Context, req Req) (Resp, error) {
 		}
 		return resp, nil
 	}
-	return l.reduce(ctx, req, err)
+	return l.after(ctx, req, err)
 }
 
 // hurried says whether a caller brings a deadline, of which a slice is left for the rungs.
@@ -225,7 +229,7 @@ func hurried(ctx context.Context) bool {
 	return is
 }
 
-func (l *degrade[Req, Resp]) reduce(ctx context.Context, req Req, err error) (none Resp, _ error) {
+func (l *degrade[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	h, a, v, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Degrade })
 	if h == nil {
 		return none, up
@@ -286,7 +290,7 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 // pinned answers at the level an operator holds the ladder at. Nobody was asked:
 // that is what the class of the account says.
 func (l *degrade[Req, Resp]) pinned(ctx context.Context, req Req, level strategies.Level) (Resp, error) {
-	a := &account{owner: l.owner, id: l.owner.identify(ctx), verdict: l.owner.row(strategies.ClassRejected, 0)} // no agent was called
+	a := &account{owner: l.owner, id: l.owner.identify(callOf(ctx)), verdict: l.owner.row(strategies.ClassRejected, 0)} // no agent was called
 	h := &helping{}
 	h.claim(ctx, a)
 	resp, _, err := l.climbDown(ctx, req, level, h, a)

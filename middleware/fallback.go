@@ -253,10 +253,12 @@ func (l *fallback[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err == nil {
 		return resp, nil
 	}
-	return l.recover(ctx, req, err)
+	return l.after(ctx, req, err)
 }
 
-func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (none Resp, _ error) {
+func (l *fallback[Req, Resp]) passes() stretch[Req, Resp] { return stretch[Req, Resp]{next: l.next} }
+
+func (l *fallback[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	h, a, v, up := l.owner.recovers(ctx, err, l.may)
 	if h == nil {
 		return none, up
@@ -296,7 +298,7 @@ func (l *fallback[Req, Resp]) recover(ctx context.Context, req Req, err error) (
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventStandInFailed, ServedBy: c.name, Class: cv.Class, Err: raw(err)})
 		}
-		if cv.Final || jobOf(ctx).doubtful() {
+		if cv.Final || h.self.job.doubtful() {
 			a.verdict = cv // something may have been done: nobody else is asked
 			return none, a.close(ctx)
 		}

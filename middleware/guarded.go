@@ -18,9 +18,14 @@ func (l *edge[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err == nil {
 		return resp, nil
 	}
-	var none Resp
+	return l.after(ctx, req, err)
+}
+
+func (l *edge[Req, Resp]) after(ctx context.Context, _ Req, err error) (none Resp, _ error) {
 	return none, l.owner.publish(ctx, err)
 }
+
+func (l *edge[Req, Resp]) passes() stretch[Req, Resp] { return stretch[Req, Resp]{next: l.next} }
 
 // publish makes the caller's error of a failure: a [strategies.RecoveryError],
 // unless it must pass untouched.

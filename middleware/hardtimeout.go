@@ -116,7 +116,7 @@ func (l *hardTimeout[Req, Resp]) hold(ctx context.Context, req Req, release func
 		<-room
 		return l.result(limited, <-answers) // both at once: an answer is worth more
 	}
-	l.owner.emit(ctx, l.owner.identify(ctx), Event{Kind: EventWorkAbandoned, Count: l.left.running()})
+	l.owner.emit(ctx, l.owner.identify(callOf(ctx)), Event{Kind: EventWorkAbandoned, Count: l.left.running()})
 	if cause := context.Cause(limited); !errtree.Same(cause, l.cause) {
 		return none, cause // the caller's end, not ours
 	}

@@ -45,7 +45,7 @@ func (o *Owner) Health() Health {
 		Agent: o.name(), Failures: o.count.Failures(), Spent: o.count.Spent(),
 	}
 	if last := o.last.Load(); last != nil {
-		h.LastClass, h.LastError = last.class, strategies.Redact(errtree.Text(last.err))
+		h.LastClass, h.LastError = last.verdict.Class, strategies.Redact(errtree.Text(raw(last)))
 	}
 	if since := o.others.Load(); since != 0 {
 		h.OthersSince = time.Unix(0, since).UTC()

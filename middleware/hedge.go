@@ -111,7 +111,7 @@ func (l *hedging[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 				if h.second && name != l.owner.name() {
 					l.owner.count.Recovered()
 					l.owner.helped()
-					l.owner.recovered(ctx, &account{owner: l.owner, id: l.owner.identify(ctx)}, name, strategies.StrategyFallback, strategies.LevelFull, 2)
+					l.owner.recovered(ctx, &account{owner: l.owner, id: l.owner.identify(callOf(ctx))}, name, strategies.StrategyFallback, strategies.LevelFull, 2)
 				}
 				return h.resp, nil
 			}

@@ -90,6 +90,7 @@ func (h *helping) call(ctx context.Context, o *Owner, a *account) *call {
 
 // again is another recovery of a call that was claimed before: a person's.
 func (h *helping) again(ctx context.Context, a *account) {
+	h.self = call{}
 	a.owner.fill(&h.self, ctx, a.id)
 	h.self.recovering, h.self.tree = true, a.tree
 }

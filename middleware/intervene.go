@@ -116,10 +116,12 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err == nil {
 		return resp, nil
 	}
-	return l.ask(ctx, req, err)
+	return l.after(ctx, req, err)
 }
 
-func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (resp Resp, _ error) {
+func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] { return stretch[Req, Resp]{next: l.next} }
+
+func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (resp Resp, _ error) {
 	var none Resp
 	h, a, _, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Intervene })
 	if h == nil {

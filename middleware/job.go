@@ -36,10 +36,14 @@ type effectID struct{ tool, key string }
 
 // jobOf returns the job that ctx belongs to, or nil.
 func jobOf(ctx context.Context) *job {
-	if c := callOf(ctx); c != nil {
-		return c.job
+	return callOf(ctx).jobs()
+}
+
+func (c *call) jobs() *job {
+	if c == nil {
+		return nil
 	}
-	return nil
+	return c.job
 }
 
 // doubtful says whether the call may have acted on the world in a way that nobody
@@ -95,7 +99,11 @@ func (c Call) IdempotencyKey() (string, error) {
 		return "", &strategies.ConfigError{Setting: "IdempotencyKey", Problem: "is asked for in a call without an identity", Fix: "add Identify() or Effects(…) to the chain"}
 	}
 	sum := sha256.New()
-	for _, part := range [...]string{c.c.job.id, c.c.effect.tool, c.c.effect.key} {
+	var effect effectID
+	if c.c.tool != nil {
+		effect = c.c.tool.effect
+	}
+	for _, part := range [...]string{c.c.job.id, effect.tool, effect.key} {
 		fmt.Fprintf(sum, "%d %s", len(part), part)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil

@@ -37,7 +37,7 @@ type Owner struct {
 	alone  strategies.Count // without a Tally
 	others atomic.Int64     // since when others answer for it, Unix ns; 0: it does itself
 
-	last   atomic.Pointer[lastFailure] // that was real, for health
+	last   atomic.Pointer[judged] // failure that was real, for health
 	still  standstill
 	limits atomic.Pointer[[]*strategies.TimeoutError]
 	// guests says that code of the user's stands between the layers: it may keep
@@ -155,8 +155,13 @@ func (o *Owner) owns(cause error) bool {
 // if a limit of this agent's own ended it, and otherwise the caller's end.
 // What must pass untouched outranks even that.
 func (o *Owner) judge(ctx context.Context, err error) strategies.Verdict {
+	return o.judgeIn(callOf(ctx), ctx, err)
+}
+
+// judgeIn is judge for whoever has looked up the call of the context already.
+func (o *Owner) judgeIn(c *call, ctx context.Context, err error) strategies.Verdict {
 	v := o.verdict(err)
-	if j := jobOf(ctx); j != nil && j.doubtful() && !v.Pass {
+	if j := c.jobs(); j != nil && j.doubtful() && !v.Pass {
 		trips := v.Trips // whatever failed: nobody may repeat it, or cover it up
 		v = o.row(strategies.ClassUncertain, 0)
 		v.Trips = v.Trips || trips
@@ -240,6 +245,14 @@ func (o *Owner) judgement(err error, v strategies.Verdict) error {
 	return &judged{owner: o, verdict: v, err: raw(err)}
 }
 
+// lately is a failure as the agent's health remembers it: as it came, if it can be.
+func (o *Owner) lately(err error, v strategies.Verdict) *judged {
+	if j, ok := err.(*judged); ok && j.owner == o && j.verdict.Class == v.Class {
+		return j
+	}
+	return &judged{owner: o, verdict: v, err: raw(err)}
+}
+
 // raw is the failure itself.
 func raw(err error) error {
 	for {
@@ -254,7 +267,7 @@ func raw(err error) error {
 // failed books a failed attempt of the agent and tells the observer.
 func (o *Owner) failed(ctx context.Context, id uint64, err error, v strategies.Verdict, attempt int) strategies.Attempt {
 	if v.Class != strategies.ClassCanceled && !v.Refused { // neither a caller who left nor a closed door says anything about the agent
-		o.last.Store(&lastFailure{class: v.Class, err: raw(err)})
+		o.last.Store(o.lately(err, v))
 	}
 	err = errtree.Tame(raw(err))
 	if o.Observer != nil {
@@ -312,7 +325,7 @@ func (o *Owner) recovered(ctx context.Context, a *account, by string, how strate
 		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.attempts
 		told = told && !p.round
 	})
-	if told {
+	if told && o.Observer != nil {
 		o.emit(ctx, a.id, Event{Kind: EventRecovered, ServedBy: by, Strategy: how, Level: level, Class: a.verdict.Class, Attempt: attempts, Usage: o.usage(ctx)})
 	}
 }
@@ -320,12 +333,6 @@ func (o *Owner) recovered(ctx context.Context, a *account, by string, how strate
 // watch ends a watch of a shared strategy when this agent is no more: a strategy
 // often outlives the chains that are built on it.
 func (o *Owner) watch(stop func()) { runtime.AddCleanup(o, func(stop func()) { stop() }, stop) }
-
-// lastFailure is the last attempt that was made and failed.
-type lastFailure struct {
-	class strategies.Class
-	err   error
-}
 
 // answered notes that the agent has answered itself. On a clean record it costs
 // two atomic loads.

@@ -62,7 +62,7 @@ func (p *retryPart) health(h *Health) {
 
 // retryCore is what a retry layer knows whatever its types are.
 type retryCore struct {
-	owner      *Owner
+	credit
 	policy     strategies.Retry
 	substitute func() bool // somebody else can answer meanwhile; nil: nobody
 	// breaker is the agent's, if it has one: a loop ends when its own attempt has
@@ -77,7 +77,7 @@ type retry[Req, Resp any] struct {
 }
 
 func newRetry[Req, Resp any](o *Owner, p *retryPart, substitute func() bool, next Runner[Req, Resp]) *retry[Req, Resp] {
-	core := &retryCore{owner: o, policy: p.policy, substitute: substitute}
+	core := &retryCore{credit: credit{o, p.policy.Budget}, policy: p.policy, substitute: substitute}
 	if b, ok := next.(*circuitBreaker[Req, Resp]); ok {
 		core.breaker = b.breaker
 	}
@@ -87,21 +87,21 @@ func newRetry[Req, Resp any](o *Owner, p *retryPart, substitute func() bool, nex
 func (l *retry[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.succeeded()
+		l.credit.book()
 		return resp, nil
 	}
-	return l.again(ctx, req, err)
+	return l.after(ctx, req, err)
 }
 
-func (l *retryCore) succeeded() {
-	l.owner.answered()
-	l.policy.Budget.Success()
+func (l *retry[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, credit: &l.credit}
 }
 
-// again is all that happens after a first attempt that failed with err. The
+// after is all that happens after a first attempt that failed with err. The
 // engine is entered only if there is to be a second one.
-func (l *retry[Req, Resp]) again(ctx context.Context, req Req, err error) (none Resp, _ error) {
-	r := retrying{retryCore: l.retryCore, account: &account{owner: l.owner, id: l.owner.identify(ctx), job: jobOf(ctx)}}
+func (l *retry[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
+	c := callOf(ctx)
+	r := retrying{retryCore: l.retryCore, within: c, account: &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}}
 	if delay, ok := r.decide(ctx, err); ok {
 		return l.loop(ctx, req, r, delay)
 	}
@@ -114,7 +114,7 @@ func (l *retry[Req, Resp]) loop(ctx context.Context, req Req, r retrying, delay 
 	if !retryLoop(ctx, &l.loops, l.policy.PerCallMax()+1, delay, again) {
 		return none, again.conclude(ctx)
 	}
-	l.succeeded()
+	l.credit.book()
 	l.owner.recovered(ctx, again.account, l.owner.name(), strategies.StrategyRetry, strategies.LevelFull, 1)
 	return again.resp, nil
 }
@@ -138,7 +138,7 @@ func (r *reattempts[Req, Resp]) attempt() (err error) {
 	*why = r.account.failure()
 	r.owner.fill(c, r.ctx, r.account.id)
 	c.why = why
-	c.attempt = len(r.account.attempts) + 1
+	c.attempt = int32(len(r.account.attempts) + 1)
 	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
@@ -151,6 +151,7 @@ func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
 // returned.
 type retrying struct {
 	*retryCore
+	within  *call // the call that it is part of; nil: of none
 	account *account
 	state   strategies.RetryState
 	err     error // the last failure
@@ -159,7 +160,7 @@ type retrying struct {
 
 // decide books a failed attempt and says whether, and when, to try again.
 func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) {
-	a, v := r.account, r.owner.judge(ctx, err)
+	a, v := r.account, r.owner.judgeIn(r.within, ctx, err)
 	r.err, a.verdict = err, v
 	if v.Pass {
 		r.owner.paused(ctx, len(a.attempts)+1)
@@ -175,7 +176,7 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 	if ctx.Err() != nil {
 		return 0, false
 	}
-	if v.Free && !r.freed && !r.owner.wasRecovered(ctx) {
+	if v.Free && !r.freed && !r.within.recovered(r.owner) {
 		r.freed = true // once a call: an attempt in the place of one that was nobody's fault
 		return 0, true
 	}
@@ -196,17 +197,17 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 
 // ask asks the policy about one more attempt.
 func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration, strategies.Stop) {
-	if r.owner.wasRecovered(ctx) {
+	if r.within.recovered(r.owner) {
 		return 0, strategies.StopSpent // one attempt is all it gets
 	}
 	r.state.Verdict = v
 	if !v.Retry {
-		return r.next() // knows why not, and need not know more
+		return r.policy.Next(r.state) // knows why not, need not know more, and asks nothing of the user's
 	}
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
 	}
-	if over := meterOf(ctx).exhausted(); over != nil {
+	if over := r.within.meters().exhausted(); over != nil {
 		r.account.because(over)
 		return 0, strategies.StopLimit // to sleep only to be turned away
 	}
@@ -279,21 +280,27 @@ func shutFor(b *strategies.Breaker) time.Duration {
 // tallied keeps the agent's count, and pays into the budget, where there is no
 // retry layer to do it.
 type tallied[Req, Resp any] struct {
-	owner  *Owner
-	budget *strategies.Budget
-	next   Runner[Req, Resp]
+	credit
+	next Runner[Req, Resp]
 }
 
 func (l *tallied[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
-		l.owner.answered()
-		l.budget.Success()
+		l.book()
 		return resp, nil
 	}
+	return l.after(ctx, req, err)
+}
+
+func (l *tallied[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, credit: &l.credit}
+}
+
+func (l *tallied[Req, Resp]) after(ctx context.Context, _ Req, err error) (none Resp, _ error) {
 	v := l.owner.verdict(err)
 	if l.owner.ended(ctx, v).Counted {
 		l.owner.count.Failed()
 	}
-	return resp, l.owner.judgement(err, v)
+	return none, l.owner.judgement(err, v)
 }

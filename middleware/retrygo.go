@@ -12,8 +12,8 @@ import (
 )
 
 // This is the only file that knows retry-go, the engine of the retry loop. It
-// is entered after the first attempt has failed, with that failure replayed, so
-// that a healthy call does not pay for it. Six of its traits shape what is below.
+// is entered when there is a wait, with the failure before it replayed, so that
+// neither a healthy call nor an attempt that is due at once pays for it. Six of its traits shape what is below.
 //
 //   - It looks at the context only while it sleeps, and with no delay not even
 //     then for sure. So every attempt looks first.
@@ -38,9 +38,23 @@ type attempts interface {
 }
 
 // retryLoop makes an attempt after delay, and again after each delay that is
-// granted, at most most times; true means that one succeeded. A failure is replayed
-// to let the engine in. The loop comes from a pool of the layer's.
+// granted, at most most times; true means that one succeeded. The engine has the loop
+// from the first wait on, and a failure is replayed to let it in. What it runs comes
+// from a pool of the layer's.
 func retryLoop(ctx context.Context, loops *sync.Pool, most int, delay time.Duration, of attempts) bool {
+	for ; delay <= 0; most-- {
+		if most <= 0 || ctx.Err() != nil {
+			return false
+		}
+		failed := of.attempt()
+		if failed == nil {
+			return true
+		}
+		again := false
+		if delay, again = of.after(failed); !again {
+			return false
+		}
+	}
 	l, ok := loops.Get().(*loop)
 	if !ok {
 		l = newLoop()

@@ -66,7 +66,7 @@ func (c *chained[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 func nest[Req, Resp any](runner Runner[Req, Resp], layers ...Middleware[Req, Resp]) Runner[Req, Resp] {
 	for _, layer := range slices.Backward(layers) {
 		if layer != nil {
-			runner = layer(refuseNil(runner))
+			runner = passed(layer(refuseNil(runner)))
 		}
 	}
 	return refuseNil(runner)

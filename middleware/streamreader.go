@@ -153,7 +153,7 @@ func (r *ring[Chunk]) all() []Chunk {
 // left.
 func (r *reader[Req, Chunk]) tell(ctx context.Context, agent string, err error) {
 	o := r.rules.owner
-	o.emit(ctx, o.identify(ctx), Event{
+	o.emit(ctx, o.identify(callOf(ctx)), Event{
 		Kind: EventAttemptFailed, ServedBy: agent, Attempt: CallOf(ctx).Attempt(), Class: o.verdict(err).Class, Err: err,
 	})
 }

@@ -122,7 +122,7 @@ func (l *limit[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, late,
 
 func (o *Owner) late(ctx context.Context, limit string) {
 	o.note(ctx, func(p *provenance) { p.late = true })
-	o.emit(ctx, o.identify(ctx), Event{Kind: EventAnsweredLate, Detail: limit})
+	o.emit(ctx, o.identify(callOf(ctx)), Event{Kind: EventAnsweredLate, Detail: limit})
 }
 
 // overdue is what an attempt fails with that came back with an error after its

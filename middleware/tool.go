@@ -122,12 +122,15 @@ func (t *Tool[Args, Result]) Run(ctx context.Context, args Args) (Result, error)
 	if err != nil {
 		return none, err
 	}
-	inner := &call{}
-	*inner = *c
-	inner.Context, inner.tool, inner.effect, inner.first = ctx, t, id, c.whole()
+	within := &struct {
+		call
+		asking
+	}{*c, asking{t, id}}
+	inner := &within.call
+	inner.Context, inner.tool, inner.first = ctx, &within.asking, c.whole()
 	for at := c; at != nil; at = at.up {
-		if at.job == c.job && at.effect == id {
-			if at.tool == any(t) {
+		if at.job == c.job && at.tool != nil && at.tool.effect == id {
+			if at.tool.tool == any(t) {
 				return none, problemOf("WrapTool "+t.name, "asks for itself", "let it call what it needs directly")
 			}
 			return t.ask(ctx, args) // it is under way already: this tool was wrapped twice
@@ -242,7 +245,7 @@ func (t *Tool[Args, Result]) perform(c *call, j *job, id effectID, raw json.RawM
 	w := &writing[Args, Result]{t: t, c: c, j: j, args: args}
 	w.rec = strategies.EffectRecord{
 		Call: j.id, Tool: id.tool, Key: id.key, State: strategies.EffectDispatched, Args: raw, Agent: c.owner.name(),
-		Attempt: max(c.attempt, 1), Time: time.Now(),
+		Attempt: max(int(c.attempt), 1), Time: time.Now(),
 	}
 	stands, begun, err := strategies.EffectRecord{}, false, w.gone()
 	if err == nil {

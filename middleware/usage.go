@@ -197,10 +197,14 @@ func (m *meter) total() strategies.Usage {
 
 // meterOf returns who measures what ctx belongs to, or nil.
 func meterOf(ctx context.Context) *meter {
-	if c := callOf(ctx); c != nil {
-		return c.meter
+	return callOf(ctx).meters()
+}
+
+func (c *call) meters() *meter {
+	if c == nil {
+		return nil
 	}
-	return nil
+	return c.meter
 }
 
 // usage is what the agent's own call has cost, if somebody measures that.

@@ -316,7 +316,7 @@ func (w *writing[Args, Result]) noteDone(result Result) {
 
 // replayed books that a result was given back by this process's own memory.
 func (j *job) replayed(c *call, id effectID) {
-	j.book(c, strategies.EffectRecord{Call: j.id, Tool: id.tool, Key: id.key, State: strategies.EffectReplayed, Agent: c.owner.name(), Attempt: max(c.attempt, 1), Time: time.Now()}, nil)
+	j.book(c, strategies.EffectRecord{Call: j.id, Tool: id.tool, Key: id.key, State: strategies.EffectReplayed, Agent: c.owner.name(), Attempt: max(int(c.attempt), 1), Time: time.Now()}, nil)
 }
 
 func (j *job) book(c *call, r strategies.EffectRecord, undo func(context.Context) error) {

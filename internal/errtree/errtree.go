@@ -60,7 +60,7 @@ func Same(a, b error) (same bool) {
 // that of an error which wraps itself is.
 func Endless(err error) bool {
 	left := Most
-	walk(err, &left, func(error) bool { return false })
+	count(err, &left)
 	return left == 0
 }
 
@@ -114,22 +114,40 @@ func walk(err error, left *int, look func(error) bool) bool {
 	return false
 }
 
+// count takes from left as many as there are in a tree.
+func count(err error, left *int) {
+	for err != nil && *left > 0 {
+		*left--
+		inner, branches := Unwrap(err)
+		for _, branch := range branches {
+			count(branch, left)
+		}
+		err = inner
+	}
+}
+
 // Unwrap returns what an error wraps: one, or several, or nothing.
 //
 //lint:ignore ST1008 both results are errors
 func Unwrap(err error) (inner error, branches []error) {
-	defer func() {
-		if recover() != nil {
-			inner, branches = nil, nil
-		}
-	}()
 	switch w := err.(type) {
 	case interface{ Unwrap() error }:
-		return w.Unwrap(), nil
+		return tried(w.Unwrap), nil
 	case interface{ Unwrap() []error }:
-		return nil, w.Unwrap()
+		return nil, tried(w.Unwrap)
 	}
 	return nil, nil
+}
+
+// tried is what a method returns; if it panics, nothing.
+func tried[T any](method func() T) (result T) {
+	defer func() {
+		if recover() != nil {
+			var none T
+			result = none
+		}
+	}()
+	return method()
 }
 
 // Nil says whether an error is a nil pointer, map, slice or function: an error to
@@ -145,11 +163,18 @@ func Nil(err error) bool {
 // Tame returns err, or in the place of an endless one an error with its text and
 // nothing else: whoever asked it with errors.Is would wait for ever.
 func Tame(err error) error {
-	inner, branches := Unwrap(err)
-	if inner == nil && len(branches) == 0 || !Endless(err) {
+	if !wraps(err) || !Endless(err) {
 		return err
 	}
 	return &cut{text: Text(err), kind: fmt.Sprintf("%T", err)}
+}
+
+func wraps(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }:
+		return true
+	}
+	return false
 }
 
 type cut struct{ text, kind string }

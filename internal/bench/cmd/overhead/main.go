@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/understudy-go/understudy/internal/bench/overhead"
 )
@@ -18,6 +20,7 @@ func main() {
 	out := flag.String("out", "../../bench-results", "`folder` for overhead.csv")
 	short := flag.Bool("short", false, "a few ms a system: to see that it works, not what it costs")
 	config := flag.Bool("config", false, "print how each system is configured, and end")
+	only := flag.String("case", "", "measure the cases whose name holds this `text`, and write no file")
 	flag.Parse()
 	if *config {
 		for _, s := range overhead.Systems() {
@@ -25,23 +28,26 @@ func main() {
 		}
 		return
 	}
-	if err := run(*out, *short); err != nil {
+	if err := run(*out, *short, *only); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(folder string, short bool) error {
+func run(folder string, short bool, only string) error {
 	var pace overhead.Pace
 	if short {
 		pace = overhead.Short
 	}
-	cases := overhead.Cases()
+	cases := slices.DeleteFunc(overhead.Cases(), func(c overhead.Case) bool { return !strings.Contains(c.Name, only) })
 	rows, err := overhead.Run(context.Background(), cases, pace, os.Stderr)
 	if err != nil {
 		return err
 	}
-	if err := write(filepath.Join(folder, "overhead.csv"), rows); err != nil {
+	if only == "" {
+		err = write(filepath.Join(folder, "overhead.csv"), rows)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Printf("%s, %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
