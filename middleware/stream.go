@@ -112,7 +112,8 @@ func shortStream[Req, Chunk any](s Streamer[Req, Chunk]) (short Streamer[Req, Ch
 type streamCall[Req, Chunk any] struct {
 	req    Req
 	reader *reader[Req, Chunk]
-	as     string // the name of a guarded stand-in
+	as     string                   // the name of a guarded stand-in
+	rules  *streamRules[Req, Chunk] // of the chain whose pool asks its members; nil: those of the reader
 }
 
 // streamEnd is what they pass back in the place of an answer: the stream has

@@ -63,7 +63,8 @@ func (l *continuer[Req, Chunk]) goOn(ctx context.Context, call streamCall[Req, C
 		l.owner.emit(ctx, before.id, Event{Kind: EventStreamContinued, Attempt: r.continued + 1, Count: r.continued, Class: before.verdict.Class, Err: cut})
 		t := l.owner.traced(ctx)
 		c := l.owner.with(ctx, before.id)
-		c.out, t.provenance.round = &t.provenance, true
+		why := before.failure()
+		c.out, c.why, t.provenance.round = &t.provenance, &why, true
 		_, failed := l.next.Run(c, streamCall[Req, Chunk]{req: request, reader: r})
 		if failed == nil {
 			p := t.settle(nil)

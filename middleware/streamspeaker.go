@@ -19,12 +19,16 @@ func (l *speaker[Req, Chunk]) understudy() (Runner[streamCall[Req, Chunk], strea
 }
 
 func (l *speaker[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
-	by := call.reader.rules
+	by := cmp.Or(call.rules, call.reader.rules)
 	switch {
 	case l.asIs:
 		by = by.asIs()
 	case l.rules != nil && l.rules != by:
 		by = l.rules.visiting(by)
+	}
+	if pool, ok := l.from.(*PoolStreamAgent[Req, Chunk]); ok {
+		call.rules = by
+		return pool.inner.Run(ctx, call)
 	}
 	return streamEnd{}, call.reader.play(ctx, cmp.Or(call.as, l.name), call, l.from, by)
 }

@@ -7,15 +7,15 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"github.com/understudy-go/understudy/internal/errtree"
 )
 
 // Spread chooses one of several equals: agents that can do the same, such as the
 // regions, keys or vendors of one model. The zero value compares two that are taken
 // at random and prefers the one with less to do and the shorter latency (the power of
 // two choices; Mitzenmacher, IEEE TPDS 12(10), 2001; the latency is a moving average
-// that rises at once and sinks slowly, as finagle's "peak EWMA" does).
+// that rises at once and sinks slowly, as finagle's "peak EWMA" does). Of two that
+// are about as good it prefers the one that was asked less of late, so that limits
+// which all of them have are met by all at the same time.
 //
 // A Spread is used by pointer. Its fields must not be changed once it is in use. It is
 // safe for concurrent use, and to choose costs tens of nanoseconds and no allocation.
@@ -26,23 +26,47 @@ type Spread struct {
 	Seed uint64
 
 	members []spreadMember
-	equal   bool // all weigh the same
+	upto    []float64 // the weights so far, member by member; nil: all weigh the same
+	began   time.Time
 	draws   atomic.Uint64
 }
 
-type spreadMember struct {
-	weight   float64
-	inFlight atomic.Int64
-	latency  atomic.Uint64 // bits of a float64, seconds
-	at       atomic.Int64  // when it was last changed, Unix ns
-	asked    atomic.Int64
+// Roomy is a limit that several calls share: a [Pace], a [Bulkhead].
+type Roomy interface {
+	// Room is the share of it that is left: 1 is all of it, 0 that a call would wait.
+	Room() float64
 }
 
-// maxMembers is how many a Spread chooses from.
-const maxMembers = 256
+// spreadMember is one of them, in lines of the cache of its own.
+type spreadMember struct {
+	weight float64
+	limits []Roomy
 
-// spreadHalf is how long it takes a latency that was met once to count half.
-const spreadHalf = 10 * time.Second
+	calls   atomic.Uint64 // in flight in the lower bits, asked in all in the upper
+	latency atomic.Int64  // ns; 0: not known
+	at      atomic.Int64  // when it was last changed
+	quiet   atomic.Int64  // since when it has calls and answers none
+	recent  atomic.Uint64 // how often it was asked of late; see lately
+	_       [56]byte
+}
+
+const (
+	// maxMembers is how many a Spread chooses from.
+	maxMembers = 256
+
+	// spreadHalf is how long it takes a latency that was met once to count half.
+	spreadHalf = 10 * time.Second
+
+	// asGood: what is nearly as good is as good, or the better of two that differ by
+	// a hair would have all of the calls.
+	asGood = 1.5
+
+	// scarce is the room from which on a member is preferred less.
+	scarce = 0.2
+
+	askedOnce    = 1 << 24
+	inFlightMask = askedOnce - 1
+)
 
 // Join makes room for members, each with a weight: a share of the calls, as far as
 // they are equally quick. It is called once, before the first choice. Weights must be
@@ -55,69 +79,111 @@ func (s *Spread) Join(weights ...float64) error {
 	if len(weights) > maxMembers {
 		p.add("Spread", fmt.Sprintf("has %d members", len(weights)), fmt.Sprintf("use at most %d", maxMembers))
 	}
-	s.members, s.equal = make([]spreadMember, len(weights)), true
+	s.began, s.members, s.upto = time.Now(), make([]spreadMember, len(weights)), nil
+	total, equal := 0.0, true
 	for i, w := range weights {
 		if !(w > 0) || math.IsInf(w, 0) {
 			p.add(fmt.Sprintf("Spread member %d", i), fmt.Sprintf("has weight %v", w), "use a number above 0, such as 1")
 		}
 		s.members[i].weight = w
-		s.equal = s.equal && w == weights[0]
+		total, equal = total+w, equal && w == weights[0]
+		s.upto = append(s.upto, total)
+	}
+	if equal {
+		s.upto = nil
 	}
 	return p.err()
 }
+
+// Within says that a member has limits of its own: the less room they leave, the
+// less it is preferred. It is called before the first choice.
+func (s *Spread) Within(i int, limits ...Roomy) {
+	s.members[i].limits = append(s.members[i].limits, limits...)
+}
+
+// Now is the time that the other methods are given: since Join, by the monotonic
+// clock, which is cheaper to read than the time of day.
+func (s *Spread) Now() time.Duration { return time.Since(s.began) }
 
 // Among are some of the members, by their numbers: at most 256.
 type Among [4]uint64
 
 // Has says whether a member is one of them.
-func (a *Among) Has(i int) bool { return a[i/64]&(1<<(i%64)) != 0 }
+func (a *Among) Has(i int) bool { return a[i>>6&3]&(1<<(i&63)) != 0 }
 
 // Add makes a member one of them.
-func (a *Among) Add(i int) { a[i/64] |= 1 << (i % 64) }
+func (a *Among) Add(i int) { a[i>>6&3] |= 1 << (i & 63) }
 
 // Drop takes a member out.
-func (a *Among) Drop(i int) { a[i/64] &^= 1 << (i % 64) }
+func (a *Among) Drop(i int) { a[i>>6&3] &^= 1 << (i & 63) }
 
 // Count returns how many they are.
 func (a *Among) Count() int {
 	return bits.OnesCount64(a[0]) + bits.OnesCount64(a[1]) + bits.OnesCount64(a[2]) + bits.OnesCount64(a[3])
 }
 
-// Choose returns one of those that may be asked now; -1: there is none. now is the
-// time, which the caller needs anyway.
-func (s *Spread) Choose(among Among, now time.Time) int {
-	n := among.Count()
-	switch {
-	case n == 0:
-		return -1
-	case n == 1 || s.InOrder:
-		return among.nth(0)
+// First returns the first of them; -1: there is none.
+func (a *Among) First() int { return a.nth(0) }
+
+// nth returns the n-th of them.
+func (a *Among) nth(n int) int {
+	for word, w := range a {
+		if here := bits.OnesCount64(w); n >= here {
+			n -= here
+			continue
+		}
+		for ; n > 0; n-- {
+			w &= w - 1
+		}
+		return word<<6 + bits.TrailingZeros64(w)
 	}
-	first := s.draw(&among, n)
-	among.Drop(first)
-	second := s.draw(&among, n-1)
-	// What is nearly as good is as good, or the better of two that differ by a hair
-	// would have all of the calls.
-	if at := now.UnixNano(); s.cost(first, at) <= 1.5*s.cost(second, at) {
-		return first
-	}
-	return second
+	return -1
 }
 
-// draw takes one of n at random, by its weight.
-func (s *Spread) draw(among *Among, n int) int {
-	if s.equal {
-		return among.nth(int(s.random() * float64(n)))
+// Choose returns one of those that may be asked now; -1: there is none.
+func (s *Spread) Choose(among *Among, now time.Duration) int {
+	n := among.Count()
+	if n <= 1 || s.InOrder {
+		return among.First()
 	}
+	luck := s.random()
+	first := s.draw(among, -1, n, uint32(luck))
+	second := s.draw(among, first, n-1, uint32(luck>>32))
+	if s.better(second, first, int64(now)) {
+		return second
+	}
+	return first
+}
+
+// draw takes one of n at random, by its weight, but not the one that was taken
+// already.
+func (s *Spread) draw(among *Among, taken, n int, luck uint32) int {
+	if s.upto != nil {
+		return s.drawByWeight(among, taken, luck)
+	}
+	if i := int(uint64(luck) * uint64(len(s.members)) >> 32); i != taken && among.Has(i) {
+		return i // nearly always, and one of all of them is soon found
+	}
+	luck = luck*0x9E3779B1 + 0x7F4A7C15
+	i := int(uint64(luck) * uint64(n) >> 32)
+	if taken < 0 {
+		return among.nth(i)
+	}
+	rest := *among
+	rest.Drop(taken)
+	return rest.nth(i)
+}
+
+func (s *Spread) drawByWeight(among *Among, taken int, luck uint32) int {
 	total, last := 0.0, -1
 	for i := range s.members {
-		if among.Has(i) {
+		if i != taken && among.Has(i) {
 			total += s.members[i].weight
 		}
 	}
-	at := s.random() * total
+	at := float64(luck) / (1 << 32) * total
 	for i := range s.members {
-		if !among.Has(i) {
+		if i == taken || !among.Has(i) {
 			continue
 		}
 		if last = i; at < s.members[i].weight {
@@ -128,76 +194,135 @@ func (s *Spread) draw(among *Among, n int) int {
 	return last
 }
 
-// nth returns the n-th of them.
-func (a *Among) nth(n int) int {
-	for word, w := range a {
-		for ; w != 0; w &= w - 1 {
-			if n == 0 {
-				return word*64 + bits.TrailingZeros64(w)
-			}
-			n--
-		}
-	}
-	return -1
-}
-
-func (s *Spread) random() float64 {
+func (s *Spread) random() uint64 {
 	if s.Seed == 0 {
-		return rand.Float64()
+		return rand.Uint64()
 	}
 	x := s.Seed + s.draws.Add(1)*0x9E3779B97F4A7C15 // splitmix64
 	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
 	x = (x ^ x>>27) * 0x94D049BB133111EB
-	return float64((x^x>>31)>>11) / (1 << 53)
+	return x ^ x>>31
 }
 
-// cost is what a member is expected to take, with what it has to do already. One
-// that nobody knows costs nothing: it is tried.
-func (s *Spread) cost(i int, at int64) float64 {
-	m := &s.members[i]
-	return float64(m.inFlight.Load()+1) * m.now(at) / m.weight
+// better says whether a should be asked rather than b.
+func (s *Spread) better(a, b int, now int64) bool {
+	x, y := &s.members[a], &s.members[b]
+	lx, ly := x.now(now), y.now(now)
+	switch { // nobody knows how quick it is: it is tried, and not by all at once
+	case lx == 0 && ly == 0:
+		lx, ly = 1, 1
+	case lx == 0:
+		lx = ly
+	case ly == 0:
+		ly = lx
+	}
+	cx, cy := x.cost(lx), y.cost(ly)
+	switch {
+	case cx > asGood*cy:
+		return false
+	case cy > asGood*cx:
+		return true
+	}
+	return x.lately(now) < y.lately(now)
 }
 
-// now is the latency as it counts at a time: one that was met long ago counts less.
-func (m *spreadMember) now(at int64) float64 {
-	met := math.Float64frombits(m.latency.Load())
-	if met == 0 {
+// cost is what a member is expected to take, with what it has to do already.
+func (m *spreadMember) cost(latency float64) float64 {
+	cost := float64(m.calls.Load()&inFlightMask+1) * latency / m.weight
+	for _, l := range m.limits {
+		if room := l.Room(); room < scarce {
+			cost /= max(room/scarce, 1e-3)
+		}
+	}
+	return cost
+}
+
+// now is the latency as it counts at a time: one that was met long ago counts less,
+// and who has been silent for longer has got slower.
+func (m *spreadMember) now(now int64) float64 {
+	met := float64(m.latency.Load())
+	if past := now - m.at.Load(); past > int64(time.Second) {
+		met *= math.Exp2(-float64(past) / float64(6*spreadHalf))
+	}
+	if m.calls.Load()&inFlightMask > 0 {
+		met = max(met, float64(now-m.quiet.Load()))
+	}
+	return met
+}
+
+// The word of what was asked of late: a count for this epoch and one for the last,
+// which counts for less the older it is.
+const (
+	epochAt   = 40
+	lastAt    = 20
+	epochMask = 1<<lastAt - 1
+	epochBits = 33 // of the nanoseconds: 8.6 s
+)
+
+// lately is how often it was asked of late, for its weight.
+func (m *spreadMember) lately(now int64) float64 {
+	w, epoch := m.recent.Load(), uint64(now)>>epochBits
+	this, last := float64(w&epochMask), float64(w>>lastAt&epochMask)
+	switch epoch - w>>epochAt {
+	case 0:
+	case 1:
+		this, last = 0, this
+	default:
 		return 0
 	}
-	past := time.Duration(at - m.at.Load())
-	if past < time.Second {
-		return met
+	gone := float64(now&(1<<epochBits-1)) / (1 << epochBits)
+	return (this + last*(1-gone)) / m.weight
+}
+
+func (m *spreadMember) note(now int64) {
+	for {
+		w, epoch := m.recent.Load(), uint64(now)>>epochBits
+		next := w + 1
+		switch then := w >> epochAt; {
+		case then == epoch && w&epochMask == epochMask:
+			return
+		case then == epoch:
+		case then+1 == epoch:
+			next = epoch<<epochAt | (w&epochMask)<<lastAt | 1
+		default:
+			next = epoch<<epochAt | 1
+		}
+		if m.recent.CompareAndSwap(w, next) {
+			return
+		}
 	}
-	return met * math.Exp2(-float64(past)/float64(6*spreadHalf))
 }
 
 // Began counts a call to a member.
-func (s *Spread) Began(i int) {
-	s.members[i].inFlight.Add(1)
-	s.members[i].asked.Add(1)
+func (s *Spread) Began(i int, now time.Duration) {
+	m := &s.members[i]
+	if m.calls.Add(askedOnce+1)&inFlightMask == 1 {
+		m.quiet.Store(int64(now))
+	}
+	m.note(int64(now))
 }
 
-// Ended counts the end of a call at a time, and how long its answer took; 0: it was
-// none.
-func (s *Spread) Ended(i int, at time.Time, took time.Duration) {
+// Ended counts the end of a call. How long its answer took is told to Took.
+func (s *Spread) Ended(i int, now time.Duration) {
 	m := &s.members[i]
-	m.inFlight.Add(-1)
-	if took <= 0 {
-		return
+	if m.calls.Add(^uint64(0))&inFlightMask > 0 {
+		m.quiet.Store(int64(now))
 	}
-	now := at.UnixNano()
-	seconds := took.Seconds()
+}
+
+// Took counts how long an answer took, of a stream its first chunk.
+func (s *Spread) Took(i int, now, took time.Duration) {
+	m := &s.members[i]
 	for {
-		bits := m.latency.Load()
-		old := math.Float64frombits(bits)
-		next := seconds // a peak counts at once
-		if old > seconds {
-			keep := math.Exp2(-float64(time.Duration(now-m.at.Load())) / float64(spreadHalf))
+		old := m.latency.Load()
+		next := max(int64(took), 1) // a peak counts at once
+		if old > next {
+			keep := 1 - float64(int64(now)-m.at.Load())/float64(spreadHalf)
 			keep = min(max(keep, 0.5), 0.9)
-			next = old*keep + seconds*(1-keep)
+			next += int64(float64(old-next) * keep)
 		}
-		if m.latency.CompareAndSwap(bits, math.Float64bits(next)) {
-			m.at.Store(now)
+		if m.latency.CompareAndSwap(old, next) {
+			m.at.Store(int64(now))
 			return
 		}
 	}
@@ -207,57 +332,12 @@ func (s *Spread) Ended(i int, at time.Time, took time.Duration) {
 type Load struct {
 	InFlight int
 	Asked    int           // in all
-	Latency  time.Duration // as it counts now; 0: it is not known
+	Latency  time.Duration // of the answers, or of the first chunks, as it counts now; 0: it is not known
 }
 
 // Load returns what is known of a member.
 func (s *Spread) Load(i int) Load {
 	m := &s.members[i]
-	return Load{InFlight: int(m.inFlight.Load()), Asked: int(m.asked.Load()), Latency: time.Duration(m.now(time.Now().UnixNano()) * float64(time.Second))}
+	calls := m.calls.Load()
+	return Load{InFlight: int(calls & inFlightMask), Asked: int(calls >> 24), Latency: time.Duration(m.now(int64(s.Now())))}
 }
-
-// MemberError is the failure of one member of a pool.
-type MemberError struct {
-	Member string
-	Err    error
-	// Another says that another member may be asked at once.
-	Another bool
-}
-
-func (e *MemberError) Error() string { return fmt.Sprintf("%s: %s", e.Member, errtree.Text(e.Err)) }
-
-// Unwrap returns the member's own error.
-func (e *MemberError) Unwrap() error { return e.Err }
-
-// RecoveryClass is the class of the member's own error; but a key that was refused or
-// is used up, or a model that is gone, is no reason not to ask another member, if
-// there is one: then it is [ClassTransient].
-func (e *MemberError) RecoveryClass() Class {
-	v := Classify(e.Err)
-	if e.Another && !v.Retry && v.Fallback && (v.Holds || v.Loud) {
-		return ClassTransient
-	}
-	return ClassUnclassified
-}
-
-// RecoveryHint is next to nothing if another member may be asked: how long this one
-// wants to be left alone is nothing to it.
-func (e *MemberError) RecoveryHint() time.Duration {
-	if e.Another {
-		return AtOnce
-	}
-	return 0
-}
-
-// AtOnce is the shortest hint that there is. It is no provider's.
-const AtOnce = time.Nanosecond
-
-// NoMemberError is a request that no member of a pool can serve.
-type NoMemberError struct{}
-
-func (*NoMemberError) Error() string {
-	return "understudy: no member of the pool can serve such a request: look at what Can says"
-}
-
-// RecoveryClass is [ClassBadRequest]: a stand-in may.
-func (*NoMemberError) RecoveryClass() Class { return ClassBadRequest }

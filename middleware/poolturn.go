@@ -1,0 +1,431 @@
+package middleware
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// pooling is a pool whatever its members answer with: who is asked, and how it is
+// booked.
+type pooling[Req any] struct {
+	settings PoolSettings[Req]
+	seats    []seat[Req]
+	spread   *strategies.Spread
+	stays    *stays
+	all      strategies.Among
+	picky    bool // some cannot serve all requests
+	streams  bool
+
+	waiting atomic.Int64 // calls that wait for a member
+	mu      sync.Mutex
+	turned  chan struct{} // closed when it makes sense to look again
+}
+
+// poolTurn is one call to a member.
+type poolTurn struct {
+	member       int
+	plain        bool // an agent without layers, and neither a trial nor a stream
+	probe        bool // the first call to one that comes back
+	began        time.Duration
+	own, key     strategies.Permit
+	before       *memberFailed
+	conversation string
+	side         *streamSide // of a stream
+	end          func()      // of a call that is not plain
+}
+
+// memberFailed is a member's failure, with what the next attempt of the call must know.
+type memberFailed struct {
+	*strategies.MemberError
+	pool  any   // which
+	tried tried // the members that have failed in this call, this one last
+}
+
+// tried are members that failed in a call, and what else is not asked for that.
+type tried []struct {
+	member int
+	scope  scope
+}
+
+// scope is whose failure it was.
+type scope uint8
+
+const (
+	scopeDomain scope = iota // the region's, as it may be
+	scopeMember              // a model that is gone
+	scopeKey                 // a limit, a key that was refused
+)
+
+// scopeOf says whose failure it was.
+func scopeOf(v strategies.Verdict) scope {
+	switch {
+	case ofTheKey(v):
+		return scopeKey
+	case v.Loud:
+		return scopeMember
+	}
+	return scopeDomain
+}
+
+func ofTheKey(v strategies.Verdict) bool { return v.Holds || v.Renew }
+
+// Unwrap returns what the caller gets to see.
+func (e *memberFailed) Unwrap() error { return e.MemberError }
+
+// enter finds a member for a call, and gets leave to ask it.
+func (p *pooling[Req]) enter(ctx context.Context, req Req) (poolTurn, error) {
+	t := poolTurn{before: p.before(ctx), began: p.spread.Now()}
+	if p.stays != nil {
+		if err := protect(func() error { t.conversation = p.settings.Stay(req); return nil }); err != nil {
+			return t, err
+		}
+	}
+	able := &p.all
+	if p.picky {
+		some, err := p.able(req)
+		if err != nil {
+			return t, err
+		}
+		able = &some
+	}
+	if p.pick(req, able, &t, false) || p.await(ctx, req, able, &t) {
+		p.spread.Began(t.member, t.began)
+		if p.streams {
+			t.side = callOf(ctx).stream
+			t.side.timed = true
+		}
+		return t, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return t, context.Cause(ctx)
+	}
+	return t, p.shut(able)
+}
+
+// before is the last failure of this call here, if there is one.
+func (p *pooling[Req]) before(ctx context.Context) *memberFailed {
+	c := callOf(ctx).current()
+	if c == nil || c.why == nil {
+		return nil
+	}
+	if e, is := errtree.As[*memberFailed](c.why.Err); is && e.pool == any(p) {
+		return e
+	}
+	return nil
+}
+
+// pick chooses without waiting: first of those whose domain, and whose key, has not
+// failed in this call, then of any that has not, then of any. pressing: it is this or
+// nothing, so who comes back is asked beyond its share.
+func (p *pooling[Req]) pick(req Req, able *strategies.Among, t *poolTurn, pressing bool) bool {
+	if t.before == nil {
+		return p.pickFrom(req, *able, t, pressing)
+	}
+	for round := range 3 {
+		among := *able
+		for i := range p.seats {
+			if among.Has(i) && p.excluded(t.before, i, round) {
+				among.Drop(i)
+			}
+		}
+		if p.pickFrom(req, among, t, pressing) {
+			return true
+		}
+	}
+	return false
+}
+
+// excluded says whether a member is out of the question in a round.
+func (p *pooling[Req]) excluded(before *memberFailed, i, round int) bool {
+	m := &p.seats[i]
+	for _, t := range before.tried {
+		failed := &p.seats[t.member]
+		switch {
+		case round < 2 && t.member == i:
+			return true
+		case round < 2 && t.scope == scopeKey && m.key != "" && m.key == failed.key:
+			return true
+		case round == 0 && t.scope != scopeMember && m.domain == failed.domain:
+			return true
+		}
+	}
+	return false
+}
+
+// pickFrom chooses one that may be asked. Those without room are asked only if nobody
+// has any: they keep their own line.
+func (p *pooling[Req]) pickFrom(req Req, among strategies.Among, t *poolTurn, pressing bool) bool {
+	full := strategies.Among{}
+	if p.settings.Choose != nil {
+		if i := p.chosen(req, among, t, pressing); i >= 0 && p.take(i, t, pressing) {
+			return true
+		}
+	}
+	for limited := false; ; {
+		i := p.next(&among, t)
+		switch {
+		case i < 0 && limited:
+			return false
+		case i < 0:
+			among, limited = full, true
+			continue
+		case !limited && p.seats[i].full():
+			full.Add(i)
+		case p.take(i, t, pressing):
+			return true
+		}
+		among.Drop(i)
+	}
+}
+
+// next is who should be asked next: the one who answered this conversation last, or
+// whom the spread chooses.
+func (p *pooling[Req]) next(among *strategies.Among, t *poolTurn) int {
+	if t.conversation != "" {
+		if i, known := p.stays.get(t.conversation); known && among.Has(i) {
+			return p.preferred(i, among, t.began)
+		}
+	}
+	return p.spread.Choose(among, t.began)
+}
+
+// preferred is whom a conversation goes back to: the first in the order that has been
+// well for long enough, or else who answered last.
+func (p *pooling[Req]) preferred(last int, among *strategies.Among, now time.Duration) int {
+	if !p.spread.InOrder {
+		return last
+	}
+	for i := range last {
+		m := &p.seats[i]
+		if at := m.unwell.Load(); among.Has(i) && m.back.Load() == 0 && m.shut() == 0 && (at == 0 || now-time.Duration(at) >= p.settings.StayFor) {
+			return i
+		}
+	}
+	return last
+}
+
+// take gets leave to ask a member.
+func (p *pooling[Req]) take(i int, t *poolTurn, pressing bool) bool {
+	m := &p.seats[i]
+	inFlight := 0
+	if m.back.Load() < 0 {
+		inFlight = p.spread.Load(i).InFlight
+	}
+	open, probe := m.open(t.began, inFlight, pressing)
+	if !open {
+		return false
+	}
+	if probe {
+		back := m.back.Load()
+		if back > int64(t.began) || !m.back.CompareAndSwap(back, int64(t.began+probeTime)) {
+			return false
+		}
+	}
+	own, key, ok := m.leave()
+	if !ok {
+		if probe {
+			m.probed(t.began, false)
+		}
+		return false
+	}
+	t.member, t.own, t.key, t.probe = i, own, key, probe
+	t.plain = m.guarded == nil && !probe && !own.IsTrial() && !key.IsTrial() && (!p.streams || m.back.Load() == 0)
+	return true
+}
+
+// chosen is the user's own choice; -1: none.
+func (p *pooling[Req]) chosen(req Req, among strategies.Among, t *poolTurn, pressing bool) int {
+	var may []MemberHealth
+	var who []int
+	for i := range p.seats {
+		if !among.Has(i) {
+			continue
+		}
+		h := p.memberHealth(i)
+		if open, _ := p.seats[i].open(t.began, h.InFlight, pressing); open {
+			may, who = append(may, h), append(who, i)
+		}
+	}
+	at := -1
+	err := protect(func() error { at = p.settings.Choose(req, may); return nil })
+	if err != nil || at < 0 || at >= len(who) {
+		return -1 // what nobody chose well, the spread chooses
+	}
+	return who[at]
+}
+
+// await waits for the first member that comes back. Who is known to come back too
+// late is not waited for; and a share of one that is coming back is waited for only
+// so long that there is time to ask it beyond that.
+func (p *pooling[Req]) await(ctx context.Context, req Req, able *strategies.Among, t *poolTurn) bool {
+	until, press := t.began+p.settings.MaxWait, t.began+p.settings.MaxWait
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline) - 1 // at the deadline itself it is too late
+		until, press = min(until, t.began+left), min(press, t.began+left/2)
+	}
+	for ctx.Err() == nil {
+		// Who announces that it waits is told of what changes after that.
+		p.waiting.Add(1)
+		turned := p.turn()
+		ok := p.pick(req, able, t, false)
+		at, soon := p.back(able, t.began)
+		late := at > until && (!soon || t.began >= press)
+		if !ok && !late {
+			if soon {
+				at = min(at, max(press, t.began+1))
+			}
+			sleepOr(ctx, at-t.began, turned)
+		}
+		p.waiting.Add(-1)
+		switch {
+		case ok:
+			return true
+		case late:
+			return p.pick(req, able, t, true)
+		}
+		if t.began = p.spread.Now(); soon && t.began >= press && p.pick(req, able, t, true) {
+			return true
+		}
+	}
+	return false
+}
+
+func sleepOr(ctx context.Context, d time.Duration, turned <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-turned:
+	case <-ctx.Done():
+	}
+}
+
+// back is when the first member may be asked again, as far as that is known; soon
+// says that one may be at any time: a first call to it is under way, or it has as
+// many as it is given for now.
+func (p *pooling[Req]) back(able *strategies.Among, now time.Duration) (first time.Duration, soon bool) {
+	first = math.MaxInt64
+	for i := range p.seats {
+		if !able.Has(i) {
+			continue
+		}
+		m := &p.seats[i]
+		wait := m.shut()
+		if wait == math.MaxInt64 {
+			continue
+		}
+		if wait <= 0 {
+			wait, soon = time.Second, true
+		}
+		first = min(first, now+wait)
+	}
+	return first, soon
+}
+
+// turn is closed when a call ends that others may wait for.
+func (p *pooling[Req]) turn() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turned == nil {
+		p.turned = make(chan struct{})
+	}
+	return p.turned
+}
+
+// look tells those who wait to look again. While nobody does, it costs one load.
+func (p *pooling[Req]) look() {
+	if p.waiting.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turned != nil {
+		close(p.turned)
+		p.turned = nil
+	}
+}
+
+// shut is the refusal where nobody may be asked: of the member that is back first.
+func (p *pooling[Req]) shut(able *strategies.Among) *strategies.OpenError {
+	first := &strategies.OpenError{Breaker: "pool", State: strategies.StateOpen}
+	for i := range p.seats {
+		m := &p.seats[i]
+		if !able.Has(i) {
+			continue
+		}
+		b := m.breaker
+		if m.keyed != nil && shutOf(m.keyed) > shutOf(b) {
+			b = m.keyed
+		}
+		wait := b.RetryAfter()
+		if wait > 0 && (first.RetryAfter == 0 || wait < first.RetryAfter) {
+			first = &strategies.OpenError{Breaker: m.name, State: b.State(), RetryAfter: wait, Cause: b.LastFailure()}
+		}
+	}
+	return first
+}
+
+// able are the members that can serve a request.
+func (p *pooling[Req]) able(req Req) (able strategies.Among, err error) {
+	for i := range p.seats {
+		m := &p.seats[i]
+		can := m.can == nil
+		if !can {
+			if err := protect(func() error { can = m.can(req); return nil }); err != nil {
+				return able, err
+			}
+		}
+		if can {
+			able.Add(i)
+		}
+	}
+	if able.Count() == 0 {
+		return able, &strategies.NoMemberError{}
+	}
+	return able, nil
+}
+
+// another says whether a member that has not failed in this call may be asked now.
+func (p *pooling[Req]) another(req Req, failed *memberFailed) bool {
+	able, err := p.able(req)
+	if err != nil {
+		return false
+	}
+	now := p.spread.Now()
+	for i := range p.seats {
+		if !able.Has(i) || p.excluded(failed, i, 1) {
+			continue
+		}
+		if open, _ := p.seats[i].open(now, p.spread.Load(i).InFlight, false); open {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *pooling[Req]) health() []MemberHealth {
+	all := make([]MemberHealth, len(p.seats))
+	for i := range p.seats {
+		all[i] = p.memberHealth(i)
+	}
+	return all
+}
+
+func (p *pooling[Req]) memberHealth(i int) MemberHealth {
+	m := &p.seats[i]
+	b := m.breaker
+	if m.keyed != nil && shutOf(m.keyed) > shutOf(b) {
+		b = m.keyed
+	}
+	h := MemberHealth{Name: m.name, Breaker: b.State(), RetryAfter: b.RetryAfter(), Returning: m.back.Load() != 0, Room: 1, Load: p.spread.Load(i)}
+	for _, l := range m.limits {
+		h.Room = min(h.Room, l.Room())
+	}
+	return h
+}
