@@ -294,7 +294,7 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 				substitute = func() bool { return true }
 			}
 			l := newRetry(o, p, substitute, next)
-			l.breaker = c.breaker // also behind a middleware of the user's
+			l.breaker, l.told = c.breaker, c.set.given["RetryVia"] // also behind a middleware of the user's
 			return l
 		case *breakerPart:
 			return newCircuitBreaker(o, p.breaker, next)

@@ -68,6 +68,7 @@ type retryCore struct {
 	// breaker is the agent's, if it has one: a loop ends when its own attempt has
 	// opened it, and not one delay later.
 	breaker *strategies.Breaker
+	told    bool      // the agent is told what was wrong with its last answer
 	loops   sync.Pool // of the engine's, see retryLoop
 }
 
@@ -206,6 +207,9 @@ func (r *retrying) ask(ctx context.Context, v strategies.Verdict) (time.Duration
 	}
 	if unrecoverable(raw(r.err)) {
 		return 0, strategies.StopClass
+	}
+	if r.told && strategies.AnswerFault(r.err) != "" {
+		r.state.Verdict.MaxRetries = 0 // that is for one who can only be asked the same again
 	}
 	if over := r.within.meters().exhausted(); over != nil {
 		r.account.because(over)

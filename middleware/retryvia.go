@@ -12,7 +12,9 @@ import (
 // change gets the request as it was given, not as an earlier retry changed it, and
 // the failure of the attempt before; it returns the request unchanged for failures
 // that the agent can do nothing about. An error of change is the attempt's failure.
-// Stand-ins are not concerned, see [Builder.FallbackVia].
+// Stand-ins are not concerned, see [Builder.FallbackVia]. Of answers that were no good
+// there are as many retries as [strategies.Retry].MaxRetries says: that these are worth
+// two at most is meant for agents who are asked the same again.
 //
 // It costs a healthy call nothing but a look at its context.
 func (b *Builder[Req, Resp]) RetryVia(change func(ctx context.Context, req Req, failure Failure) (Req, error)) *Builder[Req, Resp] {

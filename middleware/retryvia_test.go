@@ -40,6 +40,12 @@ func TestRetryVia(t *testing.T) {
 	}{
 		{"the agent is told what was wrong", func() *builder { return middleware.Wrap(agent("too long", "hi")).Validate(short) }, "hello | hello; be shorter", true},
 		{"each time from the request as it was", func() *builder { return middleware.Wrap(agent("too long", "longer still", "hi")).Validate(short) }, "hello | hello; be shorter | hello; be shorter", true},
+		{"as often as the policy says", func() *builder {
+			return middleware.Wrap(agent("too long", "too long", "too long", "hi")).Validate(short)
+		}, "hello | hello; be shorter | hello; be shorter | hello; be shorter", true},
+		{"and not more often", func() *builder {
+			return middleware.Wrap(agent("too long", "too long", "too long", "too long", "hi")).Validate(short)
+		}, "hello | hello; be shorter | hello; be shorter | hello; be shorter", false},
 		{"an adapter's reason is one", func() *builder { return middleware.Wrap(agent(&strategies.AnswerError{Reason: "max_tokens"}, "hi")) }, "hello | hello; it was cut off by the limit of tokens: be shorter", true},
 		{"what it can do nothing about is left alone", func() *builder { return middleware.Wrap(agent(errSick, "hi")) }, "hello | hello", true},
 		{"a stand-in gets the request as it was", func() *builder {

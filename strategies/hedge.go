@@ -15,13 +15,14 @@ import (
 //
 // A Hedge is used by pointer and may be shared by agents of any type; it learns from
 // all of them. Its fields must not be changed once it is in use. It is safe for
-// concurrent use; a healthy call costs a lock and a store.
+// concurrent use; a healthy call costs a lock and a store. It holds 16 KB.
 type Hedge struct {
 	// After is how long the first answer may take. 0: as long as the slowest twentieth
-	// of the last 128 answers took; nobody is asked twice before 20 have come.
+	// of the last 1024 answers took; nobody is asked twice before 20 have come.
 	After time.Duration
-	// Quantile is which part of the answers is taken for slow where After is 0: 0.95
-	// unless set.
+	// Quantile is from which part of the answers on they are taken for slow where After
+	// is 0. 0: 0.95. So that MaxRatio is used up evenly, the share of the slow is up to
+	// half larger than this says while few are asked twice, and smaller while many are.
 	Quantile float64
 	// MaxRatio bounds the second calls: at most so many for each first one, in the
 	// long run. 0: 0.05.
@@ -31,42 +32,47 @@ type Hedge struct {
 	ReadOnly bool
 
 	mu     sync.Mutex
-	recent [128]time.Duration
-	seen   int // answers in all
-	of     int // how many answers slow was taken of
-	slow   time.Duration
-	credit float64 // second calls that may be made
+	recent [1024]time.Duration
+	seen   int                 // answers in all
+	of     int                 // how many answers sorted was taken of
+	sorted [1024]time.Duration // the recent ones then
+	earned float64             // second calls that may be made, beyond hedgeStart
 }
 
-// hedgeBurst is how many second calls may come at once after a quiet time.
-const hedgeBurst = 10
+// hedgeBurst is how many second calls may come at once after a quiet time, and
+// hedgeStart how many before there was one.
+const (
+	hedgeBurst = 25
+	hedgeStart = 5
+)
 
 // Begin counts a first call, and says after how long a second one is due; ok is
 // false if there is to be none.
 func (h *Hedge) Begin() (after time.Duration, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.credit = min(h.credit+orDefault(h.MaxRatio, 0.05), hedgeBurst)
+	h.earned = min(h.earned+orDefault(h.MaxRatio, 0.05), hedgeBurst-hedgeStart)
 	if h.After > 0 {
 		return h.After, true
 	}
 	if h.seen < 20 {
 		return 0, false
 	}
-	if h.of == 0 || h.seen-h.of >= 16 {
-		h.of, h.slow = h.seen, h.quantile()
+	if h.of == 0 || h.seen-h.of >= max(16, min(h.of, len(h.recent))/16) {
+		h.of, h.sorted = h.seen, h.recent
+		slices.Sort(h.sorted[:min(h.seen, len(h.recent))])
 	}
-	return h.slow, true
+	return h.slow(), true
 }
 
 // Take says whether a second call may be made now, and pays for it.
 func (h *Hedge) Take() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.credit < 1 {
+	if h.earned+hedgeStart < 1 {
 		return false
 	}
-	h.credit--
+	h.earned--
 	return true
 }
 
@@ -78,11 +84,13 @@ func (h *Hedge) Answered(took time.Duration) {
 	h.seen++
 }
 
-func (h *Hedge) quantile() time.Duration {
-	all := h.recent
-	kept := all[:min(h.seen, len(all))]
-	slices.Sort(kept)
-	at := int(math.Ceil(orDefault(h.Quantile, 0.95)*float64(len(kept)))) - 1
+// slow is what an answer may take. The fewer second calls are left, the longer that
+// is: so they are used up evenly, and those that are stuck still find some when many
+// have been just slow.
+func (h *Hedge) slow() time.Duration {
+	q := 1 - (1-orDefault(h.Quantile, 0.95))*(0.5+(h.earned+hedgeStart)/hedgeBurst)
+	kept := h.sorted[:min(h.of, len(h.sorted))]
+	at := int(math.Ceil(q*float64(len(kept)))) - 1
 	return kept[min(max(at, 0), len(kept)-1)]
 }
 

@@ -27,6 +27,7 @@ func TestResultsInTheDocs(t *testing.T) {
 	}{
 		"lab":      {"docs/saves.md", labTable(lab)},
 		"days":     {"docs/saves.md", daysTable(t)},
+		"means":    {"docs/saves.md", meansTable(lab)},
 		"overhead": {"docs/cost.md", overheadTable(overhead)},
 		"short":    {"README.md", shortTable(overhead, lab)},
 	} {
@@ -147,6 +148,38 @@ func labTable(rows []row) string {
 		b.WriteString(" |\n")
 	}
 	return b.String() + say("Where another answers more", labLosses(rows))
+}
+
+// meansTable is what counts on the days on which systems are given more than retries.
+func meansTable(rows []row) string {
+	text := func(column, unit string) func(row) string {
+		return func(r row) string { return r[column] + unit }
+	}
+	var b strings.Builder
+	b.WriteString("| | no recovery | retry-go | + gobreaker, by hand | failsafe-go | Understudy |\n|---|---|---|---|---|---|\n")
+	for _, line := range []struct {
+		name, scenario string
+		cell           func(row) string
+	}{
+		{"token-limit: answered · calls a request", "token-limit", answered},
+		{"token-limit: calls over the limit", "token-limit", text("limited_calls", "")},
+		{"token-limit: half of them within", "token-limit", text("p50_s", " s")},
+		{"long-tail: 99 of 100 within", "long-tail", text("p99_s", " s")},
+		{"long-tail: calls a request", "long-tail", text("calls_per_request", "")},
+		{"told-why: answered · calls a request", "told-why", answered},
+		{"runaway: most calls of one request", "runaway", text("most_calls", "")},
+		{"runaway: answered · calls a request", "runaway", answered},
+	} {
+		b.WriteString("| " + line.name)
+		for _, system := range []string{"none", "retry-go", "retry-go+gobreaker", "failsafe-go", ours} {
+			b.WriteString(" | ")
+			if r, ok := find(rows, "scenario", line.scenario, system); ok {
+				b.WriteString(line.cell(r))
+			}
+		}
+		b.WriteString(" |\n")
+	}
+	return b.String()
 }
 
 // daysTable says in a sentence what happens on each day of the lab.

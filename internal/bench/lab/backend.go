@@ -34,6 +34,8 @@ type Call struct {
 	// Futile: the agent was certain to refuse it. It was down, over its limit,
 	// without quota, or the request is one that it always refuses.
 	Futile bool
+	// Limited: it was over the limit of calls or tokens, and got a 429.
+	Limited bool
 	// Crowded: it was refused, or given up, because the agent had too much to do.
 	Crowded bool
 }
@@ -51,7 +53,8 @@ type backend struct {
 	free   []time.Duration // when each server is
 	starts []time.Duration // of those that wait
 	passed map[window]int  // calls let through by a limit
-	at     int             // calls that a cold agent works on
+	at     int             // calls that it works on
+	plan   *bucket         // nil: there is none
 	bears  int             // how many of them it bears; 0: it is warm
 	calls  []*Call
 }
@@ -67,6 +70,7 @@ func newBackend(name string, agent Agent, day *Scenario, requests int) *backend 
 	b := &backend{
 		name: name, agent: agent, day: day, start: time.Now(),
 		asked: make([]int, requests), free: make([]time.Duration, agent.Servers), passed: map[window]int{},
+		plan: newBucket(agent.Plan),
 	}
 	for i := range day.Faults {
 		if day.Faults[i].On == name {
@@ -142,7 +146,7 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		if f.Limit != nil {
 			in := window{i, since, int64((now - since) / f.Limit.Per.D())}
 			if b.passed[in]++; b.passed[in] > f.Limit.Calls {
-				call.Futile = true
+				call.Futile, call.Limited = true, true
 				next := since + time.Duration(in.n+1)*f.Limit.Per.D()
 				if f.Limit.Mute {
 					next = now
@@ -162,12 +166,28 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		slow *= f.Slow
 		bad = bad || luck(forBad) < f.Bad
 	}
+	if req.Tricky {
+		t := b.day.Tricky
+		bad = bad || luck(forTold) < map[bool]float64{false: t.Bad, true: t.Told}[req.Told]
+	}
+	if b.plan != nil {
+		if wait := b.plan.take(now, req.Tokens); wait > 0 {
+			call.Futile, call.Limited = true, true
+			return refuse(429, "rate_limit_exceeded", wait)
+		}
+	}
 	if b.bears > 0 && b.at >= b.bears { // too many: it falls over
 		call.Crowded = true
 		b.cools()
 		return refuse(503, "overloaded", 0)
 	}
 	service := float64(b.agent.lognormal(luck(forLatency), luck(forLatency2))) * slow
+	if t := b.agent.Tail; t != nil && luck(forTail) < t.Share {
+		service *= t.Times
+	}
+	if t := b.agent.Thrash; t != nil && b.at >= t.Over {
+		service *= math.Pow(float64(b.at+1)/float64(t.Over), t.Power)
+	}
 	wait, ok := time.Duration(0), true
 	if b.agent.Servers > 0 {
 		service *= 1 + b.agent.Slowdown*b.busy(now)

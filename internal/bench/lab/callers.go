@@ -10,6 +10,11 @@ type Request struct {
 	Number int
 	At     time.Duration // since the start
 	Poison bool
+	// Tokens is what it costs at an agent; Guess what its caller takes it for.
+	Tokens, Guess int
+	Tricky        bool // its answers are bad, until it is told why
+	Told          bool // what was wrong with the last answer
+	Runaway       bool
 }
 
 // What a draw is for, so that no two of one call are the same.
@@ -23,6 +28,12 @@ const (
 	forRefusal
 	forLatency
 	forLatency2
+	forTokens
+	forTokens2
+	forTricky
+	forRunaway
+	forTail
+	forTold
 )
 
 // draw is a number from 0 up to 1 that follows from what it is for.
@@ -59,9 +70,21 @@ func (s *Scenario) Requests() []Request {
 		}
 		if draw(s.Seed, forArrival, n, 1, "") < s.factor(at)/most {
 			number := len(all)
-			all = append(all, Request{number, at, draw(s.Seed, forPoison, number, 0, "") < s.Poison})
+			all = append(all, s.request(number, at))
 		}
 	}
+}
+
+func (s *Scenario) request(number int, at time.Duration) Request {
+	luck := func(what int) float64 { return draw(s.Seed, what, number, 0, "") }
+	r := Request{Number: number, At: at, Poison: luck(forPoison) < s.Poison}
+	if k := s.Tokens; k != nil {
+		r.Tokens = max(1, int(k.Median*lognormal(k.Sigma, luck(forTokens), luck(forTokens2))))
+		r.Guess = max(1, int(float64(r.Tokens)*k.Guess))
+	}
+	r.Tricky = s.Tricky != nil && luck(forTricky) < s.Tricky.Share
+	r.Runaway = s.Nested != nil && luck(forRunaway) < s.Nested.Runaway
+	return r
 }
 
 func (s *Scenario) factor(at time.Duration) float64 {
@@ -75,6 +98,11 @@ func (s *Scenario) factor(at time.Duration) float64 {
 
 // lognormal is a latency with the median and spread of the agent.
 func (a *Agent) lognormal(u1, u2 float64) time.Duration {
+	return time.Duration(float64(a.Median) * lognormal(a.Sigma, u1, u2))
+}
+
+// lognormal has a median of 1.
+func lognormal(sigma, u1, u2 float64) float64 {
 	normal := math.Sqrt(-2*math.Log(1-u1)) * math.Cos(2*math.Pi*u2)
-	return time.Duration(float64(a.Median) * math.Exp(a.Sigma*normal))
+	return math.Exp(sigma * normal)
 }

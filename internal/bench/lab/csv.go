@@ -11,6 +11,7 @@ var columns = []string{
 	"scenario", "system", "requests", "full_pct", "degraded_pct", "failed_pct",
 	"p50_s", "p99_s", "p999_s", "longest_s", "calls_per_request", "futile_calls",
 	"back_min", "primary_back_min", "false_openings",
+	"limited_calls", "most_calls",
 }
 
 // WriteCSV writes a line a row. Times without an end of faults are empty;
@@ -41,5 +42,6 @@ func (r Row) fields() []string {
 		r.Scenario, r.System, strconv.Itoa(r.Requests), number(r.Full, 3), number(r.Degraded, 3), number(r.Failed, 3),
 		seconds(r.P50), seconds(r.P99), seconds(r.P999), seconds(r.Max), number(r.CallsPerRequest, 4), strconv.Itoa(r.Futile),
 		until(r.Back), until(r.Primary), strconv.Itoa(r.FalseOpenings),
+		strconv.Itoa(r.Limited), strconv.Itoa(r.Most),
 	}
 }

@@ -23,8 +23,22 @@
 //	    "servers": 8,                // calls at a time. Default: no limit
 //	    "queue": 100,                // calls that may wait; others get 503
 //	    "slowdown": 0.5,             // all busy: so much slower than alone
+//	    "tail": {"share": 0.03, "times": 10}, // calls that take so many times longer
+//	    "plan": {"per_minute": 90000, "burst": "10s"}, // tokens, as a bucket that holds what comes in
+//	                                 // within burst (default 1m); others get 429 and Retry-After
+//	    "thrash": {"over": 8, "power": 2}, // with n calls at a time, n > 8, each takes (n/8)² as long
 //	    "cold": {"calls": 3, "warm": 40} // after errors it bears 3 calls at a time, one more
 //	                                 // for each answer, and with 40 any number; too many: from the start
+//	  },
+//	  "tokens": {"median": 900, "sigma": 0.5, "guess": 1}, // of a request; callers take it for guess times as much
+//	  "tricky": {"share": 0.15, "bad": 0.9, "told": 0.05}, // requests with bad answers, fewer once told why
+//	  "nested": {"deep": 4, "asks": 2, "runaway": 0.02},   // agents that ask each other; some without end
+//	  "means": {                     // what systems are given besides, where they have it
+//	    "pace": 90000,               // keep to so many tokens a minute
+//	    "hedge": true,               // ask twice if it takes long, for 5 % more calls
+//	    "told": true,                // say what was wrong with the last answer
+//	    "calls": 40,                 // at most so many for a request
+//	    "adaptive": 64               // as many at a time as the agent bears, at most so many
 //	  },
 //	  "stand_in": {},                // the same fields; without it there is none
 //	  "faults": [{

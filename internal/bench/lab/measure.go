@@ -16,6 +16,8 @@ type Row struct {
 
 	CallsPerRequest float64
 	Futile          int // calls that could not have helped
+	Limited         int // of them, those that were over a limit, and got a 429
+	Most            int // calls of one request
 
 	// Back is how long after the last fault 99 of 100 requests of a minute are
 	// answered in full again, Primary the same for 95 of 100 answered by the
@@ -51,10 +53,16 @@ func Measure(day *Scenario, system string, t *Trace) Row {
 	slices.Sort(waits)
 	row.P50, row.P99, row.P999, row.Max = quantile(waits, 0.5), quantile(waits, 0.99), quantile(waits, 0.999), quantile(waits, 1)
 	row.CallsPerRequest = float64(len(t.Calls)) / float64(max(len(t.Ends), 1))
+	each := make([]int, len(t.Ends))
 	for _, c := range t.Calls {
 		if c.Futile {
 			row.Futile++
 		}
+		if c.Limited {
+			row.Limited++
+		}
+		each[c.Request]++
+		row.Most = max(row.Most, each[c.Request])
 	}
 	var end time.Duration
 	if end, row.HasEnd = day.end(); row.HasEnd {

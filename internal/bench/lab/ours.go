@@ -10,7 +10,7 @@ import (
 var ours = System{
 	Name: "understudy",
 	Config: "Wrap(primary).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{NoJitter: true}).Timeout(…).Validate(…).Fallback(…): the defaults;\n" +
-		"jitter of the open time off, so that results can be repeated",
+		"jitter of the open time off, so that results can be repeated. Where the day gives them: Pace, Hedge, RetryVia, UsageLimits, with their defaults",
 	Build: func(env Env) Ask {
 		b := middleware.Wrap(runner(env.Primary)).
 			Named(Primary).
@@ -21,7 +21,7 @@ var ours = System{
 		if env.StandIn != nil {
 			b.Fallback(StandIn, runner(env.StandIn))
 		}
-		return build(b)
+		return build(given(b, env))
 	},
 }
 
@@ -50,7 +50,7 @@ var oursTuned = System{
 			}
 			b.Fallback(StandIn, standIn)
 		}
-		return build(b)
+		return build(given(b, env))
 	},
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/fallback"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
-	"github.com/failsafe-go/failsafe-go/timeout"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -96,7 +95,9 @@ var byHand = System{
 var failsafeGo = System{
 	Name: "failsafe-go",
 	Config: "failsafe-go v0.9.8: Fallback(RetryPolicy(CircuitBreaker(Timeout))), the order of its documentation; WithMaxRetries(3), WithBackoff(1s, 4s), what failsafehttp handles (429, 5xx or no status)\n" +
-		"and its Retry-After delay, a bad answer too; breaker WithFailureThreshold(5), WithDelay(1m), WithSuccessThreshold(2), a 400 no failure; no jitter; an open breaker is retried, as nothing says otherwise",
+		"and its Retry-After delay, a bad answer too; breaker WithFailureThreshold(5), WithDelay(1m), WithSuccessThreshold(2), a 400 no failure; no jitter; an open breaker is retried, as nothing says otherwise.\n" +
+		"Where the day gives them: ratelimiter.NewSmooth, tokens taken by hand with a MaxWait of 1m, its refusals no failure of the breaker; hedgepolicy.NewBuilderWithDelayQuantile(0.984, 128, 20) inside of the\n" +
+		"breaker, CancelIf a good answer: the quantile at which it costs 5 %; what was wrong with the last answer, from exec.LastResult; no limit of calls",
 	Build: func(env Env) Ask {
 		failed := func(answer Answer, err error) bool {
 			return err != nil && worthRetrying(err) || err == nil && !answer.Good
@@ -116,13 +117,12 @@ var failsafeGo = System{
 				ReturnLastFailure().
 				Build(),
 			circuitbreaker.NewBuilder[Answer]().
-				HandleIf(func(_ Answer, err error) bool { return err != nil && worthRetrying(err) }).
+				HandleIf(func(_ Answer, err error) bool { return err != nil && worthRetrying(err) && !failsafeRefused(err) }).
 				WithFailureThreshold(5).
 				WithDelay(time.Minute).
 				WithSuccessThreshold(2).
 				OnOpen(func(circuitbreaker.StateChangedEvent) { env.Opened() }).
 				Build(),
-			timeout.New[Answer](env.Timeout),
 		}
 		type key struct{}
 		if env.StandIn != nil {
@@ -133,11 +133,12 @@ var failsafeGo = System{
 				}).HandleIf(failed).Build(),
 			}, policies...)
 		}
+		policies, primary := failsafeMeans(env, policies)
 		executor := failsafe.With(policies...)
 		return func(ctx context.Context, req Request) (Answer, error) {
 			return executor.WithContext(context.WithValue(ctx, key{}, req)).
 				GetWithExecution(func(exec failsafe.Execution[Answer]) (Answer, error) {
-					return env.Primary(exec.Context(), req)
+					return primary(exec, req)
 				})
 		}
 	},

@@ -14,10 +14,10 @@ func Print(w io.Writer, rows []Row) {
 	for _, r := range rows {
 		if r.Scenario != last {
 			last = r.Scenario
-			fmt.Fprintf(out, "\n%s\tfull %%\tdegraded %%\tcalls/request\tfutile\tp50 s\tp99 s\tp99.9 s\tlongest s\tback min\tprimary min\tfalse openings\n", r.Scenario)
+			fmt.Fprintf(out, "\n%s\tfull %%\tdegraded %%\tcalls/request\tfutile\tp50 s\tp99 s\tp99.9 s\tlongest s\tback min\tprimary min\tfalse openings\t429s\tmost calls\n", r.Scenario)
 		}
 		f := r.fields()
-		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.System, f[3], f[4], f[10], f[11], f[6], f[7], f[8], f[9], f[12], f[13], f[14])
+		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.System, f[3], f[4], f[10], f[11], f[6], f[7], f[8], f[9], f[12], f[13], f[14], f[15], f[16])
 	}
 	_ = out.Flush()
 	fmt.Fprintln(w)

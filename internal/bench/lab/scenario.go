@@ -31,6 +31,10 @@ type Scenario struct {
 	Primary  Agent    `json:"primary"`
 	StandIn  *Agent   `json:"stand_in"`
 	Faults   []Fault  `json:"faults"`
+	Tokens   *Tokens  `json:"tokens"`
+	Tricky   *Tricky  `json:"tricky"`
+	Nested   *Nested  `json:"nested"`
+	Means    Means    `json:"means"`
 }
 
 // Surge is a time of more requests.
@@ -48,6 +52,9 @@ type Agent struct {
 	Queue    int      `json:"queue"`
 	Slowdown float64  `json:"slowdown"`
 	Cold     *Cold    `json:"cold"`
+	Tail     *Tail    `json:"tail"`
+	Thrash   *Thrash  `json:"thrash"`
+	Plan     *Plan    `json:"plan"`
 }
 
 // Cold is an agent that falls over if many come at once after an outage: its
@@ -227,6 +234,7 @@ func (s *Scenario) check(say complaint) {
 	for i, f := range s.Faults {
 		f.check(say, fmt.Sprintf("faults[%d].", i), s.StandIn != nil)
 	}
+	s.checkMeans(say)
 }
 
 func (a *Agent) check(say complaint, at string) {
@@ -249,6 +257,7 @@ func (a *Agent) check(say complaint, at string) {
 	if !(a.Slowdown >= 0 && a.Slowdown <= 100) {
 		say(at+"slowdown", "is %v: use a number from 0 to 100", a.Slowdown)
 	}
+	a.checkTemper(say, at)
 }
 
 func (f *Fault) check(say complaint, at string, standIn bool) {

@@ -39,6 +39,13 @@ func TestParse(t *testing.T) {
 		{"refuses repetitions that run into each other", `{` + head + `, "faults": [{"on": "primary", "errors": 1, "for": "2m", "every": "1m", "times": 2}]}`, "f.json: faults[0].times: is 2"},
 		{"refuses a poison that is no failure", `{` + head + `, "poison": 0.1, "poison_status": 200}`, "f.json: poison_status: is 200"},
 		{"refuses an agent that stays cold", `{"name": "x", "length": "1h", "rate": 1, "primary": {"cold": {"warm": 3}}}`, "f.json: primary.cold: is 0 calls of 3"},
+		{"refuses a pace for requests without tokens", `{` + head + `, "means": {"pace": 3}}`, "f.json: means.pace: is 3, and requests have no tokens"},
+		{"refuses negative means", `{` + head + `, "means": {"calls": -1}}`, "f.json: means.calls: is negative (-1)"},
+		{"refuses requests of no size", `{` + head + `, "tokens": {}}`, "f.json: tokens.median: is 0"},
+		{"refuses a nest of one", `{` + head + `, "nested": {"deep": 1, "asks": 1}}`, "f.json: nested.deep: is 1"},
+		{"refuses tricky requests beyond all", `{` + head + `, "tricky": {"share": 2}}`, "f.json: tricky.share: is 2"},
+		{"refuses a tail that is none", `{"name": "x", "length": "1h", "rate": 1, "primary": {"tail": {"share": 0.1}}}`, "f.json: primary.tail.times: is 0"},
+		{"refuses to thrash from nothing on", `{"name": "x", "length": "1h", "rate": 1, "primary": {"thrash": {"power": 1}}}`, "f.json: primary.thrash.over: is 0"},
 		{"refuses a limit of no length", `{` + head + `, "faults": [{"on": "primary", "limit": {"calls": 3}}]}`, "f.json: faults[0].limit.per: is 0s"},
 	} {
 		t.Run("it "+tc.it, func(t *testing.T) {

@@ -31,7 +31,7 @@ func Simulate(day *Scenario, system System) *Trace {
 	trace := &Trace{Ends: make([]End, len(requests))}
 	var mu sync.Mutex
 	trace.primary = newBackend(Primary, day.Primary, day, len(requests))
-	env := Env{Primary: trace.primary.Run, Timeout: day.Timeout.D(), Opened: func() {
+	env := Env{Primary: trace.primary.Run, Timeout: day.Timeout.D(), Means: day.Means, Opened: func() {
 		mu.Lock()
 		defer mu.Unlock()
 		trace.Openings = append(trace.Openings, time.Since(start))
@@ -41,7 +41,7 @@ func Simulate(day *Scenario, system System) *Trace {
 		standIn = newBackend(StandIn, *day.StandIn, day, len(requests))
 		env.StandIn = standIn.Run
 	}
-	ask := system.Build(env)
+	ask := nested(day, system, env)
 
 	var callers sync.WaitGroup
 	for i, req := range requests {

@@ -114,7 +114,7 @@ func TestMeasure(t *testing.T) {
 		Scenario: "x", System: "s", Requests: 600,
 		Full: 100 * 563.0 / 600, Degraded: 100 * 1.0 / 600, Failed: 100 * 36.0 / 600,
 		P50: sec, P99: 2 * sec, P999: 9 * sec, Max: 9 * sec,
-		CallsPerRequest: 601.0 / 600, Futile: 30,
+		CallsPerRequest: 601.0 / 600, Futile: 30, Most: 2,
 		// The fault ends at 120 s; the bad answers end at 156 s, and so does the
 		// time of the stand-in: three of a minute's sixty may be missed by the 95 %.
 		HasEnd: true, Back: 36 * sec, Primary: 33 * sec,

@@ -16,6 +16,7 @@ type Env struct {
 	StandIn Ask           // nil: there is none
 	Timeout time.Duration // of an attempt
 	Opened  func()        // to be called when the primary's breaker opens
+	Means   Means         // to be used if the system has them
 }
 
 // System is a way to recover.

@@ -1,0 +1,30 @@
+package lab
+
+import (
+	"context"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// given adds the means of a day, each with its defaults.
+func given(b *middleware.Builder[Request, Answer], env Env) *middleware.Builder[Request, Answer] {
+	m := env.Means
+	if m.Pace > 0 {
+		b.Pace(&strategies.Pace{TokensPerMinute: m.Pace}).
+			PaceTokens(func(_ context.Context, req Request) int { return req.Guess })
+	}
+	if m.Hedge {
+		b.Hedge(&strategies.Hedge{ReadOnly: true})
+	}
+	if m.Told {
+		b.RetryVia(func(_ context.Context, req Request, failure middleware.Failure) (Request, error) {
+			req.Told = failure.Reason() != ""
+			return req, nil
+		})
+	}
+	if m.Calls > 0 {
+		b.UsageLimits(strategies.UsageLimits{Calls: m.Calls})
+	}
+	return b
+}
