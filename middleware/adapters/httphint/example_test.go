@@ -70,7 +70,7 @@ func Example() {
 	// hidden_requests: unclassified, 0s "3 requests where 1 was asked for: switch off the retries below"
 	// attempt_failed: rate_limited, 0s ""
 	// retry_scheduled: rate_limited, 20ms ""
-	// recovered: unclassified, 0s ""
+	// recovered: rate_limited, 0s ""
 	// A stranger. <nil>
 }
 
