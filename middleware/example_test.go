@@ -385,15 +385,14 @@ func ExampleGuarded_Explain() {
 	// Output:
 	// narrator: retry, then fallback, then degradation
 	//
-	//   observe                          0 observers
-	//     degrade                        then answers: reduced
-	//       fallback                     then asks: archivist
-	//         retry                      3 retries, delays 1s, 2s, 4s
-	//           breaker                  opens after 5 failures in a row, for 30s growing to 2m0s
-	//             timeout                30s an attempt
-	//               recover              a panic becomes an error
-	//                 agent              narrator
+	//   degrade                          then answers: reduced
+	//     fallback                       then asks: archivist
+	//       retry                        3 retries, delays 1s, 2s, 4s
+	//         breaker                    opens after 5 failures in a row, for 30s growing to 2m0s
+	//           timeout                  30s an attempt
+	//             recover                a panic becomes an error
+	//               agent                narrator
 	//
 	// worst case of one call: 5 calls, 1 rung, 3m7s (3m30s if providers ask for the longest waits)
-	// note: archivist: one call each is counted here; what they call in their turn cannot be known
+	// note: archivist: without a breaker; one call each is counted here; what they call in their turn cannot be known
 }

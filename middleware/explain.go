@@ -40,6 +40,7 @@ type ExplainRow struct {
 // explaining is an explanation in the making: what the parts have said so far.
 type explaining struct {
 	Explanation
+	owner                   *Owner
 	attempt, wait, deadline time.Duration
 	retries                 int
 	waits, more             strategies.RetryWaits // the agent's own, and those of stand-ins
@@ -60,10 +61,12 @@ func (e *explaining) note(format string, args ...any) {
 
 // Explain describes the agent's chain as it stands now, outermost layer first.
 func (o *Owner) Explain() Explanation {
-	e := &explaining{Explanation: Explanation{Agent: o.name(), Calls: 1}}
+	e := &explaining{Explanation: Explanation{Agent: o.name(), Calls: 1}, owner: o}
 	watching := 0
 	o.each(func(Observer) { watching++ })
-	e.row(StageObserve, "%s", count(watching, "observer"))
+	if watching > 0 {
+		e.row(StageObserve, "%s", count(watching, "observer"))
+	}
 	for _, p := range o.chain() {
 		switch p.stage() {
 		case StageBreaker:

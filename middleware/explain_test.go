@@ -36,9 +36,8 @@ func TestExplain(t *testing.T) {
 		{"of an agent alone", middleware.Wrap(plays("hi")), `
 agent: no recovery: a failure goes to the caller
 
-  observe                          0 observers
-    recover                        a panic becomes an error
-      agent                        agent
+  recover                          a panic becomes an error
+    agent                          agent
 
 worst case of one call: 1 call, no bound on time but the caller's
 note: no Timeout: an attempt may take as long as the caller waits
@@ -61,7 +60,7 @@ bard: retry, then fallback, then degradation, then user intervention
                         agent      bard
 
 worst case of one call: 6 calls, 2 rungs, 3m0s; then 3 questions to a person
-note: sage, fool: one call each is counted here; what they call in their turn cannot be known
+note: sage, fool: without a breaker; one call each is counted here; what they call in their turn cannot be known
 `},
 		{"of a hard timeout, and nobody found yet", middleware.Wrap(plays("hi")).HardTimeout(time.Second, 4).
 			FallbackFrom(func(context.Context) []standIn { return nil }).Observe(&diary{}).Observe(&diary{}), `
@@ -81,20 +80,43 @@ note: no CircuitBreaker: an agent that is down is called every time
 			CircuitBreaker(&strategies.Breaker{Window: time.Minute, MaxOpenFor: time.Hour}), `
 agent: retry
 
-  observe                          0 observers
-    retry                          1 retry a call, until 3 failed calls, delays 1s, 2s, 4s, up to +25% jitter
-      breaker                      opens at 50% failures of at least 10 calls in 1m0s, for 30s growing to 1h0m0s
-        timeout                    1s an attempt
+  retry                            1 retry a call, until 3 failed calls, delays 1s, 2s, 4s, up to +25% jitter
+    breaker                        opens at 50% failures of at least 10 calls in 1m0s, for 30s growing to 1h0m0s
+      timeout                      1s an attempt
+        recover                    a panic becomes an error
+          agent                    agent
+
+worst case of one call: 2 calls, 7s (1m17s if providers ask for the longest waits)
+`},
+		{"of what is likely to be a mistake", mistaken(t), `
+agent: retry, then fallback
+
+  fallback                         then asks: twin, bold
+    retry                          1 retry, delay 1s
+      breaker                      opens after 5 failures in a row, for 30s growing to 2m0s
+        timeout                    5ms an attempt
           recover                  a panic becomes an error
             agent                  agent
 
-worst case of one call: 2 calls, 7s (1m17s if providers ask for the longest waits)
+worst case of one call: 4 calls, no bound on time but the caller's
+note: twin: shares the breaker of agent, so it is refused just when it is needed: give it one of its own
+note: bold: no CircuitBreaker of its own: while it is down it is called every time
+note: Timeout is 5ms: hardly an agent answers in less than 10ms; was another unit meant?
 `},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			expect(t, "text", "\n"+built(t, tc.b).Explain().String(), tc.text)
 		})
 	}
+}
+
+// mistaken is a chain that can be built, and that nobody wants.
+func mistaken(t *testing.T) *builder {
+	shared := &strategies.Breaker{}
+	twin := built(t, middleware.Wrap(plays("hi")).Named("twin").CircuitBreaker(shared))
+	bold := built(t, middleware.Wrap(plays("hi")).Named("bold"))
+	return middleware.Wrap(plays("hi")).Retry(strategies.Retry{MaxRetries: 1}).CircuitBreaker(shared).Timeout(5*time.Millisecond).
+		Fallback("twin", twin).Fallback("bold", bold)
 }
 
 func TestMermaid(t *testing.T) {
@@ -121,8 +143,7 @@ flowchart LR
 		g := built(t, middleware.Wrap(plays("hi")).Named("a \"b\"\n<c>"))
 		expect(t, "chart", "\n"+g.Explain().Mermaid(), `
 flowchart LR
-  caller([caller]) --> observe
-  observe["observe<br/>0 observers"] --> recover
+  caller([caller]) --> recover
   recover["recover<br/>a panic becomes an error"] --> agent
   agent["agent<br/>a #quot;b#quot; #lt;c#gt;"]
 `)

@@ -224,12 +224,19 @@ func (p *fallbackPart) explain(e *explaining) {
 		e.standIns = append(e.standIns, c.owner)
 		if c.owner == nil {
 			functions = append(functions, c.name)
+			continue
+		}
+		switch breaker := c.owner.breaker(); {
+		case breaker == nil:
+			e.note("%s: no CircuitBreaker of its own: while it is down it is called every time", c.name)
+		case breaker == e.owner.breaker():
+			e.note("%s: shares the breaker of %s, so it is refused just when it is needed: give it one of its own", c.name, e.owner.name())
 		}
 	}
 	e.Calls += len(names)
 	e.row(StageFallback, "then asks: %s", orNone(strings.Join(names, ", ")))
 	if len(functions) > 0 {
-		e.note("%s: one call each is counted here; what they call in their turn cannot be known", strings.Join(functions, ", "))
+		e.note("%s: without a breaker; one call each is counted here; what they call in their turn cannot be known", strings.Join(functions, ", "))
 	}
 }
 

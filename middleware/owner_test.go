@@ -51,7 +51,7 @@ func TestOwner(t *testing.T) {
 		for _, row := range owner.Explain().Rows {
 			rows = append(rows, row.Stage.String())
 		}
-		expect(t, "layers", fmt.Sprint(rows), "[observe retry breaker agent]")
+		expect(t, "layers", fmt.Sprint(rows), "[retry breaker agent]")
 	})
 	t.Run("a layer without one says so", func(t *testing.T) {
 		err := failing(t, middleware.Chain(plays("hi"), middleware.Retry[string, string](nil, promptly)))

@@ -64,6 +64,9 @@ func (p *timeoutPart) explain(e *explaining) {
 		text += fmt.Sprintf(", on time even if the agent is deaf; at most %d left behind", p.hard.most)
 	}
 	e.row(StageTimeout, "%s", text)
+	if p.first > 0 && p.first < shortest {
+		e.note("Timeout is %v: hardly an agent answers in less than %v; was another unit meant?", p.first, shortest)
+	}
 }
 
 func (p *timeoutPart) health(h *Health) {
@@ -71,6 +74,9 @@ func (p *timeoutPart) health(h *Health) {
 		h.LeftBehind = p.hard.running()
 	}
 }
+
+// shortest is the least that an attempt over a network takes.
+const shortest = 10 * time.Millisecond
 
 // limit is Timeout, Deadline and the limit of a trial: they differ in where they
 // stand.

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -48,7 +47,7 @@ func newUsagePart(limits strategies.UsageLimits) *usagePart {
 
 func (p *usagePart) explain(e *explaining) {
 	e.Limits = p.limits
-	e.Rows[0].Text += fmt.Sprintf("; at most %s, nested agents included", p.limits) // of the observers, which stand there too
+	e.row(StageObserve, "at most %s, nested agents included", p.limits)
 }
 
 // metering is the layer of UsageLimits.

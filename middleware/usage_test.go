@@ -191,7 +191,7 @@ func TestUsageLimits(t *testing.T) {
 	t.Run("it is explained, and bounds the worst case", func(t *testing.T) {
 		e := built(t, middleware.Wrap(plays("hi")).Retry(strategies.Retry{MaxRetries: 9}).UsageLimits(strategies.UsageLimits{Calls: 4, Money: 250_000})).Explain()
 		expect(t, "calls", e.Calls, 4)
-		for _, want := range []string{"observe                          0 observers; at most 4 calls, 0.25 in money, nested agents included", "; nothing begins after 4 calls, 0.25 in money"} {
+		for _, want := range []string{"observe                          at most 4 calls, 0.25 in money, nested agents included", "; nothing begins after 4 calls, 0.25 in money"} {
 			if !strings.Contains(e.String(), want) {
 				t.Errorf("%q is not in\n%s", want, e)
 			}

@@ -229,12 +229,19 @@ func retries(n int) string {
 
 // String describes the settings in a line, for explanations and logs.
 func (r Retry) String() string {
-	s := fmt.Sprintf("%s, delays %v", retries(r.Max()), r.backoff())
 	if r.Max() == 0 {
 		return "no retries"
 	}
+	s := retries(r.Max())
 	if r.Allowance == AllowancePerAgent {
-		s = fmt.Sprintf("1 retry a call, until %d failed calls, delays %v", r.Max(), r.backoff())
+		s = fmt.Sprintf("1 retry a call, until %d failed calls", r.Max())
+	}
+	if delays, fixed := r.backoff().(Delays); !fixed {
+		s += fmt.Sprintf(", delays %v", r.backoff())
+	} else if used := delays[:min(len(delays), r.Max())]; len(used) == 1 && r.Max() == 1 {
+		s += fmt.Sprintf(", delay %v", used)
+	} else if s += fmt.Sprintf(", delays %v", used); r.Max() > len(used) {
+		s += " each" // the last one repeats
 	}
 	if r.Jitter > 0 {
 		s += fmt.Sprintf(", up to %+.0f%% jitter", r.Jitter*100)

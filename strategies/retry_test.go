@@ -175,7 +175,9 @@ func TestRetryString(t *testing.T) {
 	}{
 		{strategies.Retry{}, "3 retries, delays 1s, 2s, 4s"},
 		{strategies.Retry{Jitter: 0.25, Backoff: strategies.Exponential{}}, "3 retries, delays 1s × 2^n, at most 1m0s, up to +25% jitter"},
-		{strategies.Retry{MaxRetries: 2, Allowance: strategies.AllowancePerAgent}, "1 retry a call, until 2 failed calls, delays 1s, 2s, 4s"},
+		{strategies.Retry{MaxRetries: 1}, "1 retry, delay 1s"},
+		{strategies.Retry{MaxRetries: 5}, "5 retries, delays 1s, 2s, 4s each"},
+		{strategies.Retry{MaxRetries: 2, Allowance: strategies.AllowancePerAgent}, "1 retry a call, until 2 failed calls, delays 1s, 2s"},
 	} {
 		if got := tt.retry.String(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
