@@ -316,13 +316,13 @@ func (o *Owner) note(ctx context.Context, change func(*provenance)) {
 // recovered tells the provenance and the observer how a call was answered after
 // all: attempts counts every call that was made or refused, the last included.
 func (o *Owner) recovered(ctx context.Context, a *account, by string, how strategies.Strategy, level strategies.Level, calls int) {
-	attempts := len(a.attempts) + calls
+	attempts := len(a.re.Attempts) + calls
 	if c := o.own(ctx); c != nil && (c.up == nil || c.up.level != c.level) { // the agent's own ladder stands lower
 		level = max(level, c.level)
 	}
 	told := true
 	o.note(ctx, func(p *provenance) {
-		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.attempts
+		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.re.Attempts
 		told = told && !p.round
 	})
 	if told && o.Observer != nil {

@@ -133,13 +133,13 @@ type reattempts[Req, Resp any] struct {
 
 func (r *reattempts[Req, Resp]) attempt() (err error) {
 	c, why := &r.call, &r.why
-	if len(r.account.attempts) > 1 {
+	if len(r.account.re.Attempts) > 1 {
 		c, why = &call{}, &Failure{}
 	}
 	*why = r.account.failure()
 	r.owner.fill(c, r.ctx, r.account.id)
 	c.why = why
-	c.attempt = int32(len(r.account.attempts) + 1)
+	c.attempt = int32(len(r.account.re.Attempts) + 1)
 	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
@@ -164,16 +164,16 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 	a, v := r.account, r.owner.judgeIn(r.within, ctx, err)
 	r.err, a.verdict = err, v
 	if v.Pass {
-		r.owner.paused(ctx, len(a.attempts)+1)
+		r.owner.paused(ctx, len(a.re.Attempts)+1)
 		return 0, false // it is no failure
 	}
-	if len(a.attempts) == 0 {
-		a.attempts = a.first[:0]
+	if len(a.re.Attempts) == 0 {
+		a.re.Attempts = a.first[:0]
 		if v.Counted {
 			r.state.Failures, r.state.Spent = r.owner.count.Failed()
 		}
 	}
-	a.attempts = append(a.attempts, r.owner.failed(ctx, a.id, err, v, len(a.attempts)+1))
+	a.re.Attempts = append(a.re.Attempts, r.owner.failed(ctx, a.id, err, v, len(a.re.Attempts)+1))
 	if ctx.Err() != nil {
 		return 0, false
 	}
@@ -182,16 +182,16 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 		return 0, true
 	}
 	delay, stop := r.ask(ctx, v)
-	if a.stop = stop; stop != "" {
+	if a.re.Stop = stop; stop != "" {
 		if r.owner.Observer != nil {
-			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: len(a.attempts), Class: v.Class, Stop: stop, Err: raw(err)})
+			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: len(a.re.Attempts), Class: v.Class, Stop: stop, Err: raw(err)})
 		}
 		return 0, false
 	}
 	r.state.Retries++
 	r.state.Hinted = r.state.Hinted || v.RetryAfter > strategies.AtOnce // that is a pool's: another member may be asked
 	if r.owner.Observer != nil {
-		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
+		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.re.Attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}
 	return delay, true
 }
@@ -243,7 +243,7 @@ func (r *retrying) conclude(ctx context.Context) error {
 	if a.verdict.Pass {
 		return r.err
 	}
-	if a.stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
+	if a.re.Stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
 		r.owner.count.Spend()
 	}
 	if ctx.Err() != nil {
@@ -260,8 +260,8 @@ func (r *retrying) deciding(a *account) strategies.Verdict {
 	if !a.verdict.Refused {
 		return a.verdict
 	}
-	for i := len(a.attempts) - 1; i >= 0; i-- {
-		if v := r.owner.Classifier.VerdictOf(a.attempts[i].Class); !v.Refused {
+	for i := len(a.re.Attempts) - 1; i >= 0; i-- {
+		if v := r.owner.Classifier.VerdictOf(a.re.Attempts[i].Class); !v.Refused {
 			return v
 		}
 	}
