@@ -344,7 +344,11 @@ func (o *Owner) answered() {
 }
 
 // helped notes that others have answered for the agent.
-func (o *Owner) helped() { o.others.CompareAndSwap(0, time.Now().UnixNano()) }
+func (o *Owner) helped() {
+	if o.others.Load() == 0 {
+		o.others.CompareAndSwap(0, time.Now().UnixNano())
+	}
+}
 
 // paused tells the provenance how many calls there were until a framework's
 // interrupt, which nobody else counts.

@@ -102,11 +102,40 @@ func (l *retry[Req, Resp]) passes() stretch[Req, Resp] {
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	c := callOf(ctx)
-	r := retrying{retryCore: l.retryCore, within: c, account: &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}}
-	if delay, ok := r.decide(ctx, err); ok {
+	v := l.owner.judgeIn(c, ctx, err)
+	if !v.Retry && !v.Pass && !v.Free {
+		return none, l.once(ctx, c, err, v)
+	}
+	r := retrying{retryCore: l.retryCore, within: c, account: l.account(c)}
+	if delay, ok := r.decide(ctx, err, v); ok {
 		return l.loop(ctx, req, r, delay)
 	}
 	return none, r.conclude(ctx)
+}
+
+func (l *retryCore) account(c *call) *account {
+	return &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}
+}
+
+// once is the account of a call that is not retried, because its class says so.
+func (l *retryCore) once(ctx context.Context, c *call, err error, v strategies.Verdict) *account {
+	a := l.account(c)
+	a.verdict = v
+	if v.Counted {
+		l.owner.count.Failed()
+	}
+	a.re.Attempts = append(a.first[:0], l.owner.failed(ctx, a.id, err, v, 1))
+	if ctx.Err() != nil {
+		a.verdict = l.owner.ended(ctx, v)
+		return a.close(ctx)
+	}
+	if a.re.Stop = strategies.StopSpent; !c.recovered(l.owner) {
+		_, a.re.Stop = l.policy.Next(strategies.RetryState{Verdict: v}) // asks nothing of the user's: it need not
+	}
+	if l.owner.Observer != nil {
+		l.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: 1, Class: v.Class, Stop: a.re.Stop, Err: raw(err)})
+	}
+	return a
 }
 
 // loop is the second attempt and all that follow, the first of them after delay.
@@ -145,7 +174,7 @@ func (r *reattempts[Req, Resp]) attempt() (err error) {
 }
 
 func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
-	return r.decide(r.ctx, failed)
+	return r.decide(r.ctx, failed, r.owner.judgeIn(r.within, r.ctx, failed))
 }
 
 // retrying is one call that is being retried. Its account is its own until it is
@@ -160,8 +189,8 @@ type retrying struct {
 }
 
 // decide books a failed attempt and says whether, and when, to try again.
-func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) {
-	a, v := r.account, r.owner.judgeIn(r.within, ctx, err)
+func (r *retrying) decide(ctx context.Context, err error, v strategies.Verdict) (time.Duration, bool) {
+	a := r.account
 	r.err, a.verdict = err, v
 	if v.Pass {
 		r.owner.paused(ctx, len(a.re.Attempts)+1)
