@@ -17,22 +17,19 @@ import (
 // The caller never gets one: the edge makes a [strategies.RecoveryError] of it.
 // To errors.Is, errors.As and in its text it is that already.
 type account struct {
-	owner    *Owner
-	id       uint64 // of the call; 0: none yet
-	verdict  strategies.Verdict
-	attempts []strategies.Attempt
-	stop     strategies.Stop
-	cause    error
-	reduced  int  // how many rungs were tried
-	person   bool // a person was asked, and it did not help
-	none     bool // nothing is required any more: the call is over
-	refused  bool // it is not recovered: it was in this tree already
+	owner   *Owner
+	id      uint64 // of the call; 0: none yet
+	verdict strategies.Verdict
+	person  bool  // a person was asked, and it did not help
+	none    bool  // nothing is required any more: the call is over
+	refused bool  // it is not recovered: it was in this tree already
+	job     *job  // of the call, if it has one
+	tree    *tree // of this call's recovery, once there is one
 
-	job  *job  // of the call, if it has one
-	tree *tree // of this call's recovery, once there is one
-
-	first [1]strategies.Attempt    // room: most failures have one
-	room  strategies.RecoveryError // for the edge
+	// re is what the caller gets in the end. Until then its Agent, Strategy and Class
+	// are not known.
+	re    strategies.RecoveryError
+	first [1]strategies.Attempt // room: most failures have one
 }
 
 // account returns err as this agent's failure: the one an inner layer put
@@ -49,7 +46,7 @@ func (o *Owner) account(ctx context.Context, err error, v strategies.Verdict) *a
 	c := callOf(ctx)
 	a := &account{owner: o, verdict: v, job: c.jobs()}
 	a.id = o.identify(c)
-	a.attempts = append(a.first[:0], o.failed(ctx, a.id, err, v, 1))
+	a.re.Attempts = append(a.first[:0], o.failed(ctx, a.id, err, v, 1))
 	return a.close(ctx)
 }
 
@@ -67,33 +64,33 @@ func (o *Owner) identify(in *call) uint64 {
 // next returns a copy that may be changed until it is returned.
 func (a *account) next() *account {
 	b := &account{
-		owner: a.owner, id: a.id, verdict: a.verdict, stop: a.stop, cause: a.cause,
-		reduced: a.reduced, person: a.person, none: a.none, job: a.job, tree: a.tree, refused: a.refused,
+		owner: a.owner, id: a.id, verdict: a.verdict, person: a.person, none: a.none, refused: a.refused, job: a.job, tree: a.tree,
+		re: strategies.RecoveryError{Reduced: a.re.Reduced, Stop: a.re.Stop, Cause: a.re.Cause},
 	}
-	b.attempts = a.attempts[:len(a.attempts):len(a.attempts)] // whoever appends, copies
+	b.re.Attempts = slices.Clip(a.re.Attempts) // whoever appends, copies
 	return b
 }
 
 // add books an attempt of a new account.
 func (a *account) add(agent string, class strategies.Class, err error) {
-	a.attempts = append(a.attempts, strategies.Attempt{Agent: agent, Class: class, Err: errtree.Tame(raw(err))})
+	a.re.Attempts = append(a.re.Attempts, strategies.Attempt{Agent: agent, Class: class, Err: errtree.Tame(raw(err))})
 }
 
 // because joins a cause to a new account.
-func (a *account) because(err error) { a.cause = errors.Join(a.cause, errtree.Tame(raw(err))) }
+func (a *account) because(err error) { a.re.Cause = errors.Join(a.re.Cause, errtree.Tame(raw(err))) }
 
 // close notes the end of the context, if it has ended and no attempt says so.
 func (a *account) close(ctx context.Context) *account {
-	if a.cause == nil && ctx.Err() != nil {
+	if a.re.Cause == nil && ctx.Err() != nil {
 		if cause := context.Cause(ctx); !a.holds(cause) {
-			a.cause = cause
+			a.re.Cause = cause
 		}
 	}
 	return a
 }
 
 func (a *account) holds(target error) bool {
-	for _, at := range a.attempts {
+	for _, at := range a.re.Attempts {
 		if errtree.Is(at.Err, target) {
 			return true
 		}
@@ -104,19 +101,19 @@ func (a *account) holds(target error) bool {
 // refusedSince says whether nobody was called in the attempts from the first one on
 // that is given.
 func (a *account) refusedSince(first int) bool {
-	for _, at := range a.attempts[first:] {
+	for _, at := range a.re.Attempts[first:] {
 		if !errtree.Is(at.Err, strategies.ErrRejected) {
 			return false
 		}
 	}
-	return len(a.attempts) > first
+	return len(a.re.Attempts) > first
 }
 
 // lastReal is what the last attempt that was really made failed with; nil: none was.
 func (a *account) lastReal() error {
-	for i := len(a.attempts) - 1; i >= 0; i-- {
-		if c := a.attempts[i].Class; !a.owner.Classifier.VerdictOf(c).Refused && !errtree.Is(a.attempts[i].Err, strategies.ErrRejected) {
-			return a.attempts[i].Err
+	for i := len(a.re.Attempts) - 1; i >= 0; i-- {
+		if c := a.re.Attempts[i].Class; !a.owner.Classifier.VerdictOf(c).Refused && !errtree.Is(a.re.Attempts[i].Err, strategies.ErrRejected) {
+			return a.re.Attempts[i].Err
 		}
 	}
 	return nil
@@ -139,27 +136,25 @@ func (a *account) strategy() strategies.Strategy {
 }
 
 func (a *account) fill(re *strategies.RecoveryError) *strategies.RecoveryError {
-	*re = strategies.RecoveryError{
-		Agent: a.owner.name(), Strategy: a.strategy(), Class: a.verdict.Class,
-		Attempts: a.attempts[:len(a.attempts):len(a.attempts)], Reduced: a.reduced, Stop: a.stop, Cause: a.cause,
-	}
+	re.Agent, re.Strategy, re.Class = a.owner.name(), a.strategy(), a.verdict.Class
+	re.Attempts = slices.Clip(re.Attempts)
 	return re
 }
 
 // publish makes what the caller gets. Nobody else has seen the account unless
-// there is code of the user's between the layers, so there is room in it.
+// there is code of the user's between the layers, so it can be its own.
 func (a *account) publish() *strategies.RecoveryError {
 	if a.owner.guests.Load() {
 		return a.copied()
 	}
-	return a.fill(&a.room)
+	return a.fill(&a.re)
 }
 
 // copied makes what several may get, each for himself.
 func (a *account) copied() *strategies.RecoveryError {
-	re := a.fill(&strategies.RecoveryError{})
+	re := a.re
 	re.Attempts = slices.Clone(re.Attempts)
-	return re
+	return a.fill(&re)
 }
 
 func (a *account) Error() string                   { return a.copied().Error() }

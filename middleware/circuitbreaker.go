@@ -248,8 +248,9 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 	if !ok {
 		return none, err
 	}
+	own := callOf(ctx)
 	shut := open.State == strategies.StateOpen || open.State == strategies.StateHalfOpen // and not held, nor isolated
-	for c := callOf(ctx); c != nil && shut; c = c.up {
+	for c := own; c != nil && shut; c = c.up {
 		if c.leave.lets(l.breaker) {
 			if l.pace != nil {
 				return l.pace.Run(ctx, req)
@@ -257,7 +258,7 @@ func (l *circuitBreaker[Req, Resp]) refused(ctx context.Context, req Req, err er
 			return l.next.Run(ctx, req)
 		}
 	}
-	if c := l.owner.own(ctx); c != nil && c.person {
+	if own = own.of(l.owner); own != nil && own.person {
 		if permit, err := l.breaker.AllowTrial(); err == nil {
 			return l.under(ctx, req, permit)
 		}

@@ -268,12 +268,12 @@ func (l *degrade[Req, Resp]) climbDown(ctx context.Context, req Req, from strate
 		}
 		v := l.owner.judge(ctx, err)
 		if v.Pass {
-			l.owner.paused(ctx, len(a.attempts)+1)
+			l.owner.paused(ctx, len(a.re.Attempts)+1)
 			return none, strategies.LevelFull, err
 		}
 		a = h.next(a)
 		a.add(name, v.Class, err)
-		a.reduced++
+		a.re.Reduced++
 		if l.owner.Observer != nil {
 			l.owner.emit(ctx, a.id, Event{Kind: EventRungFailed, ServedBy: name, Level: rung.Level, Class: v.Class, Err: raw(err)})
 		}

@@ -36,9 +36,9 @@ func (c Call) Failure() (f Failure, ok bool) {
 
 // failure is what an account has to tell of so far.
 func (a *account) failure() Failure {
-	f := Failure{Class: a.verdict.Class, RetryAfter: a.verdict.RetryAfter, Attempts: len(a.attempts)}
-	if n := len(a.attempts); n > 0 {
-		f.Err = a.attempts[n-1].Err
+	f := Failure{Class: a.verdict.Class, RetryAfter: a.verdict.RetryAfter, Attempts: len(a.re.Attempts)}
+	if n := len(a.re.Attempts); n > 0 {
+		f.Err = a.re.Attempts[n-1].Err
 	}
 	return f
 }

@@ -294,7 +294,7 @@ func (l *fallback[Req, Resp]) after(ctx context.Context, req Req, err error) (no
 		}
 		cv := l.owner.judge(ctx, err)
 		if cv.Pass {
-			l.owner.paused(ctx, len(a.attempts)+1)
+			l.owner.paused(ctx, len(a.re.Attempts)+1)
 			return none, err
 		}
 		a = h.next(a)
@@ -322,7 +322,7 @@ func (l *fallback[Req, Resp]) may(v strategies.Verdict) bool {
 
 // hedged says whether a stand-in was asked by a hedge of this call already.
 func hedged(a *account, name string) bool {
-	for _, at := range a.attempts {
+	for _, at := range a.re.Attempts {
 		if at.Agent == name {
 			return true
 		}

@@ -164,10 +164,10 @@ func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (r
 		}
 		v := l.owner.judge(free, err)
 		if v.Pass {
-			l.owner.paused(ctx, len(a.attempts)+max(calls, 1))
+			l.owner.paused(ctx, len(a.re.Attempts)+max(calls, 1))
 			return none, err
 		}
-		before := len(a.attempts)
+		before := len(a.re.Attempts)
 		if a = l.book(free, a, by, err, v); v.Final {
 			a.verdict, a.none = v, true
 			break
@@ -208,8 +208,8 @@ func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (
 func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, err error, v strategies.Verdict) *account {
 	a = a.next() // a person may still look at the one before
 	if again, ok := err.(*account); ok && again.owner == l.owner {
-		a.attempts = append(a.attempts, again.attempts...)
-		a.verdict, a.stop = again.verdict, again.stop
+		a.re.Attempts = append(a.re.Attempts, again.re.Attempts...)
+		a.verdict, a.re.Stop = again.verdict, again.re.Stop
 		return a
 	}
 	a.add(by, v.Class, err)
@@ -217,7 +217,7 @@ func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, 
 	if by == l.owner.name() {
 		kind = EventAttemptFailed
 	}
-	l.owner.emit(ctx, a.id, Event{Kind: kind, ServedBy: by, Attempt: len(a.attempts), Class: v.Class, Err: raw(err)})
+	l.owner.emit(ctx, a.id, Event{Kind: kind, ServedBy: by, Attempt: len(a.re.Attempts), Class: v.Class, Err: raw(err)})
 	return a
 }
 

@@ -316,13 +316,13 @@ func (o *Owner) note(ctx context.Context, change func(*provenance)) {
 // recovered tells the provenance and the observer how a call was answered after
 // all: attempts counts every call that was made or refused, the last included.
 func (o *Owner) recovered(ctx context.Context, a *account, by string, how strategies.Strategy, level strategies.Level, calls int) {
-	attempts := len(a.attempts) + calls
+	attempts := len(a.re.Attempts) + calls
 	if c := o.own(ctx); c != nil && (c.up == nil || c.up.level != c.level) { // the agent's own ladder stands lower
 		level = max(level, c.level)
 	}
 	told := true
 	o.note(ctx, func(p *provenance) {
-		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.attempts
+		p.strategy, p.servedBy, p.level, p.attempts, p.failed = how, by, max(level, p.level), attempts, a.re.Attempts
 		told = told && !p.round
 	})
 	if told && o.Observer != nil {
@@ -344,7 +344,11 @@ func (o *Owner) answered() {
 }
 
 // helped notes that others have answered for the agent.
-func (o *Owner) helped() { o.others.CompareAndSwap(0, time.Now().UnixNano()) }
+func (o *Owner) helped() {
+	if o.others.Load() == 0 {
+		o.others.CompareAndSwap(0, time.Now().UnixNano())
+	}
+}
 
 // paused tells the provenance how many calls there were until a framework's
 // interrupt, which nobody else counts.

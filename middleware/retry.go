@@ -102,11 +102,40 @@ func (l *retry[Req, Resp]) passes() stretch[Req, Resp] {
 // engine is entered only if there is to be a second one.
 func (l *retry[Req, Resp]) after(ctx context.Context, req Req, err error) (none Resp, _ error) {
 	c := callOf(ctx)
-	r := retrying{retryCore: l.retryCore, within: c, account: &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}}
-	if delay, ok := r.decide(ctx, err); ok {
+	v := l.owner.judgeIn(c, ctx, err)
+	if !v.Retry && !v.Pass && !v.Free {
+		return none, l.once(ctx, c, err, v)
+	}
+	r := retrying{retryCore: l.retryCore, within: c, account: l.account(c)}
+	if delay, ok := r.decide(ctx, err, v); ok {
 		return l.loop(ctx, req, r, delay)
 	}
 	return none, r.conclude(ctx)
+}
+
+func (l *retryCore) account(c *call) *account {
+	return &account{owner: l.owner, id: l.owner.identify(c), job: c.jobs()}
+}
+
+// once is the account of a call that is not retried, because its class says so.
+func (l *retryCore) once(ctx context.Context, c *call, err error, v strategies.Verdict) *account {
+	a := l.account(c)
+	a.verdict = v
+	if v.Counted {
+		l.owner.count.Failed()
+	}
+	a.re.Attempts = append(a.first[:0], l.owner.failed(ctx, a.id, err, v, 1))
+	if ctx.Err() != nil {
+		a.verdict = l.owner.ended(ctx, v)
+		return a.close(ctx)
+	}
+	if a.re.Stop = strategies.StopSpent; !c.recovered(l.owner) {
+		_, a.re.Stop = l.policy.Next(strategies.RetryState{Verdict: v}) // asks nothing of the user's: it need not
+	}
+	if l.owner.Observer != nil {
+		l.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: 1, Class: v.Class, Stop: a.re.Stop, Err: raw(err)})
+	}
+	return a
 }
 
 // loop is the second attempt and all that follow, the first of them after delay.
@@ -133,19 +162,19 @@ type reattempts[Req, Resp any] struct {
 
 func (r *reattempts[Req, Resp]) attempt() (err error) {
 	c, why := &r.call, &r.why
-	if len(r.account.attempts) > 1 {
+	if len(r.account.re.Attempts) > 1 {
 		c, why = &call{}, &Failure{}
 	}
 	*why = r.account.failure()
 	r.owner.fill(c, r.ctx, r.account.id)
 	c.why = why
-	c.attempt = int32(len(r.account.attempts) + 1)
+	c.attempt = int32(len(r.account.re.Attempts) + 1)
 	r.resp, err = r.next.Run(c, r.req)
 	return err
 }
 
 func (r *reattempts[Req, Resp]) after(failed error) (time.Duration, bool) {
-	return r.decide(r.ctx, failed)
+	return r.decide(r.ctx, failed, r.owner.judgeIn(r.within, r.ctx, failed))
 }
 
 // retrying is one call that is being retried. Its account is its own until it is
@@ -160,20 +189,20 @@ type retrying struct {
 }
 
 // decide books a failed attempt and says whether, and when, to try again.
-func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) {
-	a, v := r.account, r.owner.judgeIn(r.within, ctx, err)
+func (r *retrying) decide(ctx context.Context, err error, v strategies.Verdict) (time.Duration, bool) {
+	a := r.account
 	r.err, a.verdict = err, v
 	if v.Pass {
-		r.owner.paused(ctx, len(a.attempts)+1)
+		r.owner.paused(ctx, len(a.re.Attempts)+1)
 		return 0, false // it is no failure
 	}
-	if len(a.attempts) == 0 {
-		a.attempts = a.first[:0]
+	if len(a.re.Attempts) == 0 {
+		a.re.Attempts = a.first[:0]
 		if v.Counted {
 			r.state.Failures, r.state.Spent = r.owner.count.Failed()
 		}
 	}
-	a.attempts = append(a.attempts, r.owner.failed(ctx, a.id, err, v, len(a.attempts)+1))
+	a.re.Attempts = append(a.re.Attempts, r.owner.failed(ctx, a.id, err, v, len(a.re.Attempts)+1))
 	if ctx.Err() != nil {
 		return 0, false
 	}
@@ -182,16 +211,16 @@ func (r *retrying) decide(ctx context.Context, err error) (time.Duration, bool) 
 		return 0, true
 	}
 	delay, stop := r.ask(ctx, v)
-	if a.stop = stop; stop != "" {
+	if a.re.Stop = stop; stop != "" {
 		if r.owner.Observer != nil {
-			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: len(a.attempts), Class: v.Class, Stop: stop, Err: raw(err)})
+			r.owner.emit(ctx, a.id, Event{Kind: EventRetriesEnded, Attempt: len(a.re.Attempts), Class: v.Class, Stop: stop, Err: raw(err)})
 		}
 		return 0, false
 	}
 	r.state.Retries++
 	r.state.Hinted = r.state.Hinted || v.RetryAfter > strategies.AtOnce // that is a pool's: another member may be asked
 	if r.owner.Observer != nil {
-		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
+		r.owner.emit(ctx, a.id, Event{Kind: EventRetryScheduled, Attempt: len(a.re.Attempts) + 1, Class: v.Class, Delay: delay, Err: raw(err)})
 	}
 	return delay, true
 }
@@ -243,7 +272,7 @@ func (r *retrying) conclude(ctx context.Context) error {
 	if a.verdict.Pass {
 		return r.err
 	}
-	if a.stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
+	if a.re.Stop == strategies.StopExhausted && r.state.Retries >= r.policy.Max() {
 		r.owner.count.Spend()
 	}
 	if ctx.Err() != nil {
@@ -260,8 +289,8 @@ func (r *retrying) deciding(a *account) strategies.Verdict {
 	if !a.verdict.Refused {
 		return a.verdict
 	}
-	for i := len(a.attempts) - 1; i >= 0; i-- {
-		if v := r.owner.Classifier.VerdictOf(a.attempts[i].Class); !v.Refused {
+	for i := len(a.re.Attempts) - 1; i >= 0; i-- {
+		if v := r.owner.Classifier.VerdictOf(a.re.Attempts[i].Class); !v.Refused {
 			return v
 		}
 	}

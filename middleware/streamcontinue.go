@@ -94,10 +94,10 @@ func (l *continuer[Req, Chunk]) both(ctx context.Context, before, after error) e
 	a := l.owner.account(ctx, before, l.owner.verdict(before)).next()
 	v := l.owner.verdict(after)
 	if again, ok := after.(*account); ok && again.owner == l.owner {
-		a.attempts = append(a.attempts, again.attempts...)
-		a.stop = again.stop
-		if again.cause != nil {
-			a.because(again.cause)
+		a.re.Attempts = append(a.re.Attempts, again.re.Attempts...)
+		a.re.Stop = again.re.Stop
+		if again.re.Cause != nil {
+			a.because(again.re.Cause)
 		}
 		return a
 	}
