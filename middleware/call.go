@@ -69,6 +69,7 @@ type call struct {
 	effect              effectID             // within a tool: which
 	priority            *strategies.Priority // as it was said; nil: whoever caused it says
 	given               string               // the id that the caller gives the next call; ""
+	resumed             *resumption          // the parked call that the next one goes on with; nil: none
 	leave               *leave               // of a breaker that lets few through; nil: of none
 	person              bool                 // a person wants it made
 	out                 *provenance          // nil: nobody asks
