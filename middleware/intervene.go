@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -14,11 +12,25 @@ import (
 
 // Intervention is how a person is asked.
 type Intervention struct {
-	// Ask puts the incident before a person. Required. Package inbox has two
-	// that are ready: a desk, and a terminal.
+	// Ask puts the incident before a person. Required. Package inbox has some
+	// that are ready: a desk, a terminal, an inbox that outlives the process. One
+	// that is deaf to the end of its context does not hold the call for longer than
+	// a tenth of a second: it is left behind, and what it decides is refused. While
+	// 16 of one agent's are, nobody is asked anew, and Default takes effect.
 	Ask strategies.Intervenor
 	// Deadline is how long a question stands. 0: 5 min.
 	Deadline time.Duration
+	// WithCaller ends a question with the deadline that its caller brings, if that
+	// comes first. Without it the question outlives that deadline, and only a caller
+	// who cancels ends it. It is for callers who have given their answer by then,
+	// and do not cancel: an http.TimeoutHandler.
+	WithCaller bool
+	// Park gives the caller a [strategies.PendingError] with a ticket at once, instead
+	// of holding its goroutine until somebody decides; Ask must be a
+	// [strategies.Parker], such as an inbox.Inbox. Whoever goes on with the call does so
+	// under the same id, so let the chain have Effects if the agent has tools. Not for
+	// streams, whose reader would be gone.
+	Park bool
 	// Default takes the place of a decision that did not come in time. The
 	// zero value aborts. It may be an Answer ("we will call you back") or a
 	// UseAgent, never RetryNow: silence is no approval to spend more.
@@ -38,6 +50,12 @@ func (i Intervention) validate() error {
 	}
 	if i.Rounds < 0 {
 		errs = append(errs, problemOf("Intervene.Rounds", "is negative (%d)", "leave it 0 for 3", i.Rounds))
+	}
+	if _, parks := i.Ask.(strategies.Parker); i.Park && !parks && !isNil(i.Ask) {
+		errs = append(errs, problemOf("Intervene.Park", "is set, and a %T does not keep calls", "let Ask be a strategies.Parker, such as an inbox.Inbox", i.Ask))
+	}
+	if i.Park && i.WithCaller {
+		errs = append(errs, problemOf("Intervene.Park", "is set beside WithCaller", "a parked call has no caller whose deadline could end it: drop one of them"))
 	}
 	switch {
 	case i.Default.Action == strategies.ActionRetryNow || i.Default.Action > strategies.ActionUseAgent:
@@ -72,8 +90,9 @@ func (i Intervention) rounds() int {
 
 // Intervene puts a call that nobody could answer before a person, who may have
 // it retried, answer it, name another agent, or abort. It is the outermost
-// layer: it works in a context that outlives every deadline, the caller's too,
-// and ends with the question's own. Only a caller who cancels ends it before.
+// layer: it works in a context that outlives every deadline, the caller's too
+// unless WithCaller is set, and ends with the question's own. A caller who cancels
+// ends it before.
 //
 // It costs a healthy call nothing.
 func Intervene[Req, Resp any](o *Owner, how Intervention, roster Roster[Runner[Req, Resp]]) Middleware[Req, Resp] {
@@ -100,7 +119,14 @@ func newIntervenePart(how Intervention) *intervenePart {
 
 func (p *intervenePart) explain(e *explaining) {
 	e.Questions = p.how.rounds()
-	e.row(StageIntervene, "asks a person, up to %s, %v each; silence: %s", count(p.how.rounds(), "time"), p.how.deadline(), p.how.Default.Action)
+	text := fmt.Sprintf("asks a person, up to %s, %v each; silence: %s", count(p.how.rounds(), "time"), p.how.deadline(), p.how.Default.Action)
+	if p.how.WithCaller {
+		text += "; ends with its caller's deadline"
+	}
+	if p.how.Park {
+		text += "; the caller gets a ticket"
+	}
+	e.row(StageIntervene, "%s", text)
 }
 
 type intervene[Req, Resp any] struct {
@@ -108,10 +134,14 @@ type intervene[Req, Resp any] struct {
 	how   Intervention
 	known reachable[Req, Resp]
 	next  Runner[Req, Resp]
-	asked atomic.Int64
 }
 
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	if l.how.Park {
+		if r := l.owner.resumption(ctx); r != nil {
+			return l.ask(ctx, req, l.owner.before(ctx, r), r)
+		}
+	}
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
 		return resp, nil
@@ -119,9 +149,16 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	return l.after(ctx, req, err)
 }
 
-func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] { return stretch[Req, Resp]{next: l.next} }
+func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, always: l.how.Park} // which may have been decided already
+}
 
-func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (resp Resp, _ error) {
+func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (Resp, error) {
+	return l.ask(ctx, req, err, nil)
+}
+
+// ask puts a failure before a person, or goes on with what they decided before.
+func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error, resumed *strategies.Resumption) (resp Resp, _ error) {
 	var none Resp
 	h, a, _, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Intervene })
 	if h == nil {
@@ -129,12 +166,30 @@ func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (r
 	}
 	a = h.next(a)
 	a.person = true
-	free, cancel := outlive(ctx)
+	free, cancel := l.how.outlive(ctx)
 	defer cancel()
-	unheard := 0
-	for round := 1; round <= l.how.rounds(); round++ {
-		id := fmt.Sprintf("%s-%d", l.owner.name(), l.asked.Add(1))
-		decision, err := l.decide(free, id, req, a, round)
+	unheard, first, q := 0, 1, questions{}
+	if resumed != nil {
+		q.ticket, q.asked, first = resumed.Ticket, resumed.Asked, max(resumed.Round, 1)
+		unheard = max(q.asked-first, 0)
+	}
+	for round := first; round <= l.how.rounds(); round++ {
+		var id string
+		var decision strategies.Decision
+		var err error
+		if resumed != nil {
+			id = resumed.Incident
+			decision, err = l.resume(free, a, resumed)
+			resumed = nil
+		} else {
+			id = q.next()
+			decision, err = l.decide(free, q, id, req, a, round)
+		}
+		if pending := (*strategies.PendingError)(nil); l.how.Park && errors.As(err, &pending) {
+			l.owner.emit(ctx, a.id, Event{Kind: EventParked, Incident: id, Detail: pending.Ticket})
+			l.owner.paused(ctx, len(a.re.Attempts))
+			return none, pending
+		}
 		if err != nil {
 			a.because(err)
 		}
@@ -221,71 +276,6 @@ func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, 
 	return a
 }
 
-// decide asks the person, with a deadline; an error or silence is the default.
-func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a *account, round int) (decision strategies.Decision, err error) {
-	limit := l.how.deadline()
-	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Limit: "intervention", After: limit})
-	defer cancel()
-	deadline, _ := asking.Deadline()
-	seen := a.copied()
-	incident := strategies.Incident{
-		ID: id, Call: CallOf(ctx).ID(), Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
-		Requests: l.changed(ctx, req, a),
-	}
-	if b := l.owner.breaker(); b != nil {
-		incident.ShutFor = b.RetryAfter()
-	}
-	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
-	err = protect(func() error {
-		decision, err = l.how.Ask.Decide(asking, incident)
-		return err
-	})
-	switch {
-	case asking.Err() != nil:
-		// Too late is too late, whatever was said: the question has expired.
-		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "no decision in time", Err: context.Cause(asking)}
-	case err != nil:
-		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
-	}
-	l.owner.emit(ctx, a.id, Event{
-		Kind: EventPersonDecided, Incident: id, Decision: decision.Action.String(), To: decision.Agent, By: decision.By,
-		Detail: id + ": " + decisionText(decision), Err: err,
-	})
-	return decision, err
-}
-
-func (l *intervene[Req, Resp]) names() (names []string) {
-	_ = protect(func() error { names = l.known.names(background); return nil })
-	return slices.DeleteFunc(names, func(n string) bool { return n == l.owner.name() })
-}
-
-// changed is what stand-ins will be asked who get another request.
-func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req, a *account) (requests map[string]any) {
-	c, why := l.owner.with(ctx, a.id), a.failure()
-	c.why, ctx = &why, c // a change may depend on what went wrong
-	_ = protect(func() error {
-		if l.known.standIns == nil {
-			return nil
-		}
-		all, _ := l.known.standIns(ctx)
-		for _, c := range all {
-			var other any
-			ok := false
-			if problem := protect(func() (err error) { other, ok, err = preview(ctx, c.changes, req); return err }); problem != nil {
-				other, ok = problem, true // what it would be asked cannot be said: that is worth knowing
-			}
-			if ok {
-				if requests == nil {
-					requests = map[string]any{}
-				}
-				requests[c.name] = requestOf(ctx, other)
-			}
-		}
-		return nil
-	})
-	return requests
-}
-
 func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req, a *account) (resp Resp, err error) {
 	var c standIn[Req, Resp]
 	var ok bool
@@ -348,7 +338,10 @@ func decisionText(d strategies.Decision) string {
 
 // outlive returns a context that keeps the values of ctx and outlives its
 // deadline, but not its cancellation: a caller who hangs up is not kept waiting.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+func (i Intervention) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	if i.WithCaller {
+		return context.WithCancel(ctx)
+	}
 	free, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
