@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -108,7 +107,6 @@ type intervene[Req, Resp any] struct {
 	how   Intervention
 	known reachable[Req, Resp]
 	next  Runner[Req, Resp]
-	asked atomic.Int64
 }
 
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -131,7 +129,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error) (res
 	defer cancel()
 	unheard := 0
 	for round := 1; round <= l.how.rounds(); round++ {
-		id := fmt.Sprintf("%s-%d", l.owner.name(), l.asked.Add(1))
+		id := fmt.Sprintf("%s-%d", l.owner.name(), l.owner.agent().asked.Add(1))
 		decision, err := l.decide(free, id, req, a, round)
 		if err != nil {
 			a.because(err)
