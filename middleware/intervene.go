@@ -139,7 +139,7 @@ type intervene[Req, Resp any] struct {
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if l.how.Park {
 		if r := l.owner.resumption(ctx); r != nil {
-			return l.ask(ctx, req, l.owner.before(ctx, r), r)
+			return l.ask(ctx, req, l.owner.parkedFailure(ctx, r), r)
 		}
 	}
 	resp, err := l.next.Run(ctx, req)

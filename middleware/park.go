@@ -42,8 +42,8 @@ func (o *Owner) resumption(ctx context.Context) *strategies.Resumption {
 	return nil
 }
 
-// before is the failure of a call as it was before it was parked.
-func (o *Owner) before(ctx context.Context, r *strategies.Resumption) *account {
+// parkedFailure is the failure of a call as it was before it was parked.
+func (o *Owner) parkedFailure(ctx context.Context, r *strategies.Resumption) *account {
 	v := o.row(r.Class, 0)
 	v.Intervene, v.Pass = true, false // it was asked about
 	c := callOf(ctx)
