@@ -40,6 +40,7 @@ type typedLayer[Req, Resp any] struct {
 type streamChain[Req, Resp any] struct {
 	clock  func(o *Owner) Middleware[Req, Resp]                            // for the timeout layer; nil: none
 	follow func(o *Owner, budget *strategies.Budget) Middleware[Req, Resp] // inside of the edge; nil: none
+	hedge  func(l *hedging[Req, Resp]) Runner[Req, Resp]
 	parts  []part
 	check  func() []error
 }
@@ -304,6 +305,9 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			l := &hedging[Req, Resp]{owner: o, hedge: p.hedge, self: c.short, next: next}
 			if c.fallback {
 				l.standIns = c.standIns
+			}
+			if c.stream != nil {
+				return c.stream.hedge(l)
 			}
 			return l
 		case *pacePart:
