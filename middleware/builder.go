@@ -19,6 +19,7 @@ type Builder[Req, Resp any] struct {
 
 	agent    Runner[Req, Resp]
 	validate func(context.Context, Req, Resp) error
+	answers  func(context.Context, Req, Resp) error // of Check
 	standIns []StandIn[Runner[Req, Resp]]
 	more     func(context.Context) []StandIn[Runner[Req, Resp]]
 	rungs    []Rung[Req, Resp]
@@ -40,6 +41,7 @@ type typedLayer[Req, Resp any] struct {
 type streamChain[Req, Resp any] struct {
 	clock  func(o *Owner) Middleware[Req, Resp]                            // for the timeout layer; nil: none
 	follow func(o *Owner, budget *strategies.Budget) Middleware[Req, Resp] // inside of the edge; nil: none
+	hedge  func(l *hedging[Req, Resp]) Runner[Req, Resp]
 	parts  []part
 	check  func() []error
 	rules  any          // for the generation
@@ -326,6 +328,9 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			if c.fallback {
 				l.standIns = c.standIns
 			}
+			if c.stream != nil {
+				return c.stream.hedge(l)
+			}
 			return l
 		case *pacePart:
 			return newPacer(o, p.pace, c.tokens, next)
@@ -348,8 +353,10 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 				return newLimit(o, "attempt", p.first, 0, next)
 			}
 		case *validatePart:
-			if c.validate != nil {
-				return &validator[Req, Resp]{check: c.validate, next: next}
+			return c.validated(next)
+		case *checkPart:
+			if c.validate == nil {
+				return c.validated(next)
 			}
 		}
 		return next
@@ -407,11 +414,16 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 }
 
 func (c *chainBuilder[Req, Resp]) bare() Middleware[Req, Resp] {
-	bounded, check := c.bounded(), c.validate
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if next = bounded(next); check != nil {
+	bounded := c.bounded()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return c.validated(bounded(next)) }
+}
+
+// validated puts whatever looks at answers around a runner: Validate first.
+func (c *chainBuilder[Req, Resp]) validated(next Runner[Req, Resp]) Runner[Req, Resp] {
+	for _, check := range [...]func(context.Context, Req, Resp) error{c.validate, c.answers} {
+		if check != nil {
 			next = &validator[Req, Resp]{check: check, next: next}
 		}
-		return next
 	}
+	return next
 }

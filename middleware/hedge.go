@@ -12,12 +12,18 @@ import (
 // not known to be unwell, or the agent itself where there is none. The first answer
 // wins; the other call is cancelled, counts as nobody's failure, and is not waited
 // for: one that is deaf to its context runs on until it returns. It stands inside
-// of Fallback, which goes on if both fail, and outside of Retry.
+// of Fallback, which goes on if both fail, and outside of Retry. An agent without a
+// stand-in is not asked twice while its own breaker is anything but closed.
+//
+// A stream is hedged on its first chunk: whose answer commits first is the one voice
+// that the reader hears. The other is told to stop then, and has ended before the
+// stream does, so that its cost is in the outcome.
 //
 // It is for what may safely be asked twice: Build wants [strategies.Hedge].ReadOnly,
-// or Effects beside it. Streams are not hedged.
+// or Effects beside it.
 //
-// It costs a call a goroutine, a channel and two contexts: about two microseconds.
+// It costs a call a goroutine, a channel and two contexts: about two microseconds. It
+// costs a stream about eight, and each chunk two switches of goroutines: under one.
 func (s *Settings) Hedge(h *strategies.Hedge) *Settings {
 	return s.add(&hedgePart{basics{"Hedge", StageHedge}, h}, pointer("Hedge", h))
 }
@@ -52,8 +58,12 @@ func (p *hedgePart) explain(e *explaining) {
 	e.row(StageHedge, "%s", p.hedge)
 }
 
-// errSlower ends the call that lost.
-var errSlower = errors.New("understudy: another call of the hedge was faster")
+var (
+	// errSlower ends the call that lost.
+	errSlower = errors.New("understudy: another call of the hedge was faster")
+	// errGoroutineEnded is what an agent fails with that has left by runtime.Goexit.
+	errGoroutineEnded = errors.New("understudy: the goroutine of the call has ended")
+)
 
 type hedging[Req, Resp any] struct {
 	owner    *Owner
@@ -111,16 +121,14 @@ func (l *hedging[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		case h := <-ends:
 			running--
 			if !h.ended {
-				h.err = errors.New("understudy: the goroutine of the call has ended")
+				h.err = errGoroutineEnded
 			}
 			if h.err == nil {
 				endFirst(errSlower)
 				endSecond(errSlower)
 				l.hedge.Answered(time.Since(start))
 				if h.second && name != l.owner.name() {
-					l.owner.count.Recovered()
-					l.owner.helped()
-					l.owner.recovered(ctx, &account{owner: l.owner, id: l.owner.identify(callOf(ctx))}, name, strategies.StrategyFallback, strategies.LevelFull, 2)
+					l.helped(ctx, name)
 				}
 				return h.resp, nil
 			}
@@ -135,6 +143,13 @@ func (l *hedging[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 			}
 		}
 	}
+}
+
+// helped notes that a stand-in was faster.
+func (l *hedging[Req, Resp]) helped(ctx context.Context, by string) {
+	l.owner.count.Recovered()
+	l.owner.helped()
+	l.owner.recovered(ctx, &account{owner: l.owner, id: l.owner.identify(callOf(ctx))}, by, strategies.StrategyFallback, strategies.LevelFull, 2)
 }
 
 // both is the failure of the two: the agent's own, with the other's after it, so that
@@ -159,6 +174,9 @@ func (l *hedging[Req, Resp]) candidate(ctx context.Context) (who Runner[Req, Res
 	h := &helping{}
 	l.owner.fill(&h.self, ctx, 0)
 	if l.standIns == nil {
+		if unwell(l.owner) {
+			return nil, nil, ""
+		}
 		c := l.owner.with(ctx, 0)
 		c.why = &Failure{Attempts: 1}
 		return l.self, c, l.owner.name()

@@ -282,3 +282,26 @@ func ExampleSettings() {
 	// false
 	// true 2
 }
+
+// A stream whose first word is late: a stand-in is asked too, and the reader hears
+// whoever speaks first.
+func ExampleStreamBuilder_Hedge() {
+	silent := middleware.StreamFunc(func(ctx context.Context, _ string) iter.Seq2[string, error] {
+		return func(func(string, error) bool) { <-ctx.Done() }
+	})
+	guarded, err := middleware.WrapStream(silent).
+		Fallback("minstrel", &storyteller{story: "There was a king"}).
+		Hedge(&strategies.Hedge{
+			After:    10 * time.Millisecond, // 0: learned from the streams that were heard
+			MaxRatio: 1,                     // 0: at most one stream in twenty is asked for twice
+			ReadOnly: true,                  // neither of the two changes anything
+		}).
+		Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	words, err := middleware.Collect(guarded.Stream(context.Background(), ""))
+	fmt.Println(strings.Join(words, " "), err)
+	// Output: There was a king <nil>
+}

@@ -254,6 +254,7 @@ func (b *StreamBuilder[Req, Chunk]) chain(rules *streamRules[Req, Chunk]) *strea
 			rules.owner = o
 		}
 	}}
+	c.hedge = func(l *hedging[streamCall[Req, Chunk], streamEnd]) run { return &streamHedging[Req, Chunk]{l} }
 	policy := &policyPart{basics: basics{"after the commit", StageRecover}, text: b.policy(), spoken: rules.buffer == 0}
 	c.parts = append(c.parts, policy)
 	first := time.Duration(0)
@@ -302,9 +303,6 @@ func (b *StreamBuilder[Req, Chunk]) check() (errs []error) {
 	}
 	if t, ok := find[*timeoutPart](set); ok && t.silence > 0 {
 		errs = append(errs, problemOf("TimeoutWhileAlive", "does not go with a stream", "use Timeout until the first chunk, and Idle between two: chunks are signs of life"))
-	}
-	if _, ok := find[*hedgePart](set); ok {
-		errs = append(errs, problemOf("Hedge", "does not go with a stream", "a reader hears one voice: set Timeout, and a stand-in is asked when the first chunk is late"))
 	}
 	if b.rules.whole != nil && b.rules.buffer == 0 {
 		errs = append(errs, problemOf("ValidateWhole", "is set without Buffer", "what was delivered cannot be validated any more: buffer it, or use Validate on each chunk"))
