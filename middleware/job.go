@@ -25,6 +25,8 @@ type job struct {
 
 	mu      sync.Mutex
 	flights map[effectID]*effectFlight // of this process
+	asker   *call                      // the first who asked for an effect
+	several bool                       // not all asked in one attempt of one call
 	before  map[effectID]struct{}      // of earlier ones, and not asked for again yet
 	done    []effectNote               // in order, for the outcome and for an undo
 	doubts  int                        // effects that are uncertain
@@ -186,6 +188,14 @@ func (c *call) elsewhere(other *call) bool {
 		}
 	}
 	return false
+}
+
+// asks notes who asks for an effect. The job's lock is held.
+func (j *job) asks(c *call) {
+	if j.asker == nil {
+		j.asker = c
+	}
+	j.several = j.several || c.up != j.asker.up || c.whole() != j.asker.whole() || c.why != j.asker.why
 }
 
 // beyond is the call that caused the one that c is a step of.

@@ -14,38 +14,38 @@ import (
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// writing is one effect being written down.
+// writing is one effect being written down, with all that it needs in one piece.
 type writing[Args, Result any] struct {
-	t    *Tool[Args, Result]
-	c    *call
-	j    *job
-	args Args
-	rec  strategies.EffectRecord
+	t      *Tool[Args, Result]
+	j      *job
+	args   Args
+	rec    strategies.EffectRecord
+	result Result
+
+	call   call // within the tool
+	asking asking
+	flight effectFlight
+	after  lasting
 }
 
-// journalTime bounds what is written after the effect: its caller may have left.
+// journalTime bounds what is written after the effect.
 const journalTime = 10 * time.Second
 
-func (w *writing[Args, Result]) begin() (stands strategies.EffectRecord, begun bool, err error) {
-	err = protect(func() (err error) {
-		stands, begun, err = w.j.effects.Journal.Begin(w.c, w.rec)
-		return err
-	})
-	if err == nil && (stands.Call != w.rec.Call || stands.Tool != w.rec.Tool || stands.Key != w.rec.Key) {
-		err = fmt.Errorf("it takes this effect for another one: %s %s of call %s", stands.Tool, stands.Key, stands.Call)
+// lasts is a context for what is written after the effect: its caller may have left.
+func (w *writing[Args, Result]) lasts() *lasting {
+	l := &w.after
+	if l.Context != nil {
+		l = &lasting{} // somebody may have kept the first
 	}
-	if err != nil {
-		return stands, false, &strategies.JournalError{Tool: w.rec.Tool, Err: err}
-	}
-	return stands, begun, nil
+	return l.begin(&w.call, journalTime)
 }
 
 // end writes down what came of it, also when the caller has left. What cannot be
 // written is remembered by the call itself, and found dispatched by a later one.
 func (w *writing[Args, Result]) end(state strategies.EffectState, result json.RawMessage) {
 	w.rec.State, w.rec.Result = state, result
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.c), journalTime)
-	defer cancel()
+	ctx := w.lasts()
+	defer ctx.end(context.Canceled)
 	_ = protect(func() error { return w.j.effects.Journal.End(ctx, w.rec) })
 }
 
@@ -86,12 +86,12 @@ func (w *writing[Args, Result]) dispatch() (none Result, again bool, _ error) {
 			w.doubt()
 		}
 	}()
-	result, err := w.t.ask(w.c, w.args)
+	result, err := w.t.ask(&w.call, w.args)
 	left = false
 	switch {
 	case err == nil:
 		return w.did(result)
-	case w.c.owner.Classifier.NothingDone(err):
+	case w.call.owner.Classifier.NothingDone(err):
 		w.end(strategies.EffectNotDone, nil)
 		return none, true, err
 	}
@@ -112,7 +112,7 @@ func (w *writing[Args, Result]) did(result Result) (Result, bool, error) {
 // settle finds out about an effect that nobody has heard of: from its destination,
 // and then from a person.
 func (w *writing[Args, Result]) settle(failed error) (none Result, again bool, _ error) {
-	ctx := context.WithoutCancel(w.c)
+	ctx := context.WithoutCancel(&w.call)
 	if w.t.verify != nil {
 		var result Result
 		var done bool
@@ -149,7 +149,7 @@ func (w *writing[Args, Result]) notDone(failed error) (none Result, again bool, 
 	if failed != nil {
 		return none, true, strategies.NotDone(failed)
 	}
-	w.rec.State, w.rec.Agent, w.rec.Time = strategies.EffectDispatched, w.c.owner.name(), time.Now()
+	w.rec.State, w.rec.Agent, w.rec.Time = strategies.EffectDispatched, w.call.owner.name(), time.Now()
 	stands, begun, err := w.begin()
 	switch {
 	case err != nil:
@@ -177,10 +177,10 @@ func (w *writing[Args, Result]) doubt() {
 
 // gone says that who asks has left: nothing more is begun then.
 func (w *writing[Args, Result]) gone() error {
-	if w.c.Err() == nil {
+	if w.call.Err() == nil {
 		return nil
 	}
-	return strategies.NotDone(context.Cause(w.c))
+	return strategies.NotDone(context.Cause(&w.call))
 }
 
 // drift says why the effect is not this attempt's to ask for, or nil. What another
@@ -197,9 +197,11 @@ func (w *writing[Args, Result]) drift() error {
 	var done []string
 	w.j.mu.Lock()
 	delete(w.j.before, this)
-	for id, f := range w.j.flights {
-		if id.tool == this.tool && id != this && f.asker.elsewhere(w.c) {
-			done = append(done, id.key)
+	if w.j.several {
+		for id, f := range w.j.flights {
+			if id.tool == this.tool && id != this && f.asker.elsewhere(&w.call) {
+				done = append(done, id.key)
+			}
 		}
 	}
 	for id := range w.j.before {
@@ -229,7 +231,7 @@ func (w *writing[Args, Result]) remember() error {
 		return nil
 	}
 	var all []strategies.EffectRecord
-	if err := protect(func() (err error) { all, err = j.effects.Journal.Effects(w.c, j.id); return err }); err != nil {
+	if err := protect(func() (err error) { all, err = j.effects.Journal.Effects(&w.call, j.id); return err }); err != nil {
 		return err
 	}
 	j.given = false
@@ -261,17 +263,17 @@ func (w *writing[Args, Result]) question(person strategies.Intervenor, stands ti
 	if stands == 0 {
 		stands = 5 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(w.c, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
+	ctx, cancel := context.WithTimeoutCause(&w.call, stands, &strategies.TimeoutError{Limit: "intervention", After: stands})
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	open := &strategies.UncertainError{Tool: w.rec.Tool, Key: w.rec.Key, Err: failed}
 	incident := strategies.Incident{
-		ID: ids.New(), Call: w.j.id, Agent: w.c.owner.name(), Request: EffectQuestion{w.rec.Tool, w.rec.Key, w.rec.Args, what}, Round: 1, Deadline: deadline,
-		Err:     &strategies.RecoveryError{Agent: w.c.owner.name(), Strategy: strategies.StrategyUserIntervention, Class: open.RecoveryClass(), Cause: failed},
+		ID: ids.New(), Call: w.j.id, Agent: w.call.owner.name(), Request: EffectQuestion{w.rec.Tool, w.rec.Key, w.rec.Args, what}, Round: 1, Deadline: deadline,
+		Err:     &strategies.RecoveryError{Agent: w.call.owner.name(), Strategy: strategies.StrategyUserIntervention, Class: open.RecoveryClass(), Cause: failed},
 		Answers: []reflect.Type{reflect.TypeFor[Result]()},
 	}
-	d, err := w.c.owner.question(ctx, person, incident, func(late said) {
-		w.c.owner.emit(w.c, 0, Event{
+	d, err := w.call.owner.question(ctx, person, incident, func(late said) {
+		w.call.owner.emit(&w.call, 0, Event{
 			Kind: EventDecisionRefused, Incident: incident.ID, Decision: late.decision.Action.String(), By: late.decision.By, Detail: w.rec.Tool,
 			Err: &strategies.InterventionError{Incident: incident.ID, Problem: "was decided after its end: too late is too late"},
 		})
@@ -305,7 +307,7 @@ type EffectQuestion struct {
 func (w *writing[Args, Result]) note(state strategies.EffectState) {
 	r := w.rec
 	r.State = state
-	w.j.book(w.c, r, nil)
+	w.j.book(&w.call, r, nil)
 }
 
 func (w *writing[Args, Result]) noteDone(result Result) {
@@ -320,7 +322,7 @@ func (w *writing[Args, Result]) noteDone(result Result) {
 			return nil
 		}
 	}
-	w.j.book(w.c, w.rec, undo)
+	w.j.book(&w.call, w.rec, undo)
 }
 
 // replayed books that a result was given back by this process's own memory.
@@ -328,8 +330,14 @@ func (j *job) replayed(c *call, id effectID) {
 	j.book(c, strategies.EffectRecord{Call: j.id, Tool: id.tool, Key: id.key, State: strategies.EffectReplayed, Agent: c.owner.name(), Attempt: max(int(c.attempt), 1), Time: time.Now()}, nil)
 }
 
+// fewEffects is what there is room for at first.
+const fewEffects = 4
+
 func (j *job) book(c *call, r strategies.EffectRecord, undo func(context.Context) error) {
 	j.mu.Lock()
+	if j.done == nil {
+		j.done = make([]effectNote, 0, fewEffects)
+	}
 	j.done = append(j.done, effectNote{EffectRecord: r, undo: undo})
 	j.mu.Unlock()
 	if c.owner.Observer != nil {

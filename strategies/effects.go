@@ -107,18 +107,16 @@ func (j *MemoryJournal) Begin(ctx context.Context, r EffectRecord) (EffectRecord
 	defer j.mu.Unlock()
 	r.State = EffectDispatched
 	all := j.calls[r.Call]
-	for i, old := range all {
-		if old.Tool != r.Tool || old.Key != r.Key {
-			continue
-		}
+	if old := find(all, &r); old != nil {
 		if old.State != EffectNotDone {
-			return old, false, nil
+			return *old, false, nil
 		}
-		all[i] = r
+		*old = r
 		return r, true, nil
 	}
 	if all == nil {
 		j.room(r.Call)
+		all = make([]EffectRecord, 0, 4)
 	}
 	j.calls[r.Call] = append(all, r)
 	return r, true, nil
@@ -135,15 +133,23 @@ func (j *MemoryJournal) room(call string) {
 	j.order = append(j.order, call)
 }
 
+// find looks for the record of an effect, the latest first.
+func find(all []EffectRecord, r *EffectRecord) *EffectRecord {
+	for i := len(all) - 1; i >= 0; i-- {
+		if old := &all[i]; old.Key == r.Key && old.Tool == r.Tool {
+			return old
+		}
+	}
+	return nil
+}
+
 // End replaces a record.
 func (j *MemoryJournal) End(_ context.Context, r EffectRecord) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for i, old := range j.calls[r.Call] {
-		if old.Tool == r.Tool && old.Key == r.Key {
-			j.calls[r.Call][i] = r
-			return nil
-		}
+	if old := find(j.calls[r.Call], &r); old != nil {
+		*old = r
+		return nil
 	}
 	return fmt.Errorf("understudy: the journal has no record of %s %q: it was forgotten, or never begun", r.Tool, r.Key)
 }
