@@ -78,7 +78,7 @@ func (p *pooling[Req]) failed(ctx context.Context, req Req, t *poolTurn, err err
 		failed.tried = append(failed.tried, t.before.tried...)
 	}
 	failed.tried = append(failed.tried, tried{{t.member, scopeOf(v)}}...)
-	failed.Another = p.another(req, failed)
+	failed.After, failed.Another = p.another(req, failed)
 	return failed
 }
 

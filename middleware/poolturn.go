@@ -294,8 +294,8 @@ func (p *pooling[Req]) await(ctx context.Context, req Req, able *strategies.Amon
 		at, soon := p.back(able, t.began)
 		late := at > until && (!soon || t.began >= press)
 		if !ok && !late {
-			if soon {
-				at = min(at, max(press, t.began+1))
+			if soon && t.began < press {
+				at = min(at, press)
 			}
 			sleepOr(ctx, at-t.began, turned)
 		}
@@ -408,22 +408,27 @@ func (p *pooling[Req]) able(req Req) (able strategies.Among, err error) {
 	return able, nil
 }
 
-// another says whether a member that has not failed in this call may be asked now.
-func (p *pooling[Req]) another(req Req, failed *memberFailed) bool {
+// another says whether a member that has not failed in this call may be asked, and
+// after which time.
+func (p *pooling[Req]) another(req Req, failed *memberFailed) (after time.Duration, ok bool) {
 	able, err := p.able(req)
 	if err != nil {
-		return false
+		return 0, false
 	}
-	now := p.spread.Now()
 	for i := range p.seats {
 		if !able.Has(i) || p.excluded(failed, i, 1) {
 			continue
 		}
-		if open, _ := p.seats[i].open(now, p.spread.Load(i).InFlight, false); open {
-			return true
+		if wait := p.seats[i].shut(); wait < math.MaxInt64 && (!ok || wait < after) {
+			after, ok = wait, true
 		}
 	}
-	return false
+	for _, t := range failed.tried { // if that is sooner, the same once more
+		if wait := p.seats[t.member].shut(); wait > 0 {
+			after = min(after, wait)
+		}
+	}
+	return after, ok
 }
 
 func (p *pooling[Req]) health() []MemberHealth {
