@@ -24,6 +24,7 @@ type limitedMember struct {
 	takes  time.Duration
 
 	mu     sync.Mutex
+	toldAt time.Duration
 	told   time.Duration // until when it has asked to be left alone
 	abused []string      // calls that came all the same
 }
@@ -40,14 +41,14 @@ func (m *limitedMember) well(at time.Duration) bool {
 func (m *limitedMember) Run(ctx context.Context, _ string) (string, error) {
 	at := time.Since(m.start)
 	m.mu.Lock()
-	if at < m.told {
+	if at > m.toldAt && at < m.told {
 		m.abused = append(m.abused, fmt.Sprintf("at %v, until %v", at, m.told))
 	}
 	m.mu.Unlock()
 	for _, s := range m.spells {
 		if at >= s.from && at < s.until {
 			m.mu.Lock()
-			m.told = s.until
+			m.toldAt, m.told = at, s.until
 			m.mu.Unlock()
 			return "", strategies.WithRetryAfter(s.until-at, ofClass(strategies.ClassRateLimited))
 		}

@@ -408,25 +408,21 @@ func (p *pooling[Req]) able(req Req) (able strategies.Among, err error) {
 	return able, nil
 }
 
-// another says whether a member that has not failed in this call may be asked, and
-// after which time.
+// another says whether another member may be asked, and after which time: one that has
+// failed in this call too, once it is back from its hold.
 func (p *pooling[Req]) another(req Req, failed *memberFailed) (after time.Duration, ok bool) {
 	able, err := p.able(req)
 	if err != nil {
 		return 0, false
 	}
+	after = math.MaxInt64
+	last := failed.tried[len(failed.tried)-1].member
 	for i := range p.seats {
-		if !able.Has(i) || p.excluded(failed, i, 1) {
+		wait := p.seats[i].shut()
+		if !able.Has(i) || wait == math.MaxInt64 || wait == 0 && p.excluded(failed, i, 1) {
 			continue
 		}
-		if wait := p.seats[i].shut(); wait < math.MaxInt64 && (!ok || wait < after) {
-			after, ok = wait, true
-		}
-	}
-	for _, t := range failed.tried { // if that is sooner, the same once more
-		if wait := p.seats[t.member].shut(); wait > 0 {
-			after = min(after, wait)
-		}
+		after, ok = min(after, wait), ok || i != last
 	}
 	return after, ok
 }
