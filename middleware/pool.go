@@ -77,10 +77,11 @@ type PoolSettings[Req any] struct {
 // It costs a healthy call two looks at the clock and no allocation.
 func Pool[Req, Resp any](s PoolSettings[Req], members ...Member[Req, Resp]) (*PoolAgent[Req, Resp], error) {
 	p := &PoolAgent[Req, Resp]{agents: make([]Runner[Req, Resp], len(members))}
-	p.seats = make([]seat[Req], len(members))
+	p.seats = make([]*seat[Req], len(members))
 	p.charging = slices.ContainsFunc(members, func(m Member[Req, Resp]) bool { return charges(m.Agent) })
 	for i, m := range members {
-		one := &p.seats[i]
+		one := &seat[Req]{}
+		p.seats[i] = one
 		one.name, one.weight, one.domain, one.key, one.can, one.breaker = m.Name, m.Weight, m.Domain, m.Key, m.Can, m.Breaker
 		if one.missing = isNil(m.Agent); one.missing {
 			continue
@@ -113,11 +114,40 @@ func (p *PoolAgent[Req, Resp]) Run(ctx context.Context, req Req) (none Resp, _ e
 	if ctx == nil {
 		return none, settingNil("Run ctx", "a context, such as context.Background()")
 	}
-	t, err := p.enter(ctx, req)
+	before, now := p.before(ctx), p.spread.Now()
+	if p.simple && before == nil {
+		if i, permit, ok := p.simply(now); ok {
+			return p.askSimply(ctx, req, i, permit, now)
+		}
+	}
+	t, err := p.enter(ctx, req, poolTurn{before: before, began: now})
 	if err != nil {
 		return none, err
 	}
 	return p.ask(ctx, req, t)
+}
+
+// askSimply is ask where nothing is special about the call, as of nearly all.
+func (p *PoolAgent[Req, Resp]) askSimply(ctx context.Context, req Req, i int, permit strategies.Permit, began time.Duration) (resp Resp, err error) {
+	settled, kept := false, permit // what the deferred call needs, without the permit's address
+	defer func() {
+		if !settled {
+			p.aborted(ctx, poolTurn{member: i, own: kept, began: began})
+		}
+	}()
+	resp, err = p.agents[i].Run(ctx, req)
+	settled = true
+	if err != nil {
+		return resp, p.failed(ctx, req, &poolTurn{member: i, own: permit, began: began, plain: true}, outward(err))
+	}
+	now := p.spread.Now()
+	p.spread.Answered(i, now, now-began)
+	permit.Success()
+	if m := p.seats[i]; m.back.Load() != 0 {
+		m.comesBack(false, now)
+	}
+	p.look()
+	return resp, nil
 }
 
 // ask asks one member, and books how it ended.
@@ -194,7 +224,7 @@ func (p *pooling[Req]) build(s PoolSettings[Req]) error {
 	seen, keys := map[string]bool{}, map[string]int{}
 	var weights []float64
 	for i := range p.seats {
-		m := &p.seats[i]
+		m := p.seats[i]
 		where := fmt.Sprintf("Pool member %d %q", i, m.name)
 		switch {
 		case m.name == "":
@@ -219,6 +249,9 @@ func (p *pooling[Req]) build(s PoolSettings[Req]) error {
 		return err
 	}
 	p.share(keys)
+	p.simple = !p.picky && s.Choose == nil && s.Stay == nil && !slices.ContainsFunc(p.seats, func(m *seat[Req]) bool {
+		return m.keyed != nil || m.guarded != nil
+	})
 	if s.Stay != nil {
 		p.stays = newStays(s.MaxStays)
 	}
@@ -232,7 +265,7 @@ const mostMembers = 256
 func (p *pooling[Req]) share(keys map[string]int) {
 	shared := map[string]*strategies.Breaker{}
 	for i := range p.seats {
-		m := &p.seats[i]
+		m := p.seats[i]
 		if n := keys[m.key]; m.key != "" && n > 1 {
 			if shared[m.key] == nil {
 				shared[m.key] = &strategies.Breaker{Name: m.key}

@@ -44,7 +44,7 @@ func (r *region) fail(err error) { r.fails.Store(&err) }
 
 func (r *region) heal() { r.fails.Store(nil) }
 
-func pooled(t *testing.T, s middleware.PoolSettings[string], members ...member) *middleware.PoolAgent[string, string] {
+func pooled(t testing.TB, s middleware.PoolSettings[string], members ...member) *middleware.PoolAgent[string, string] {
 	t.Helper()
 	p, err := middleware.Pool(s, members...)
 	if err != nil {
@@ -317,25 +317,5 @@ func TestPoolShares(t *testing.T) {
 				time.Sleep(3 * time.Second)
 			}
 		})
-	})
-}
-
-func BenchmarkPool(b *testing.B) {
-	agent := middleware.Func(echo)
-	for _, n := range []int{2, 16} {
-		var members []middleware.Member[string, string]
-		for i := range n {
-			members = append(members, middleware.Member[string, string]{Name: fmt.Sprint(i), Agent: agent})
-		}
-		p, err := middleware.Pool(middleware.PoolSettings[string]{}, members...)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			measureRunner(b, built(b, middleware.Wrap[string, string](p).Retry(strategies.Retry{})), false)
-		})
-	}
-	b.Run("a plain chain", func(b *testing.B) {
-		measureRunner(b, built(b, middleware.Wrap(agent).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{})), false)
 	})
 }

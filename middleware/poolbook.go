@@ -9,7 +9,7 @@ import (
 
 // answered books a call that went well.
 func (p *pooling[Req]) answered(t *poolTurn) {
-	now, m := p.spread.Now(), &p.seats[t.member]
+	now, m := p.spread.Now(), p.seats[t.member]
 	p.spread.Ended(t.member, now)
 	if !p.streams {
 		p.spread.Took(t.member, now, now-t.began)
@@ -58,7 +58,7 @@ func (p *pooling[Req]) aborted(ctx context.Context, t poolTurn) {
 
 // failed books a call that failed, and says what the caller gets.
 func (p *pooling[Req]) failed(ctx context.Context, req Req, t *poolTurn, err error) error {
-	now, m := p.spread.Now(), &p.seats[t.member]
+	now, m := p.spread.Now(), p.seats[t.member]
 	p.spread.Ended(t.member, now)
 	defer p.look()
 	v := p.settings.Classifier.Classify(err)
@@ -78,13 +78,13 @@ func (p *pooling[Req]) failed(ctx context.Context, req Req, t *poolTurn, err err
 		failed.tried = append(failed.tried, t.before.tried...)
 	}
 	failed.tried = append(failed.tried, tried{{t.member, scopeOf(v)}}...)
-	failed.Another = p.another(req, failed)
+	failed.After, failed.Another = p.another(req, failed)
 	return failed
 }
 
 // book books a failure where it belongs: with the key, the member, or nobody.
 func (p *pooling[Req]) book(ctx context.Context, t *poolTurn, v strategies.Verdict, err error, now time.Duration) {
-	m := &p.seats[t.member]
+	m := p.seats[t.member]
 	fault := v
 	switch p.blame(ctx, t, v, err, now) {
 	case nobody:
@@ -143,7 +143,7 @@ func (p *pooling[Req]) blame(ctx context.Context, t *poolTurn, v strategies.Verd
 // under is the context of a call to a member that is guarded, or has one of few
 // places. What is called from there may pass the same breaker.
 func (p *pooling[Req]) under(ctx context.Context, t poolTurn) (*poolTurn, context.Context) {
-	m, up, c := &p.seats[t.member], callOf(ctx), &call{}
+	m, up, c := p.seats[t.member], callOf(ctx), &call{}
 	switch {
 	case up == nil:
 	case m.guarded != nil:
@@ -187,7 +187,7 @@ func (p *pooling[Req]) under(ctx context.Context, t poolTurn) (*poolTurn, contex
 // committed books that a member which comes back has begun to speak: a stream may
 // last for long, and what it says afterwards is booked as any call's.
 func (p *pooling[Req]) committed(t *poolTurn) {
-	m := &p.seats[t.member]
+	m := p.seats[t.member]
 	if t.own.IsTrial() || t.key.IsTrial() {
 		t.own.Success()
 		t.key.Success()

@@ -49,7 +49,7 @@ func PoolStream[Req, Chunk any](s PoolSettings[Req], members ...StreamMember[Req
 	if err != nil {
 		return nil, err
 	}
-	pool.streams = true
+	pool.streams, pool.simple = true, false
 	p := &PoolStreamAgent[Req, Chunk]{inner: pool}
 	p.alone, err = WrapStream[Req, Chunk](p).Named("pool").Build()
 	return p, err

@@ -15,12 +15,13 @@ import (
 // booked.
 type pooling[Req any] struct {
 	settings PoolSettings[Req]
-	seats    []seat[Req]
+	seats    []*seat[Req]
 	spread   *strategies.Spread
 	stays    *stays
 	all      strategies.Among
 	picky    bool // some cannot serve all requests
 	streams  bool
+	simple   bool // nothing is special about members or settings
 
 	waiting atomic.Int64 // calls that wait for a member
 	mu      sync.Mutex
@@ -79,8 +80,7 @@ func ofTheKey(v strategies.Verdict) bool { return v.Holds || v.Renew }
 func (e *memberFailed) Unwrap() error { return e.MemberError }
 
 // enter finds a member for a call, and gets leave to ask it.
-func (p *pooling[Req]) enter(ctx context.Context, req Req) (poolTurn, error) {
-	t := poolTurn{before: p.before(ctx), began: p.spread.Now()}
+func (p *pooling[Req]) enter(ctx context.Context, req Req, t poolTurn) (poolTurn, error) {
 	if p.stays != nil {
 		if err := protect(func() error { t.conversation = p.settings.Stay(req); return nil }); err != nil {
 			return t, err
@@ -106,6 +106,23 @@ func (p *pooling[Req]) enter(ctx context.Context, req Req) (poolTurn, error) {
 		return t, context.Cause(ctx)
 	}
 	return t, p.shut(able)
+}
+
+// simply chooses where nothing is special, as nearly always; ok is false if it is not
+// so, and then nobody was asked for leave.
+func (p *pooling[Req]) simply(now time.Duration) (i int, permit strategies.Permit, ok bool) {
+	i = p.spread.Choose(&p.all, now)
+	m := p.seats[i]
+	if m.back.Load() != 0 || m.breaker.State() != strategies.StateClosed {
+		return i, permit, false
+	}
+	permit, err := m.breaker.Allow()
+	if err != nil || permit.IsTrial() {
+		permit.Neutral()
+		return i, permit, false
+	}
+	p.spread.Began(i, now)
+	return i, permit, true
 }
 
 // before is the last failure of this call here, if there is one.
@@ -143,9 +160,9 @@ func (p *pooling[Req]) pick(req Req, able *strategies.Among, t *poolTurn, pressi
 
 // excluded says whether a member is out of the question in a round.
 func (p *pooling[Req]) excluded(before *memberFailed, i, round int) bool {
-	m := &p.seats[i]
+	m := p.seats[i]
 	for _, t := range before.tried {
-		failed := &p.seats[t.member]
+		failed := p.seats[t.member]
 		switch {
 		case round < 2 && t.member == i:
 			return true
@@ -202,7 +219,7 @@ func (p *pooling[Req]) preferred(last int, among *strategies.Among, now time.Dur
 		return last
 	}
 	for i := range last {
-		m := &p.seats[i]
+		m := p.seats[i]
 		if at := m.unwell.Load(); among.Has(i) && m.back.Load() == 0 && m.shut() == 0 && (at == 0 || now-time.Duration(at) >= p.settings.StayFor) {
 			return i
 		}
@@ -212,7 +229,7 @@ func (p *pooling[Req]) preferred(last int, among *strategies.Among, now time.Dur
 
 // take gets leave to ask a member.
 func (p *pooling[Req]) take(i int, t *poolTurn, pressing bool) bool {
-	m := &p.seats[i]
+	m := p.seats[i]
 	inFlight := 0
 	if m.back.Load() < 0 {
 		inFlight = p.spread.Load(i).InFlight
@@ -277,8 +294,8 @@ func (p *pooling[Req]) await(ctx context.Context, req Req, able *strategies.Amon
 		at, soon := p.back(able, t.began)
 		late := at > until && (!soon || t.began >= press)
 		if !ok && !late {
-			if soon {
-				at = min(at, max(press, t.began+1))
+			if soon && t.began < press {
+				at = min(at, press)
 			}
 			sleepOr(ctx, at-t.began, turned)
 		}
@@ -315,7 +332,7 @@ func (p *pooling[Req]) back(able *strategies.Among, now time.Duration) (first ti
 		if !able.Has(i) {
 			continue
 		}
-		m := &p.seats[i]
+		m := p.seats[i]
 		wait := m.shut()
 		if wait == math.MaxInt64 {
 			continue
@@ -355,7 +372,7 @@ func (p *pooling[Req]) look() {
 func (p *pooling[Req]) shut(able *strategies.Among) *strategies.OpenError {
 	first := &strategies.OpenError{Breaker: "pool", State: strategies.StateOpen}
 	for i := range p.seats {
-		m := &p.seats[i]
+		m := p.seats[i]
 		if !able.Has(i) {
 			continue
 		}
@@ -374,7 +391,7 @@ func (p *pooling[Req]) shut(able *strategies.Among) *strategies.OpenError {
 // able are the members that can serve a request.
 func (p *pooling[Req]) able(req Req) (able strategies.Among, err error) {
 	for i := range p.seats {
-		m := &p.seats[i]
+		m := p.seats[i]
 		can := m.can == nil
 		if !can {
 			if err := protect(func() error { can = m.can(req); return nil }); err != nil {
@@ -391,22 +408,23 @@ func (p *pooling[Req]) able(req Req) (able strategies.Among, err error) {
 	return able, nil
 }
 
-// another says whether a member that has not failed in this call may be asked now.
-func (p *pooling[Req]) another(req Req, failed *memberFailed) bool {
+// another says whether another member may be asked, and after which time: one that has
+// failed in this call too, once it is back from its hold.
+func (p *pooling[Req]) another(req Req, failed *memberFailed) (after time.Duration, ok bool) {
 	able, err := p.able(req)
 	if err != nil {
-		return false
+		return 0, false
 	}
-	now := p.spread.Now()
+	after = math.MaxInt64
+	last := failed.tried[len(failed.tried)-1].member
 	for i := range p.seats {
-		if !able.Has(i) || p.excluded(failed, i, 1) {
+		wait := p.seats[i].shut()
+		if !able.Has(i) || wait == math.MaxInt64 || wait == 0 && p.excluded(failed, i, 1) {
 			continue
 		}
-		if open, _ := p.seats[i].open(now, p.spread.Load(i).InFlight, false); open {
-			return true
-		}
+		after, ok = min(after, wait), ok || i != last
 	}
-	return false
+	return after, ok
 }
 
 func (p *pooling[Req]) health() []MemberHealth {
@@ -418,7 +436,7 @@ func (p *pooling[Req]) health() []MemberHealth {
 }
 
 func (p *pooling[Req]) memberHealth(i int) MemberHealth {
-	m := &p.seats[i]
+	m := p.seats[i]
 	b := m.breaker
 	if m.keyed != nil && shutOf(m.keyed) > shutOf(b) {
 		b = m.keyed

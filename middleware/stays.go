@@ -9,7 +9,7 @@ import (
 type stays struct {
 	mu    sync.Mutex
 	most  int
-	order *list.List // of stay, the latest first
+	order *list.List // of *stay, the latest first
 	where map[string]*list.Element
 }
 
@@ -29,7 +29,7 @@ func (s *stays) get(conversation string) (int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.where[conversation]; ok {
-		return e.Value.(stay).member, true
+		return e.Value.(*stay).member, true
 	}
 	return 0, false
 }
@@ -38,13 +38,13 @@ func (s *stays) put(conversation string, member int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.where[conversation]; ok {
-		e.Value = stay{conversation, member}
+		e.Value.(*stay).member = member
 		s.order.MoveToFront(e)
 		return
 	}
-	s.where[conversation] = s.order.PushFront(stay{conversation, member})
+	s.where[conversation] = s.order.PushFront(&stay{conversation, member})
 	if s.order.Len() > s.most {
 		last := s.order.Back()
-		delete(s.where, s.order.Remove(last).(stay).conversation)
+		delete(s.where, s.order.Remove(last).(*stay).conversation)
 	}
 }

@@ -11,8 +11,9 @@ import (
 type MemberError struct {
 	Member string
 	Err    error
-	// Another says that another member may be asked at once.
+	// Another says that another member may be asked, after a time; 0: at once.
 	Another bool
+	After   time.Duration
 }
 
 func (e *MemberError) Error() string { return fmt.Sprintf("%s: %s", e.Member, errtree.Text(e.Err)) }
@@ -31,11 +32,11 @@ func (e *MemberError) RecoveryClass() Class {
 	return ClassUnclassified
 }
 
-// RecoveryHint is next to nothing if another member may be asked: how long this one
-// wants to be left alone is nothing to it.
+// RecoveryHint is when another member may be asked: how long this one wants to be left
+// alone is nothing to it.
 func (e *MemberError) RecoveryHint() time.Duration {
 	if e.Another {
-		return AtOnce
+		return max(e.After, AtOnce)
 	}
 	return 0
 }

@@ -26,7 +26,7 @@ type Spread struct {
 	Seed uint64
 
 	members []spreadMember
-	upto    []float64 // the weights so far, member by member; nil: all weigh the same
+	equal   bool // all weigh the same
 	began   time.Time
 	draws   atomic.Uint64
 }
@@ -46,8 +46,10 @@ type spreadMember struct {
 	latency atomic.Int64  // ns; 0: not known
 	at      atomic.Int64  // when it was last changed
 	quiet   atomic.Int64  // since when it has calls and answers none
-	recent  atomic.Uint64 // how often it was asked of late; see lately
-	_       [56]byte
+	epoch   atomic.Int64
+	// How often it had been asked when this epoch began, and when the last one did.
+	mark, markBefore atomic.Uint64
+	_                [40]byte
 }
 
 const (
@@ -79,18 +81,18 @@ func (s *Spread) Join(weights ...float64) error {
 	if len(weights) > maxMembers {
 		p.add("Spread", fmt.Sprintf("has %d members", len(weights)), fmt.Sprintf("use at most %d", maxMembers))
 	}
-	s.began, s.members, s.upto = time.Now(), make([]spreadMember, len(weights)), nil
-	total, equal := 0.0, true
+	s.began, s.members = time.Now(), make([]spreadMember, len(weights))
+	total := 0.0
+	s.equal = true
 	for i, w := range weights {
 		if !(w > 0) || math.IsInf(w, 0) {
 			p.add(fmt.Sprintf("Spread member %d", i), fmt.Sprintf("has weight %v", w), "use a number above 0, such as 1")
 		}
 		s.members[i].weight = w
-		total, equal = total+w, equal && w == weights[0]
-		s.upto = append(s.upto, total)
+		total, s.equal = total+w, s.equal && w == weights[0]
 	}
-	if equal {
-		s.upto = nil
+	for i := range s.members { // against the mean, so that it counts calls
+		s.members[i].weight *= float64(len(weights)) / total
 	}
 	return p.err()
 }
@@ -158,7 +160,7 @@ func (s *Spread) Choose(among *Among, now time.Duration) int {
 // draw takes one of n at random, by its weight, but not the one that was taken
 // already.
 func (s *Spread) draw(among *Among, taken, n int, luck uint32) int {
-	if s.upto != nil {
+	if !s.equal {
 		return s.drawByWeight(among, taken, luck)
 	}
 	if i := int(uint64(luck) * uint64(len(s.members)) >> 32); i != taken && among.Has(i) {
@@ -207,7 +209,7 @@ func (s *Spread) random() uint64 {
 // better says whether a should be asked rather than b.
 func (s *Spread) better(a, b int, now int64) bool {
 	x, y := &s.members[a], &s.members[b]
-	lx, ly := x.now(now), y.now(now)
+	lx, ly := x.met(now), y.met(now)
 	switch { // nobody knows how quick it is: it is tried, and not by all at once
 	case lx == 0 && ly == 0:
 		lx, ly = 1, 1
@@ -216,7 +218,7 @@ func (s *Spread) better(a, b int, now int64) bool {
 	case ly == 0:
 		ly = lx
 	}
-	cx, cy := x.cost(lx), y.cost(ly)
+	cx, cy := x.cost(max(lx, x.silent(now))), y.cost(max(ly, y.silent(now)))
 	switch {
 	case cx > asGood*cy:
 		return false
@@ -228,7 +230,7 @@ func (s *Spread) better(a, b int, now int64) bool {
 
 // cost is what a member is expected to take, with what it has to do already.
 func (m *spreadMember) cost(latency float64) float64 {
-	cost := float64(m.calls.Load()&inFlightMask+1) * latency / m.weight
+	cost := (float64(m.calls.Load()&inFlightMask)/m.weight + 1) * latency
 	for _, l := range m.limits {
 		if room := l.Room(); room < scarce {
 			cost /= max(room/scarce, 1e-3)
@@ -237,69 +239,62 @@ func (m *spreadMember) cost(latency float64) float64 {
 	return cost
 }
 
-// now is the latency as it counts at a time: one that was met long ago counts less,
-// and who has been silent for longer has got slower.
-func (m *spreadMember) now(now int64) float64 {
+// met is the latency as it counts at a time: one that was met long ago counts less.
+func (m *spreadMember) met(now int64) float64 {
 	met := float64(m.latency.Load())
 	if past := now - m.at.Load(); past > int64(time.Second) {
 		met *= math.Exp2(-float64(past) / float64(6*spreadHalf))
 	}
-	if m.calls.Load()&inFlightMask > 0 {
-		met = max(met, float64(now-m.quiet.Load()))
-	}
 	return met
 }
 
-// The word of what was asked of late: a count for this epoch and one for the last,
-// which counts for less the older it is.
-const (
-	epochAt   = 40
-	lastAt    = 20
-	epochMask = 1<<lastAt - 1
-	epochBits = 33 // of the nanoseconds: 8.6 s
-)
+// silent is for how long it has had calls and has ended none: so slow it is at least.
+func (m *spreadMember) silent(now int64) float64 {
+	if m.calls.Load()&inFlightMask == 0 {
+		return 0
+	}
+	return float64(now - m.quiet.Load())
+}
+
+// epochBits of the nanoseconds are one epoch, of 8.6 s: what was asked in this one
+// counts, and what was asked in the last one counts for less the older it is.
+const epochBits = 33
 
 // lately is how often it was asked of late, for its weight.
 func (m *spreadMember) lately(now int64) float64 {
-	w, epoch := m.recent.Load(), uint64(now)>>epochBits
-	this, last := float64(w&epochMask), float64(w>>lastAt&epochMask)
-	switch epoch - w>>epochAt {
+	asked, began, before := m.calls.Load()>>24, m.mark.Load(), m.markBefore.Load()
+	switch now>>epochBits - m.epoch.Load() {
 	case 0:
 	case 1:
-		this, last = 0, this
+		began, before = asked, began
 	default:
 		return 0
 	}
 	gone := float64(now&(1<<epochBits-1)) / (1 << epochBits)
-	return (this + last*(1-gone)) / m.weight
+	return (float64(asked-began) + float64(began-before)*(1-gone)) / m.weight
 }
 
-func (m *spreadMember) note(now int64) {
-	for {
-		w, epoch := m.recent.Load(), uint64(now)>>epochBits
-		next := w + 1
-		switch then := w >> epochAt; {
-		case then == epoch && w&epochMask == epochMask:
-			return
-		case then == epoch:
-		case then+1 == epoch:
-			next = epoch<<epochAt | (w&epochMask)<<lastAt | 1
-		default:
-			next = epoch<<epochAt | 1
+// roll begins a new epoch. Who reads meanwhile may be wrong by a little.
+func (m *spreadMember) roll(epoch int64, asked uint64) {
+	if was := m.epoch.Load(); was < epoch && m.epoch.CompareAndSwap(was, epoch) {
+		before := m.mark.Swap(asked)
+		if was+1 < epoch {
+			before = asked
 		}
-		if m.recent.CompareAndSwap(w, next) {
-			return
-		}
+		m.markBefore.Store(before)
 	}
 }
 
 // Began counts a call to a member.
 func (s *Spread) Began(i int, now time.Duration) {
 	m := &s.members[i]
-	if m.calls.Add(askedOnce+1)&inFlightMask == 1 {
+	calls := m.calls.Add(askedOnce + 1)
+	if calls&inFlightMask == 1 {
 		m.quiet.Store(int64(now))
 	}
-	m.note(int64(now))
+	if epoch := int64(now) >> epochBits; epoch != m.epoch.Load() {
+		m.roll(epoch, calls>>24-1)
+	}
 }
 
 // Ended counts the end of a call. How long its answer took is told to Took.
@@ -308,6 +303,12 @@ func (s *Spread) Ended(i int, now time.Duration) {
 	if m.calls.Add(^uint64(0))&inFlightMask > 0 {
 		m.quiet.Store(int64(now))
 	}
+}
+
+// Answered is Ended and Took in one.
+func (s *Spread) Answered(i int, now, took time.Duration) {
+	s.Ended(i, now)
+	s.Took(i, now, took)
 }
 
 // Took counts how long an answer took, of a stream its first chunk.
@@ -339,5 +340,5 @@ type Load struct {
 func (s *Spread) Load(i int) Load {
 	m := &s.members[i]
 	calls := m.calls.Load()
-	return Load{InFlight: int(calls & inFlightMask), Asked: int(calls >> 24), Latency: time.Duration(m.now(int64(s.Now())))}
+	return Load{InFlight: int(calls & inFlightMask), Asked: int(calls >> 24), Latency: time.Duration(m.met(int64(s.Now())))}
 }
