@@ -152,7 +152,7 @@ func ExampleBuilder_chat() {
 }
 
 func ExampleBuilder_batch() {
-	g, err := batch(canned("yes"), &strategies.Budget{}, inbox.NewDesk(100))
+	g, err := batch(canned("yes"), &strategies.Budget{}, inbox.NewDesk())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -163,7 +163,7 @@ func ExampleBuilder_batch() {
 }
 
 func ExampleBuilder_toolAgent() {
-	g, err := shop(canned("buy"), canned("a map"), canned("paid"), func(model, _, _ runner) runner { return model }, inbox.NewDesk(100))
+	g, err := shop(canned("buy"), canned("a map"), canned("paid"), func(model, _, _ runner) runner { return model }, inbox.NewDesk())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -321,7 +321,7 @@ func TestBaselineBatch(t *testing.T) {
 }
 
 // nobodyAtTheDesk is a desk with room, which nobody looks at.
-func nobodyAtTheDesk() *inbox.Desk { return inbox.NewDesk(100) }
+func nobodyAtTheDesk() *inbox.Desk { return inbox.NewDesk() }
 
 // A payment that was not heard of may have been made: it is tried once, and a person
 // is asked. The model and the search are asked again.
@@ -329,7 +329,7 @@ func TestBaselineToolAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		model, search := plays(errSick, "buy the map"), plays(errSick, errSick, "a map")
 		pay := plays(errors.New("read tcp: connection reset by peer"))
-		desk := inbox.NewDesk(1)
+		desk := inbox.NewDesk()
 		go func() {
 			i := <-desk.Incidents()
 			expect(t, "incident of", i.Agent, "shop")

@@ -51,8 +51,12 @@ const (
 	EventHedged
 	// EventEffect: a tool's effect came to the state in To; Detail is the tool.
 	EventEffect
-	// EventWorkAbandoned: a hard timeout left an attempt running behind.
+	// EventWorkAbandoned: a hard timeout left an attempt running behind, or the end of
+	// a question an Ask that is deaf to it.
 	EventWorkAbandoned
+	// EventDecisionRefused: a person decided after the question had ended. Nobody acts
+	// on it.
+	EventDecisionRefused
 
 	kinds
 )
@@ -61,6 +65,7 @@ var kindNames = [kinds]string{
 	"", "attempt_failed", "retry_scheduled", "retries_ended", "stand_in_called", "stand_in_failed", "rung_failed",
 	"person_asked", "person_decided", "recovered", "failed", "breaker_changed", "level_changed",
 	"answered_late", "stream_continued", "hidden_requests", "renewed", "hedged", "effect", "work_abandoned",
+	"decision_refused",
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.
@@ -165,7 +170,7 @@ func (e Event) Severity() slog.Level {
 		if e.Strategy == strategies.StrategyDegradation {
 			return slog.LevelWarn
 		}
-	case EventRetriesEnded, EventPersonAsked, EventLevelChanged, EventStreamContinued, EventHiddenRequests, EventWorkAbandoned:
+	case EventRetriesEnded, EventPersonAsked, EventLevelChanged, EventStreamContinued, EventHiddenRequests, EventWorkAbandoned, EventDecisionRefused:
 		return slog.LevelWarn
 	case EventBreakerChanged:
 		if e.Delay > 0 {

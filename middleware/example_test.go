@@ -84,7 +84,7 @@ func Example_order() {
 		Fallback("other", canned("hi")).
 		Deadline(time.Minute).
 		Degrade(strategies.LevelReduced, canned("hi")).
-		Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}).
+		Intervene(middleware.Intervention{Ask: inbox.NewDesk()}).
 		Build()
 	if err != nil {
 		fmt.Println(err)
@@ -306,10 +306,10 @@ func ExampleDegrade() {
 
 // A desk hands incidents to whoever takes them: a web page, a chat bot, a test.
 func ExampleIntervene() {
-	desk := inbox.NewDesk(10)
+	desk := inbox.NewDesk()
 	go func() {
 		for incident := range desk.Incidents() {
-			fmt.Println(incident.ID, "asks:", incident.Request)
+			fmt.Println(incident.Agent, "asks:", incident.Request)
 			_ = desk.Resolve(incident.ID, strategies.Decision{Action: strategies.ActionAnswer, Value: "It is closed.", By: "Ada"})
 			return
 		}
@@ -320,7 +320,7 @@ func ExampleIntervene() {
 	o := guarded.Outcome(context.Background(), "Is the gate open?")
 	fmt.Println(o.Value, o.Strategy, o.ServedBy)
 	// Output:
-	// narrator-1 asks: Is the gate open?
+	// narrator asks: Is the gate open?
 	// It is closed. user_intervention Ada
 }
 

@@ -102,7 +102,7 @@ func TestFallbackAsksByClass(t *testing.T) {
 		primary, first, second := bad(), bad(), plays("hi")
 		chain := func(last *play) *middleware.Guarded[string, string] {
 			return built(t, middleware.Wrap(primary).Retry(promptly).CircuitBreaker(breaker).Fallback("first", first).Fallback("last", last).
-				Degrade(strategies.LevelReduced, sorry).Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}))
+				Degrade(strategies.LevelReduced, sorry).Intervene(middleware.Intervention{Ask: inbox.NewDesk()}))
 		}
 		asked(t, chain(second), "hi")
 		expect(t, "calls", [3]int{primary.called(), first.called(), second.called()}, [3]int{1, 1, 1})

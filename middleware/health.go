@@ -22,7 +22,7 @@ type Health struct {
 	// itself.
 	OthersSince time.Time
 	InFlight    int // attempts in the bulkhead, if there is one
-	LeftBehind  int // attempts a hard timeout left running
+	LeftBehind  int // attempts a hard timeout left running, and questions whose Ask is deaf
 	Waiting     int // calls that wait for a slot of the bulkhead, or for their turn of the pace
 	// CallsPerMinute and TokensPerMinute are what the pace lets through at present; 0:
 	// it has no such limit, or there is none.
@@ -53,5 +53,6 @@ func (o *Owner) Health() Health {
 	for _, p := range o.chain() {
 		p.health(&h)
 	}
+	h.LeftBehind += int(o.deaf.Load())
 	return h
 }

@@ -5,20 +5,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
-	"sync/atomic"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/ids"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 // Intervention is how a person is asked.
 type Intervention struct {
-	// Ask puts the incident before a person. Required. Package inbox has two
-	// that are ready: a desk, and a terminal.
+	// Ask puts the incident before a person. Required. Package inbox has some
+	// that are ready: a desk, a terminal, an inbox that outlives the process. One
+	// that is deaf to the end of its context does not hold the call for longer than
+	// a tenth of a second: it is left behind, and what it decides is refused. While
+	// 16 of one agent's are, nobody is asked anew, and Default takes effect.
 	Ask strategies.Intervenor
 	// Deadline is how long a question stands. 0: 5 min.
 	Deadline time.Duration
+	// WithCaller ends a question with the deadline that its caller brings, if that
+	// comes first. Without it the question outlives that deadline, and only a caller
+	// who cancels ends it. It is for callers who have given their answer by then,
+	// and do not cancel: an http.TimeoutHandler.
+	WithCaller bool
 	// Default takes the place of a decision that did not come in time. The
 	// zero value aborts. It may be an Answer ("we will call you back") or a
 	// UseAgent, never RetryNow: silence is no approval to spend more.
@@ -72,8 +81,9 @@ func (i Intervention) rounds() int {
 
 // Intervene puts a call that nobody could answer before a person, who may have
 // it retried, answer it, name another agent, or abort. It is the outermost
-// layer: it works in a context that outlives every deadline, the caller's too,
-// and ends with the question's own. Only a caller who cancels ends it before.
+// layer: it works in a context that outlives every deadline, the caller's too
+// unless WithCaller is set, and ends with the question's own. A caller who cancels
+// ends it before.
 //
 // It costs a healthy call nothing.
 func Intervene[Req, Resp any](o *Owner, how Intervention, roster Roster[Runner[Req, Resp]]) Middleware[Req, Resp] {
@@ -100,7 +110,11 @@ func newIntervenePart(how Intervention) *intervenePart {
 
 func (p *intervenePart) explain(e *explaining) {
 	e.Questions = p.how.rounds()
-	e.row(StageIntervene, "asks a person, up to %s, %v each; silence: %s", count(p.how.rounds(), "time"), p.how.deadline(), p.how.Default.Action)
+	text := fmt.Sprintf("asks a person, up to %s, %v each; silence: %s", count(p.how.rounds(), "time"), p.how.deadline(), p.how.Default.Action)
+	if p.how.WithCaller {
+		text += "; ends with its caller's deadline"
+	}
+	e.row(StageIntervene, "%s", text)
 }
 
 type intervene[Req, Resp any] struct {
@@ -108,7 +122,6 @@ type intervene[Req, Resp any] struct {
 	how   Intervention
 	known reachable[Req, Resp]
 	next  Runner[Req, Resp]
-	asked atomic.Int64
 }
 
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
@@ -129,11 +142,11 @@ func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (r
 	}
 	a = h.next(a)
 	a.person = true
-	free, cancel := outlive(ctx)
+	free, cancel := l.how.outlive(ctx)
 	defer cancel()
 	unheard := 0
 	for round := 1; round <= l.how.rounds(); round++ {
-		id := fmt.Sprintf("%s-%d", l.owner.name(), l.asked.Add(1))
+		id := ids.New()
 		decision, err := l.decide(free, id, req, a, round)
 		if err != nil {
 			a.because(err)
@@ -230,19 +243,17 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 	seen := a.copied()
 	incident := strategies.Incident{
 		ID: id, Call: CallOf(ctx).ID(), Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
-		Requests: l.changed(ctx, req, a),
+		Requests: l.changed(ctx, req, a), Answers: l.answers(ctx),
 	}
 	if b := l.owner.breaker(); b != nil {
 		incident.ShutFor = b.RetryAfter()
 	}
 	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
-	err = protect(func() error {
-		decision, err = l.how.Ask.Decide(asking, incident)
-		return err
-	})
+	decision, err = l.owner.question(asking, l.how.Ask, incident, func(late said) { l.refuse(ctx, a.id, id, late.decision) })
 	switch {
-	case asking.Err() != nil:
-		// Too late is too late, whatever was said: the question has expired.
+	case ctx.Err() != nil:
+		decision, err = strategies.Decision{}, &strategies.InterventionError{Incident: id, Problem: "withdrawn: its caller has gone", Err: context.Cause(ctx)}
+	case asking.Err() != nil && err != nil:
 		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "no decision in time", Err: context.Cause(asking)}
 	case err != nil:
 		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
@@ -252,6 +263,22 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a
 		Detail: id + ": " + decisionText(decision), Err: err,
 	})
 	return decision, err
+}
+
+// refuse tells of a decision that came too late.
+func (l *intervene[Req, Resp]) refuse(ctx context.Context, call uint64, id string, d strategies.Decision) {
+	l.owner.emit(ctx, call, Event{
+		Kind: EventDecisionRefused, Incident: id, Decision: d.Action.String(), To: d.Agent, By: d.By, Detail: id + ": " + decisionText(d),
+		Err: &strategies.InterventionError{Incident: id, Problem: "was decided after its end: too late is too late"},
+	})
+}
+
+// answers are the types that a person's answer may have.
+func (l *intervene[Req, Resp]) answers(ctx context.Context) []reflect.Type {
+	if c := callOf(ctx); c != nil && c.stream != nil {
+		return c.stream.reader.answers()
+	}
+	return []reflect.Type{reflect.TypeFor[Resp]()}
 }
 
 func (l *intervene[Req, Resp]) names() (names []string) {
@@ -348,7 +375,10 @@ func decisionText(d strategies.Decision) string {
 
 // outlive returns a context that keeps the values of ctx and outlives its
 // deadline, but not its cancellation: a caller who hangs up is not kept waiting.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+func (i Intervention) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	if i.WithCaller {
+		return context.WithCancel(ctx)
+	}
 	free, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {

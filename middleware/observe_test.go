@@ -117,7 +117,7 @@ func TestObserve(t *testing.T) {
 		told := &diary{}
 		asked(t, built(t, middleware.Wrap(plays(errSick)).Observe(told).Fallback("sage", plays(errGone, "hi")).
 			Intervene(asking(says(strategies.Decision{Action: strategies.ActionUseAgent, Agent: "sage", By: "Ada"})))), "hi")
-		expect(t, "detail", told.only(t, middleware.EventPersonDecided).Detail, "agent-1: use agent sage (by Ada)")
+		expect(t, "detail", told.only(t, middleware.EventPersonDecided).Detail, told.only(t, middleware.EventPersonAsked).Incident+": use agent sage (by Ada)")
 	})
 	t.Run("a kind that is none has a name all the same", func(t *testing.T) {
 		expect(t, "first", middleware.EventKind(0).String(), "unknown")

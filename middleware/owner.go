@@ -38,6 +38,7 @@ type Owner struct {
 	others atomic.Int64     // since when others answer for it, Unix ns; 0: it does itself
 
 	last   atomic.Pointer[judged] // failure that was real, for health
+	deaf   atomic.Int64           // questions that were left behind
 	still  standstill
 	limits atomic.Pointer[[]*strategies.TimeoutError]
 	// guests says that code of the user's stands between the layers: it may keep

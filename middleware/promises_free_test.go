@@ -20,7 +20,7 @@ func wholeChain(tb testing.TB, with func(b *middleware.Builder[string, string]))
 		Validate(func(_ context.Context, _, answer string) error { return nil }).
 		Fallback("archivist", plays("a record")).
 		Degrade(strategies.LevelReduced, plays("a word")).Ladder(&strategies.Ladder{}).
-		Intervene(middleware.Intervention{Ask: inbox.NewDesk(1)}).
+		Intervene(middleware.Intervention{Ask: inbox.NewDesk()}).
 		Observe(&diary{})
 	if with != nil {
 		with(b)

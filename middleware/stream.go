@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"iter"
+	"reflect"
 	"slices"
 	"time"
 
@@ -143,6 +144,8 @@ type streamReader interface {
 	// answer delivers a person's answer: a chunk, or several. ok is false if it
 	// is neither.
 	answer(by string, call, value any) (end any, ok bool, err error)
+	// answers are the types of what it can deliver.
+	answers() []reflect.Type
 }
 
 // Sent returns what had been delivered of a stream before it was cut off, if

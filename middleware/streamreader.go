@@ -3,6 +3,7 @@ package middleware
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 )
 
@@ -86,6 +87,10 @@ func (r *reader[Req, Chunk]) answer(by string, call, value any) (any, bool, erro
 		return nil, false, nil
 	}
 	return streamEnd{}, true, r.play(background, by, c, Chunks[Req](chunks...), r.rules.asIs())
+}
+
+func (r *reader[Req, Chunk]) answers() []reflect.Type {
+	return []reflect.Type{reflect.TypeFor[Chunk](), reflect.TypeFor[[]Chunk]()}
 }
 
 // deliver hands a chunk to the reader. A panic of the reader's leaves inBody

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/internal/ids"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -264,10 +266,17 @@ func (w *writing[Args, Result]) question(person strategies.Intervenor, stands ti
 	deadline, _ := ctx.Deadline()
 	open := &strategies.UncertainError{Tool: w.rec.Tool, Key: w.rec.Key, Err: failed}
 	incident := strategies.Incident{
-		ID: w.j.id + "/" + w.rec.Tool, Call: w.j.id, Agent: w.c.owner.name(), Request: EffectQuestion{w.rec.Tool, w.rec.Key, w.rec.Args, what}, Round: 1, Deadline: deadline,
-		Err: &strategies.RecoveryError{Agent: w.c.owner.name(), Strategy: strategies.StrategyUserIntervention, Class: open.RecoveryClass(), Cause: failed},
+		ID: ids.New(), Call: w.j.id, Agent: w.c.owner.name(), Request: EffectQuestion{w.rec.Tool, w.rec.Key, w.rec.Args, what}, Round: 1, Deadline: deadline,
+		Err:     &strategies.RecoveryError{Agent: w.c.owner.name(), Strategy: strategies.StrategyUserIntervention, Class: open.RecoveryClass(), Cause: failed},
+		Answers: []reflect.Type{reflect.TypeFor[Result]()},
 	}
-	if err := protect(func() (err error) { d, err = person.Decide(ctx, incident); return err }); err != nil || ctx.Err() != nil {
+	d, err := w.c.owner.question(ctx, person, incident, func(late said) {
+		w.c.owner.emit(w.c, 0, Event{
+			Kind: EventDecisionRefused, Incident: incident.ID, Decision: late.decision.Action.String(), By: late.decision.By, Detail: w.rec.Tool,
+			Err: &strategies.InterventionError{Incident: incident.ID, Problem: "was decided after its end: too late is too late"},
+		})
+	})
+	if err != nil || ctx.Err() != nil {
 		return strategies.Decision{}
 	}
 	return d

@@ -3,13 +3,16 @@ package strategies
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Incident is what a person is told when everything else has failed.
 type Incident struct {
-	// ID is the agent's name and a number: unique among agents of different
-	// names. A late answer to it is refused.
+	// ID names the question, and no other one: not after a restart, nor in another
+	// replica (a UUID of version 7). A late answer to it is refused.
 	ID string
 	// Agent is the one that was called, and Request what it was asked.
 	Agent   string
@@ -33,6 +36,39 @@ type Incident struct {
 	Round int
 	// Deadline is when the question expires, and Default takes its place.
 	Deadline time.Time
+	// Answers are the types that the value of an [ActionAnswer] may have: one, or of
+	// a stream that of a chunk and that of several. Empty: it is not known. See Check.
+	Answers []reflect.Type `json:"-"`
+	// Ticket names the parked call that the question belongs to, if it was parked
+	// before. See [Parker].
+	Ticket string
+}
+
+// Check says what is wrong with a decision before it is taken, so that the question
+// can stay open: no such action, an agent that cannot be asked, or an answer of
+// another type than the caller expects. Whoever takes decisions from people asks it.
+func (i Incident) Check(d Decision) error {
+	switch {
+	case int(d.Action) >= len(actionNames):
+		return &InterventionError{Incident: i.ID, Problem: fmt.Sprintf("knows no action %d", d.Action)}
+	case d.Action == ActionUseAgent && !slices.Contains(i.Agents, d.Agent):
+		return &InterventionError{Incident: i.ID, Problem: fmt.Sprintf("names an unknown agent %q; known are %q", d.Agent, i.Agents)}
+	case d.Action == ActionAnswer && len(i.Answers) > 0 && !i.takes(reflect.TypeOf(d.Value)):
+		return &InterventionError{Incident: i.ID, Problem: fmt.Sprintf("answers with a %T where %s is wanted", d.Value, i.wanted())}
+	}
+	return nil
+}
+
+func (i Incident) takes(t reflect.Type) bool {
+	return t != nil && slices.ContainsFunc(i.Answers, t.AssignableTo)
+}
+
+func (i Incident) wanted() string {
+	var names []string
+	for _, t := range i.Answers {
+		names = append(names, t.String())
+	}
+	return "a " + strings.Join(names, " or a ")
 }
 
 // String describes the incident in a line.
@@ -71,8 +107,9 @@ type Decision struct {
 
 // Intervenor puts an incident before a person and returns what they decided.
 // ctx ends when the question expires, or when the caller cancels; an error
-// counts as no decision. Decide may be called concurrently and should not
-// outlive ctx by much: it is waited for.
+// counts as no decision. Decide may be called concurrently, and on a goroutine of
+// its own. Once ctx has ended it should return: it is waited for a tenth of a second,
+// and then left behind. What it decides after ctx has ended is refused.
 type Intervenor interface {
 	Decide(ctx context.Context, incident Incident) (Decision, error)
 }

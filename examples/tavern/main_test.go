@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -20,9 +22,10 @@ const fast = "-pace=0.01"
 // perform plays with the given standard input and environment ("NAME=value").
 func perform(t *testing.T, ctx context.Context, screen bool, in string, env []string, args ...string) (string, error) {
 	t.Helper()
-	var out, errs strings.Builder
+	var errs strings.Builder
+	out := newTypist(in)
 	err := run(ctx, args, stage{
-		in: strings.NewReader(in), out: &out, errs: &errs, screen: screen,
+		in: out, out: out, errs: &errs, screen: screen,
 		getenv: func(name string) string {
 			for _, v := range env {
 				if value, ok := strings.CutPrefix(v, name+"="); ok {
@@ -33,6 +36,52 @@ func perform(t *testing.T, ctx context.Context, screen bool, in string, env []st
 		},
 	})
 	return out.String(), err
+}
+
+// typist is a person who types a line when there is a prompt for it, and what they see.
+type typist struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	seen    strings.Builder
+	prompts int
+	lines   []string
+}
+
+func newTypist(text string) *typist {
+	p := &typist{lines: strings.SplitAfter(text, "\n")}
+	p.lines = p.lines[:len(p.lines)-1]
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+func (p *typist) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.String()
+}
+
+func (p *typist) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if strings.HasSuffix(string(text), "> ") {
+		p.prompts++
+		p.changed.Signal()
+	}
+	return p.seen.Write(text)
+}
+
+func (p *typist) Read(into []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.lines) == 0 {
+		return 0, io.EOF
+	}
+	for p.prompts == 0 {
+		p.changed.Wait()
+	}
+	line := p.lines[0]
+	p.prompts, p.lines = p.prompts-1, p.lines[1:]
+	return copy(into, line), nil
 }
 
 var (

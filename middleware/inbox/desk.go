@@ -1,8 +1,12 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,12 +16,11 @@ import (
 // Desk puts incidents before people by way of a channel: a web page, a chat bot
 // or a test takes them from Incidents and gives each decision to Resolve. It is
 // a [strategies.Intervenor], safe for concurrent use, and may be shared by
-// agents of different names.
+// all agents of a process.
 //
 // A question is open from the moment the agent asks it, until it is decided, its
-// time runs out, or its caller goes. Only while it is open can it be decided,
-// wherever the incident is at that time: still without room on the desk, on it,
-// or in somebody's hands.
+// time runs out, or its caller goes. Only while it is open is it on the desk, and can
+// it be decided, whether somebody has read it by then or not.
 //
 // Make one with [NewDesk]. A nil or zero Desk answers every question with a
 // [strategies.ConfigError].
@@ -31,11 +34,12 @@ type Desk struct {
 }
 
 // remembered is how many closed questions a desk can still name the end of. It
-// costs 24 bytes each, and the text of the ID.
+// costs some 60 bytes each, and the texts of the ID and of who decided.
 const remembered = 1024
 
 // question is one that is open.
 type question struct {
+	incident strategies.Incident
 	done     <-chan struct{}
 	deadline time.Time // zero: none
 	answer   chan strategies.Decision
@@ -45,6 +49,8 @@ type question struct {
 type closed struct {
 	id     string
 	ending ending
+	by     string // who decided
+	at     time.Time
 }
 
 type ending uint8
@@ -63,23 +69,38 @@ var endings = [...]string{
 	withdrawn: "was withdrawn: its caller has gone",
 }
 
-// NewDesk returns a desk that holds up to waiting incidents nobody has read yet.
-// The next one waits for room, at most until its question expires; it can be
-// decided without ever lying on the desk.
-func NewDesk(waiting int) *Desk {
-	return &Desk{incidents: make(chan strategies.Incident, max(waiting, 0)), open: map[string]*question{}}
+// NewDesk returns an empty desk.
+func NewDesk() *Desk {
+	return &Desk{incidents: make(chan strategies.Incident), open: map[string]*question{}}
 }
 
-// Incidents returns the channel the incidents arrive on. It is never closed; of
-// a nil or zero Desk it is nil, and nothing ever arrives.
-//
-// An incident stays on it until somebody reads it, also when its question is no
-// longer open. Ask [Desk.Waiting] before you bother a person with it.
+// Incidents returns the channel the incidents arrive on, each once, in the order in
+// which they were asked. It is never closed; of a nil or zero Desk it is nil, and
+// nothing ever arrives. What nobody has read when its question ends is not there any
+// more.
 func (d *Desk) Incidents() <-chan strategies.Incident {
 	if d == nil {
 		return nil
 	}
 	return d.incidents
+}
+
+// Open returns the incidents whose questions are open, the oldest first, whether
+// somebody has read them from Incidents or not.
+func (d *Desk) Open() []strategies.Incident {
+	if d.unusable() != nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []strategies.Incident
+	for _, q := range d.open {
+		if q.over() == unknown {
+			all = append(all, q.incident)
+		}
+	}
+	slices.SortFunc(all, func(a, b strategies.Incident) int { return strings.Compare(a.ID, b.ID) })
+	return all
 }
 
 // Waiting says whether somebody still waits for a decision about an incident.
@@ -96,8 +117,10 @@ func (d *Desk) Waiting(id string) bool {
 // Resolve answers an incident. Nil says that the decision came in time and that
 // the call has it: only a caller who leaves in that moment does not hear of it.
 // The error is a [strategies.InterventionError], which says why
-// nothing was decided: the question has expired, was decided before, was
-// withdrawn because its caller has gone, or is unknown. A decision that is
+// nothing was decided: the question has expired, was decided before (by whom, and
+// when), was withdrawn because its caller has gone, or is unknown. A decision that
+// cannot be carried out, such as an answer of the wrong type, is refused too, and
+// leaves the question open: see [strategies.Incident.Check]. A decision that is
 // refused is not kept for a later incident.
 func (d *Desk) Resolve(id string, decision strategies.Decision) error {
 	if err := d.unusable(); err != nil {
@@ -107,12 +130,15 @@ func (d *Desk) Resolve(id string, decision strategies.Decision) error {
 	defer d.mu.Unlock()
 	q, ok := d.open[id]
 	if !ok {
-		return refusal(id, d.ending(id))
+		return d.ending(id).refusal(id)
 	}
 	if why := q.over(); why != unknown {
-		return refusal(id, why) // Decide is about to notice
+		return closed{ending: why}.refusal(id) // Decide is about to notice
 	}
-	d.close(id, decided)
+	if err := q.incident.Check(decision); err != nil {
+		return err
+	}
+	d.close(closed{id: id, ending: decided, by: decision.By})
 	q.answer <- decision // there is room: nobody else finds q in d.open
 	return nil
 }
@@ -128,11 +154,11 @@ func (d *Desk) Decide(ctx context.Context, incident strategies.Incident) (strate
 	if ctx.Err() != nil {
 		return strategies.Decision{}, context.Cause(ctx) // nobody is to read about it
 	}
-	q := &question{done: ctx.Done(), answer: make(chan strategies.Decision, 1)}
+	q := &question{incident: incident, done: ctx.Done(), answer: make(chan strategies.Decision, 1)}
 	q.deadline, _ = ctx.Deadline()
 	if !d.ask(incident.ID, q) {
 		return strategies.Decision{}, &strategies.InterventionError{
-			Incident: incident.ID, Problem: "is open already: give agents that share a desk different names",
+			Incident: incident.ID, Problem: "is open already: give each question an ID of its own",
 		}
 	}
 	defer d.leave(incident.ID, q, withdrawn) // whatever happens; no second time
@@ -175,34 +201,35 @@ func (d *Desk) leave(id string, q *question, why ending) bool {
 	if d.open[id] != q {
 		return false
 	}
-	d.close(id, why)
+	d.close(closed{id: id, ending: why})
 	return true
 }
 
-func (d *Desk) close(id string, why ending) {
-	delete(d.open, id)
+func (d *Desk) close(c closed) {
+	delete(d.open, c.id)
+	c.at = time.Now()
 	if len(d.past) < remembered {
 		d.past = append(d.past, closed{})
 	}
-	d.past[d.next] = closed{id, why}
+	d.past[d.next] = c
 	d.next = (d.next + 1) % remembered
 }
 
 // ending is how the last question of that ID ended, if the desk still knows.
-func (d *Desk) ending(id string) ending {
+func (d *Desk) ending(id string) closed {
 	for i := range d.past { // the newest first
 		if c := d.past[(d.next-1-i+len(d.past))%len(d.past)]; c.id == id {
-			return c.ending
+			return c
 		}
 	}
-	return unknown
+	return closed{}
 }
 
 func (d *Desk) unusable() error {
 	if d != nil && d.incidents != nil {
 		return nil
 	}
-	return &strategies.ConfigError{Setting: "Desk", Problem: "is nil or was not made by NewDesk", Fix: "make it with inbox.NewDesk(16)"}
+	return &strategies.ConfigError{Setting: "Desk", Problem: "is nil or was not made by NewDesk", Fix: "make it with inbox.NewDesk()"}
 }
 
 // over says how an open question has ended although Decide has not noticed yet.
@@ -220,6 +247,10 @@ func (q *question) over() ending {
 	}
 }
 
-func refusal(id string, why ending) error {
-	return &strategies.InterventionError{Incident: id, Problem: endings[why]}
+func (c closed) refusal(id string) error {
+	problem := endings[c.ending]
+	if c.ending == decided {
+		problem += fmt.Sprintf(" (by %s at %s)", cmp.Or(c.by, "a person"), c.at.Format(time.TimeOnly))
+	}
+	return &strategies.InterventionError{Incident: id, Problem: problem}
 }

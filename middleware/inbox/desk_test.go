@@ -20,7 +20,7 @@ import (
 func TestDesk(t *testing.T) {
 	t.Run("it hands over incidents and takes decisions", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			desk := inbox.NewDesk(1)
+			desk := inbox.NewDesk()
 			g := asking(t, middleware.Intervention{Ask: desk})
 			go func() {
 				incident := <-desk.Incidents()
@@ -36,7 +36,7 @@ func TestDesk(t *testing.T) {
 	})
 	t.Run("it refuses a decision that is too late, repeated or about nothing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			desk := inbox.NewDesk(1)
+			desk := inbox.NewDesk()
 			refused := func(id string) {
 				t.Helper()
 				problem, ok := errors.AsType[*strategies.InterventionError](desk.Resolve(id, retryNow))
@@ -46,8 +46,10 @@ func TestDesk(t *testing.T) {
 			}
 			g := asking(t, middleware.Intervention{Ask: desk, Deadline: time.Second})
 			refused("agent-1")
-			failing(t, g) // expires
-			refused((<-desk.Incidents()).ID)
+			expired := make(chan string, 1)
+			go func() { expired <- (<-desk.Incidents()).ID }()
+			failing(t, g)
+			refused(<-expired)
 			done := make(chan error)
 			go func() { _, err := g.Run(t.Context(), "hello"); done <- err }()
 			id := (<-desk.Incidents()).ID
@@ -57,9 +59,9 @@ func TestDesk(t *testing.T) {
 			refused(id)
 		})
 	})
-	t.Run("an incident beyond its room waits until its question expires", func(t *testing.T) {
+	t.Run("an incident that nobody reads goes when its question expires", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			desk, start := inbox.NewDesk(-1), time.Now() // no room at all
+			desk, start := inbox.NewDesk(), time.Now()
 			g := asking(t, middleware.Intervention{Ask: desk, Deadline: time.Second})
 			failing(t, g)
 			expect(t, "elapsed", time.Since(start), time.Second)
@@ -74,31 +76,88 @@ func TestDesk(t *testing.T) {
 		hangUp := errors.New("hung up")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(hangUp)
-		_, err := inbox.NewDesk(1).Decide(ctx, strategies.Incident{ID: "x"})
+		_, err := inbox.NewDesk().Decide(ctx, strategies.Incident{ID: "x"})
 		expectIs(t, err, hangUp)
 	})
 	t.Run("it keeps incidents of one name apart by refusing the second", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			desk := inbox.NewDesk(2)
+			desk := inbox.NewDesk()
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { _, _ = desk.Decide(ctx, strategies.Incident{ID: "x"}) }()
 			synctest.Wait()
 			_, err := desk.Decide(t.Context(), strategies.Incident{ID: "x"})
-			expectRefused(t, err, "x", "different names")
+			expectRefused(t, err, "x", "open already")
 			cancel()
 			synctest.Wait()
-			expect(t, "waiting", len(desk.Incidents()), 1)
+			expect(t, "open", len(desk.Open()), 0)
 		})
 	})
 	t.Run("it puts nothing on the desk for a caller who has gone before", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 { // a select would choose at random
-			desk := inbox.NewDesk(1)
+			desk := inbox.NewDesk()
 			_, err := desk.Decide(ctx, strategies.Incident{ID: "x"})
 			expectIs(t, err, context.Canceled)
-			expect(t, "incidents", len(desk.Incidents()), 0)
+			expect(t, "incidents", len(desk.Open()), 0)
 		}
+	})
+	t.Run("it lists what is open, and tells the second who was first", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			desk := inbox.NewDesk()
+			g := asking(t, middleware.Intervention{Ask: desk, Deadline: time.Minute})
+			for range 3 {
+				go func() { _, _ = g.Run(t.Context(), "hello") }()
+				time.Sleep(time.Second)
+			}
+			open := desk.Open()
+			expect(t, "open", len(open), 3)
+			expect(t, "in order", open[0].ID < open[1].ID && open[1].ID < open[2].ID, true)
+			expect(t, "request", open[0].Request, any("hello"))
+			expect(t, "decision", desk.Resolve(open[1].ID, answer("hi")), nil)
+			expectRefused(t, desk.Resolve(open[1].ID, retryNow), open[1].ID, "was decided before: the first decision counts (by Ada at "+time.Now().Format(time.TimeOnly)+")")
+			expect(t, "open then", len(desk.Open()), 2)
+			time.Sleep(time.Hour)
+			expect(t, "open in the end", len(desk.Open()), 0)
+		})
+	})
+	t.Run("it refuses what cannot be carried out, and the question stays open", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			desk := inbox.NewDesk()
+			done := make(chan error)
+			g := asking(t, middleware.Intervention{Ask: desk, Rounds: 1})
+			go func() { _, err := g.Run(t.Context(), "hello"); done <- err }()
+			id := (<-desk.Incidents()).ID
+			expectRefused(t, desk.Resolve(id, answer(42)), id, "answers with a int where a string is wanted")
+			expectRefused(t, desk.Resolve(id, answer(nil)), id, "answers with a <nil>")
+			expectRefused(t, desk.Resolve(id, strategies.Decision{Action: strategies.ActionUseAgent, Agent: "ghost"}), id, "names an unknown agent")
+			expectRefused(t, desk.Resolve(id, strategies.Decision{Action: 99}), id, "knows no action 99")
+			expect(t, "waiting", desk.Waiting(id), true)
+			expect(t, "decision", desk.Resolve(id, answer("hi")), nil)
+			expect(t, "call", <-done, nil)
+		})
+	})
+}
+
+// Ids begin anew in no process, so an answer of yesterday reaches nobody of today.
+func TestALateAnswerReachesNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := inbox.NewDesk()
+		ctx, crash := context.WithCancel(t.Context())
+		yesterday := asking(t, middleware.Intervention{Ask: first})
+		go func() { _, _ = yesterday.Run(ctx, "Alice: may I have a refund?") }()
+		old := (<-first.Incidents()).ID
+		crash()
+		synctest.Wait()
+
+		second := inbox.NewDesk() // after a restart
+		today := asking(t, middleware.Intervention{Ask: second, Deadline: time.Minute})
+		done := make(chan error)
+		go func() { _, err := today.Run(t.Context(), "Bob: may I have a refund?"); done <- err }()
+		fresh := (<-second.Incidents()).ID
+		expectRefused(t, second.Resolve(old, answer("yes, Alice")), old, "is not known")
+		expect(t, "waiting", second.Waiting(fresh), true)
+		expectIs(t, <-done, context.DeadlineExceeded)
 	})
 }
 
@@ -113,14 +172,16 @@ func TestDeskRefuses(t *testing.T) {
 		{"it names a question whose caller has gone", func(_ *inbox.Desk, cancel func()) { cancel() }, "was withdrawn"},
 		{"it names a question that was decided", func(desk *inbox.Desk, _ func()) { _ = desk.Resolve("x-1", retryNow) }, "was decided before"},
 	} {
-		for place, room := range map[string]int{"on the desk": 1, "without room": 0} {
+		for place, read := range map[string]bool{"on the desk": false, "in somebody's hands": true} {
 			t.Run(tc.name+", "+place, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					desk := inbox.NewDesk(room)
+					desk := inbox.NewDesk()
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					go func() { _, _ = desk.Decide(ctx, strategies.Incident{ID: "x-1"}) }()
-					synctest.Wait()
+					if synctest.Wait(); read {
+						<-desk.Incidents()
+					}
 					expect(t, "waiting before", desk.Waiting("x-1"), true)
 					tc.end(desk, cancel)
 					expect(t, "waiting at once after", desk.Waiting("x-1"), false)
@@ -128,20 +189,22 @@ func TestDeskRefuses(t *testing.T) {
 					synctest.Wait()
 					expect(t, "waiting later", desk.Waiting("x-1"), false)
 					expectRefused(t, desk.Resolve("x-1", retryNow), "x-1", tc.says)
-					if expect(t, "left on the desk", len(desk.Incidents()), room); room > 0 {
-						left := <-desk.Incidents() // it can be read, and be recognised
-						expect(t, "waiting when read", desk.Waiting(left.ID), false)
+					expect(t, "open", len(desk.Open()), 0)
+					select {
+					case left := <-desk.Incidents():
+						t.Errorf("%s stays on the desk", left.ID)
+					default:
 					}
 				})
 			})
 		}
 	}
 	t.Run("it knows nothing of a question that never was", func(t *testing.T) {
-		expectRefused(t, inbox.NewDesk(1).Resolve("x-1", retryNow), "x-1", "is not known")
+		expectRefused(t, inbox.NewDesk().Resolve("x-1", retryNow), "x-1", "is not known")
 	})
 	t.Run("a refusal is about the last question of that name", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			desk := inbox.NewDesk(8)
+			desk := inbox.NewDesk()
 			ask := func(ctx context.Context) { _, _ = desk.Decide(ctx, strategies.Incident{ID: "x-1"}) }
 			short, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -154,7 +217,7 @@ func TestDeskRefuses(t *testing.T) {
 		})
 	})
 	t.Run("it remembers the ends of a thousand questions, and not of all", func(t *testing.T) {
-		desk := inbox.NewDesk(0)
+		desk := inbox.NewDesk()
 		ask := func(n int) {
 			ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
 			defer cancel()
@@ -179,10 +242,10 @@ func TestDeskRefuses(t *testing.T) {
 			_, err := desk.Decide(t.Context(), strategies.Incident{ID: "x-1"})
 			expectIs(t, err, strategies.ErrConfig)
 			err = desk.Resolve("x-1", retryNow)
-			expectRefused(t, err, "x-1", "inbox.NewDesk(16)")
+			expectRefused(t, err, "x-1", "inbox.NewDesk()")
 			expectIs(t, err, strategies.ErrConfig)
 			expect(t, "waiting", desk.Waiting("x-1"), false)
-			expect(t, "incidents", len(desk.Incidents()), 0)
+			expect(t, "incidents", len(desk.Open()), 0)
 			if desk == nil { // which Build refuses
 				return
 			}
@@ -192,16 +255,16 @@ func TestDeskRefuses(t *testing.T) {
 	}
 	t.Run("it wants a context", func(t *testing.T) {
 		var none context.Context
-		_, err := inbox.NewDesk(1).Decide(none, strategies.Incident{ID: "x-1"})
+		_, err := inbox.NewDesk().Decide(none, strategies.Incident{ID: "x-1"})
 		expectIs(t, err, strategies.ErrConfig)
 	})
 }
 
-// A decision counts also while its incident waits for room: somebody may know of
-// it from an event.
-func TestDeskWithoutRoom(t *testing.T) {
+// A decision counts also if nobody has read the incident: somebody may know of it
+// from an event, or from the list.
+func TestDeskDecidesWhatNobodyHasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		desk := inbox.NewDesk(1)
+		desk := inbox.NewDesk()
 		g := asking(t, middleware.Intervention{Ask: desk, Deadline: time.Minute})
 		type reply struct {
 			text string
@@ -210,15 +273,13 @@ func TestDeskWithoutRoom(t *testing.T) {
 		replies := make(chan reply, 2)
 		for range 2 {
 			go func() { text, err := g.Run(t.Context(), "hello"); replies <- reply{text, err} }()
-			synctest.Wait()
+			time.Sleep(time.Second)
 		}
-		expect(t, "incidents on the desk", len(desk.Incidents()), 1)
-		expect(t, "decision about the other", desk.Resolve("agent-2", answer("of the second")), nil)
+		open := desk.Open()
+		expect(t, "decision about the second", desk.Resolve(open[1].ID, answer("of the second")), nil)
 		expect(t, "its call", <-replies, reply{text: "of the second"})
-		expect(t, "incident on the desk", (<-desk.Incidents()).ID, "agent-1")
-		synctest.Wait()
-		expect(t, "incidents that came after", len(desk.Incidents()), 0)
-		expect(t, "decision about the first", desk.Resolve("agent-1", answer("of the first")), nil)
+		expect(t, "what is left to be read", (<-desk.Incidents()).ID, open[0].ID)
+		expect(t, "decision about the first", desk.Resolve(open[0].ID, answer("of the first")), nil)
 		expect(t, "its call", <-replies, reply{text: "of the first"})
 	})
 }
@@ -233,14 +294,15 @@ func TestDeskLosesNoDecision(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				ticks := func(n int) time.Duration { return time.Duration(1+random.IntN(n)) * time.Millisecond }
-				desk := inbox.NewDesk(random.IntN(3))
+				desk := inbox.NewDesk()
 				g := asking(t, middleware.Intervention{Ask: desk, Deadline: 4 * time.Millisecond})
 				const calls = 6
-				accepted := make([][]string, calls+1) // by the number of the incident
+				accepted := map[string][]string{} // by the incident
 				var (
-					mu   sync.Mutex
-					all  sync.WaitGroup
-					runs = make(chan string, calls)
+					known []string
+					mu    sync.Mutex
+					all   sync.WaitGroup
+					runs  = make(chan string, calls)
 				)
 				for range calls {
 					// A caller who leaves in the very moment after a decision gets no
@@ -256,15 +318,26 @@ func TestDeskLosesNoDecision(t *testing.T) {
 					})
 				}
 				for n := range 4 * calls {
-					wait, number := ticks(10), 1+random.IntN(calls)
+					wait, number := ticks(10), random.IntN(calls)
 					all.Go(func() {
 						time.Sleep(wait)
 						text := fmt.Sprint("decision ", n)
-						err := desk.Resolve(fmt.Sprint("agent-", number), answer(text))
+						mu.Lock()
+						for _, i := range desk.Open() {
+							if !slices.Contains(known, i.ID) {
+								known = append(known, i.ID)
+							}
+						}
+						id := "none"
+						if number < len(known) { // open, or of old
+							id = known[number]
+						}
+						mu.Unlock()
+						err := desk.Resolve(id, answer(text))
 						mu.Lock()
 						defer mu.Unlock()
 						if err == nil {
-							accepted[number] = append(accepted[number], text)
+							accepted[id] = append(accepted[id], text)
 							taken++
 						} else {
 							refused++
@@ -287,9 +360,9 @@ func TestDeskLosesNoDecision(t *testing.T) {
 						got = append(got, text)
 					}
 				}
-				for number, texts := range accepted {
+				for id, texts := range accepted {
 					if want = append(want, texts...); len(texts) > 1 {
-						t.Errorf("seed %d: incident %d was decided %d times", seed, number, len(texts))
+						t.Errorf("seed %d: incident %s was decided %d times", seed, id, len(texts))
 					}
 				}
 				slices.Sort(got)
@@ -303,7 +376,7 @@ func TestDeskLosesNoDecision(t *testing.T) {
 		}
 	})
 	t.Run("between threads, when a caller leaves while somebody decides", func(t *testing.T) {
-		desk := inbox.NewDesk(0)
+		desk := inbox.NewDesk()
 		taken := 0
 		for n := range 2000 {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -24,7 +24,7 @@
 // with a person in front of them. Both are a [strategies.Intervenor]; so is any
 // function, by way of [strategies.IntervenorFunc].
 //
-//	desk := inbox.NewDesk(16)
+//	desk := inbox.NewDesk()
 //	narrator, err := middleware.Wrap(agent).
 //		Intervene(middleware.Intervention{Ask: desk, Deadline: 10 * time.Minute}).
 //		Build()

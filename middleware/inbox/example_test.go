@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/understudy-go/understudy/middleware"
@@ -17,10 +18,10 @@ func fails(context.Context, string) (string, error) { return "", errors.New("con
 
 // One goroutine, or one page, serves the questions of all agents.
 func ExampleDesk() {
-	desk := inbox.NewDesk(16)
+	desk := inbox.NewDesk()
 	go func() {
 		for incident := range desk.Incidents() {
-			fmt.Println(incident.ID, "asks:", incident.Request)
+			fmt.Println(incident.Agent, "asks:", incident.Request)
 			err := desk.Resolve(incident.ID, strategies.Decision{Action: strategies.ActionAnswer, Value: "It is closed.", By: "Ada"})
 			if err != nil { // too late, or somebody else was faster
 				fmt.Println(err)
@@ -37,24 +38,34 @@ func ExampleDesk() {
 	o := guarded.Outcome(context.Background(), "Is the gate open?")
 	fmt.Println(o.Value, o.Strategy, o.ServedBy)
 	// Output:
-	// narrator-1 asks: Is the gate open?
+	// narrator asks: Is the gate open?
 	// It is closed. user_intervention Ada
 }
 
 func ExampleTerminal() {
+	person := newKeyboard("a It is closed.\n", withoutIDs{os.Stdout}) // os.Stdin, os.Stdout
 	guarded, _ := middleware.WrapFunc(fails).Named("narrator").
 		Fallback("archivist", middleware.Func(fails)).
-		Intervene(middleware.Intervention{Ask: &inbox.Terminal{
-			In:  strings.NewReader("a It is closed.\n"), // os.Stdin
-			Out: os.Stdout,
-		}}).
+		Intervene(middleware.Intervention{Ask: &inbox.Terminal{In: person, Out: person}}).
 		Build()
 	fmt.Println(guarded.Run(context.Background(), "Is the gate open?"))
 	// Output:
-	// incident narrator-1: agent "narrator" could not answer (transient)
+	// incident 01932c07-209c-7f3a-9d4e-3a5f0e8b7c21: agent "narrator" could not answer (transient)
+	//   was asked:
+	//   | Is the gate open?
 	//   narrator     connection reset
 	//   archivist    connection reset
 	//   no decision within 5m0s counts as none
 	// [r]etry, [a]nswer TEXT, [u]se archivist, e[x]it
 	// > It is closed. <nil>
+}
+
+// withoutIDs shows the same id for all: a real one is another each time.
+type withoutIDs struct{ io.Writer }
+
+var anyID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+func (w withoutIDs) Write(p []byte) (int, error) {
+	_, err := w.Writer.Write(anyID.ReplaceAll(p, []byte("01932c07-209c-7f3a-9d4e-3a5f0e8b7c21")))
+	return len(p), err
 }

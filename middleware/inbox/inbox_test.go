@@ -1,13 +1,17 @@
 package inbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -86,4 +90,58 @@ func expectIs(t *testing.T, err error, targets ...error) {
 			t.Errorf("error %v\nis not %v", err, target)
 		}
 	}
+}
+
+// keyboard is a person at a terminal: each line is typed once the prompt before it is
+// there, and after the last one the input ends. Nothing is typed ahead.
+type keyboard struct {
+	screen io.Writer
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	prompts int
+	lines   []string
+}
+
+func newKeyboard(text string, screen io.Writer) *keyboard {
+	k := &keyboard{screen: screen, lines: strings.SplitAfter(text, "\n")}
+	if k.lines[len(k.lines)-1] == "" {
+		k.lines = k.lines[:len(k.lines)-1]
+	}
+	k.changed = sync.NewCond(&k.mu)
+	return k
+}
+
+// keyed puts a person who types that before a terminal.
+func keyed(text string, screen io.Writer, t *inbox.Terminal) *inbox.Terminal {
+	k := newKeyboard(text, screen)
+	t.In, t.Out = k, k
+	return t
+}
+
+func (k *keyboard) Write(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if bytes.HasSuffix(p, []byte("> ")) {
+		k.prompts++
+		k.changed.Broadcast()
+	}
+	return k.screen.Write(p)
+}
+
+func (k *keyboard) Read(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.lines) == 0 {
+		return 0, io.EOF
+	}
+	for k.prompts == 0 {
+		k.changed.Wait()
+	}
+	n := copy(p, k.lines[0])
+	if k.lines[0] = k.lines[0][n:]; k.lines[0] == "" {
+		k.lines = k.lines[1:]
+		k.prompts--
+	}
+	return n, nil
 }

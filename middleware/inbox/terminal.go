@@ -1,7 +1,6 @@
 package inbox
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +16,15 @@ import (
 // Terminal asks the person at a terminal, one incident at a time. It is a
 // [strategies.Intervenor].
 //
-// A line that makes no sense is asked again; the end of the input, like an
-// expired question, is no decision, and what is typed after a question has
-// expired is no answer to the next one.
+// An answer is what is typed after its question was shown. What was typed before is
+// ignored, and the person told so: a line too many for the last question, what came
+// when none was open, what lies in the buffer of an input that is no keyboard. A line
+// that makes no sense is asked again, and so is an answer of another type than the
+// caller expects; the end of the input, like an expired question, is no decision.
 //
-// What agents and providers say is shown as plain text: one line for each of at
-// most 20 attempts, 200 characters of it, and every control character escaped, so
-// that no answer of a provider can repaint the screen.
+// What agents, providers and users say is shown as plain text: the request in at most
+// 8 lines, one line for each of at most 20 attempts, 200 characters of each, and every
+// control character escaped, so that nobody can repaint the screen.
 //
 // One goroutine reads lines for as long as In has any; it is started by the first
 // question. A nil Terminal, or one without In or Out, answers every question with
@@ -36,12 +37,13 @@ type Terminal struct {
 	// Parse makes an answer of the text that was typed. nil: the text itself,
 	// which suits agents that answer with a string.
 	Parse func(text string) (any, error)
+	// Show is what the person sees of a request, and "" shows nothing. nil: a text as
+	// it is, and anything else as JSON.
+	Show func(request any) string
 
-	turn  chan struct{} // one question at a time
-	once  sync.Once
-	lines chan string
-	stale bool  // a question expired: a line for it may still come
-	err   error // why lines was closed
+	once sync.Once
+	turn chan struct{} // one question at a time
+	in   *typed
 }
 
 // Decide asks and waits. Layers call it.
@@ -54,51 +56,49 @@ func (t *Terminal) Decide(ctx context.Context, incident strategies.Incident) (st
 	case ctx == nil:
 		return strategies.Decision{}, &strategies.ConfigError{Setting: "Terminal.Decide ctx", Problem: "is nil", Fix: "give it a context, such as context.Background()"}
 	}
-	t.once.Do(t.read)
+	t.once.Do(func() { t.turn, t.in = make(chan struct{}, 1), newTyped(t.In) })
 	select {
 	case t.turn <- struct{}{}:
 		defer func() { <-t.turn }()
 	case <-ctx.Done(): // while another question was open
 		return strategies.Decision{}, context.Cause(ctx)
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !t.in.settle(ctx.Done()) {
 		return strategies.Decision{}, context.Cause(ctx) // nobody is to read about it
 	}
-	for t.stale {
-		select {
-		case line, ok := <-t.lines:
-			if t.stale = ok; ok {
-				fmt.Fprintf(t.Out, "  too late, ignored: %s\n", plain(line, textWidth))
-			}
-		default:
-			t.stale = false
-		}
-	}
-	t.print(incident)
+	shown := t.show(incident.Request) // whatever of the user's that calls, it calls before
+	lines := t.in.begin(func(line string) { fmt.Fprintf(t.Out, "  typed before, ignored: %s\n", plain(line, textWidth)) })
+	defer t.in.end()
+	t.print(incident, shown)
 	for {
 		fmt.Fprint(t.Out, "> ")
+		line, ok := "", false
 		select {
-		case line, ok := <-t.lines:
-			if !ok {
-				return strategies.Decision{}, fmt.Errorf("understudy: terminal input ended: %w", t.err)
-			}
-			decision, err := t.parse(line, incident)
-			switch {
-			case ctx.Err() != nil: // it came with the last tick
-				return t.late(ctx)
-			case err == nil:
-				return decision, nil
-			}
-			fmt.Fprintf(t.Out, "  %s\n", plain(words(err), textWidth))
+		case line, ok = <-lines:
 		case <-ctx.Done():
 			return t.late(ctx)
+		case <-t.in.ended:
+			select {
+			case line, ok = <-lines: // the last ones
+			default:
+			}
 		}
+		if !ok {
+			return strategies.Decision{}, fmt.Errorf("understudy: terminal input ended: %w", t.in.err)
+		}
+		decision, err := t.parse(line, incident)
+		switch {
+		case ctx.Err() != nil: // it came with the last tick
+			return t.late(ctx)
+		case err == nil:
+			return decision, nil
+		}
+		fmt.Fprintf(t.Out, "  %s\n", plain(words(err), textWidth))
 	}
 }
 
 // late ends a question without a decision, and tells the person so.
 func (t *Terminal) late(ctx context.Context) (strategies.Decision, error) {
-	t.stale = true
 	why := "the caller has left"
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		why = "the question has expired"
@@ -107,28 +107,18 @@ func (t *Terminal) late(ctx context.Context) (strategies.Decision, error) {
 	return strategies.Decision{}, context.Cause(ctx)
 }
 
-func (t *Terminal) read() {
-	// With room, so that all that was typed too late is known to be so.
-	t.lines, t.turn = make(chan string, 64), make(chan struct{}, 1)
-	go func() {
-		defer close(t.lines)
-		defer panicked("In", &t.err)
-		in := bufio.NewScanner(t.In)
-		for in.Scan() {
-			t.lines <- in.Text()
-		}
-		if t.err = in.Err(); t.err == nil {
-			t.err = io.EOF
-		}
-	}()
-}
-
-func (t *Terminal) print(i strategies.Incident) {
+func (t *Terminal) print(i strategies.Incident, request string) {
 	failure := i.Err
 	if failure == nil {
 		failure = &strategies.RecoveryError{}
 	}
 	fmt.Fprintf(t.Out, "\nincident %s: agent \"%s\" could not answer (%s)\n", plain(i.ID, textWidth), plain(i.Agent, textWidth), failure.Class)
+	t.lines("was asked", request)
+	for _, name := range i.Agents[:min(len(i.Agents), maxOffered)] {
+		if other, ok := i.Requests[name]; ok {
+			t.lines("\""+plain(name, nameWidth)+"\" would be asked", t.show(other))
+		}
+	}
 	first, last := failure.Attempts, []strategies.Attempt(nil)
 	if more := len(first) - maxAttempts; more > 0 {
 		first, last = first[:maxAttempts/2], first[len(first)-maxAttempts/2:]
@@ -146,6 +136,35 @@ func (t *Terminal) print(i strategies.Incident) {
 		fmt.Fprintf(t.Out, "[u]se %s, ", offered(i.Agents, "|"))
 	}
 	fmt.Fprintln(t.Out, "e[x]it")
+}
+
+// lines shows a text of several lines, none of which can be taken for one of ours.
+func (t *Terminal) lines(what, text string) {
+	text = strings.Trim(text, "\r\n")
+	if text == "" {
+		return
+	}
+	fmt.Fprintf(t.Out, "  %s:\n", what)
+	rest, more := text, true
+	for n := 0; n < maxLines && more; n++ {
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
+		fmt.Fprintf(t.Out, "  | %s\n", plain(line, textWidth))
+	}
+	if more {
+		fmt.Fprintf(t.Out, "  | … %d more lines …\n", 1+strings.Count(rest, "\n"))
+	}
+}
+
+// show is what a person sees of a request.
+func (t *Terminal) show(request any) (text string) {
+	if t.Show != nil {
+		if err := func() (err error) { defer panicked("Show", &err); text = t.Show(request); return nil }(); err != nil {
+			return words(err)
+		}
+		return text
+	}
+	return shown(request)
 }
 
 func (t *Terminal) attempts(list []strategies.Attempt) {
@@ -195,6 +214,9 @@ func (t *Terminal) parse(line string, i strategies.Incident) (strategies.Decisio
 				return d, err
 			}
 			d.Value = value
+		}
+		if err := i.Check(d); err != nil {
+			return d, fmt.Errorf("this is no answer that the caller can take: %w", err)
 		}
 	default:
 		return d, errors.New("type r, a TEXT, u AGENT or x")

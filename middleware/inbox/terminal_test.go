@@ -46,7 +46,7 @@ func TestTerminal(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
-			terminal := &inbox.Terminal{In: strings.NewReader(tc.typed), Out: &out}
+			terminal := keyed(tc.typed, &out, &inbox.Terminal{})
 			got, err := terminal.Decide(t.Context(), incident())
 			expect(t, "error", err, nil)
 			expect(t, "decision", got, tc.want)
@@ -59,12 +59,14 @@ func TestTerminal(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer
 			i := incident()
-			i.Deadline = time.Now().Add(5 * time.Minute)
-			terminal := &inbox.Terminal{In: strings.NewReader("r\n"), Out: &out, By: "Ada"}
+			i.Request, i.Deadline = "Is the gate open?", time.Now().Add(5*time.Minute+50*time.Millisecond)
+			terminal := keyed("r\n", &out, &inbox.Terminal{By: "Ada"})
 			got, _ := terminal.Decide(t.Context(), i)
 			expect(t, "by", got.By, "Ada")
 			expect(t, "printed", out.String(), `
 incident bard-1: agent "bard" could not answer (timeout)
+  was asked:
+  | Is the gate open?
   bard         the agent is sick
   sage         
   no decision within 5m0s counts as none
@@ -76,13 +78,13 @@ incident bard-1: agent "bard" could not answer (timeout)
 		var out bytes.Buffer
 		i := incident()
 		i.Agents = nil
-		_, err := (&inbox.Terminal{In: strings.NewReader("u sage\nx\n"), Out: &out}).Decide(t.Context(), i)
+		_, err := keyed("u sage\nx\n", &out, &inbox.Terminal{}).Decide(t.Context(), i)
 		expect(t, "error", err, nil)
 		expect(t, "offer", strings.Contains(out.String(), "[u]se"), false)
 	})
 	t.Run("it makes answers of the agent's type with Parse", func(t *testing.T) {
 		var out bytes.Buffer
-		terminal := &inbox.Terminal{In: strings.NewReader("a many\na 42\n"), Out: &out, Parse: func(s string) (any, error) { return strconv.Atoi(s) }}
+		terminal := keyed("a many\na 42\n", &out, &inbox.Terminal{Parse: func(s string) (any, error) { return strconv.Atoi(s) }})
 		g := built(t, middleware.WrapFunc(func(context.Context, string) (int, error) { return 0, errSick }).Intervene(middleware.Intervention{Ask: terminal}))
 		got, err := g.Run(t.Context(), "hello")
 		expect(t, "error", err, nil)
@@ -100,24 +102,24 @@ incident bard-1: agent "bard" could not answer (timeout)
 	})
 	t.Run("it wants a context", func(t *testing.T) {
 		var none context.Context
-		_, err := (&inbox.Terminal{In: strings.NewReader("r\n"), Out: io.Discard}).Decide(none, incident())
+		_, err := keyed("r\n", io.Discard, &inbox.Terminal{}).Decide(none, incident())
 		expectIs(t, err, strategies.ErrConfig)
 	})
 	t.Run("it asks again for a text at which Parse panics", func(t *testing.T) {
 		var out bytes.Buffer
-		terminal := &inbox.Terminal{In: strings.NewReader("a \na boo\na yes\n"), Out: &out, Parse: func(s string) (any, error) {
+		terminal := keyed("a \na boo\na yes\n", &out, &inbox.Terminal{Parse: func(s string) (any, error) {
 			if s == "boo" {
 				panic(errGone)
 			}
 			return s, nil
-		}}
+		}})
 		got, err := terminal.Decide(t.Context(), incident())
 		expect(t, "error", err, nil)
 		expect(t, "answer", got.Value, any("yes"))
 		expect(t, "complaint", strings.Contains(out.String(), "Terminal.Parse panicked: the stand-in is gone"), true)
 	})
 	t.Run("it prints an incident that says nothing", func(t *testing.T) {
-		got, err := (&inbox.Terminal{In: strings.NewReader("r\n"), Out: io.Discard}).Decide(t.Context(), strategies.Incident{})
+		got, err := keyed("r\n", io.Discard, &inbox.Terminal{}).Decide(t.Context(), strategies.Incident{})
 		expect(t, "error", err, nil)
 		expect(t, "action", got.Action, strategies.ActionRetryNow)
 	})
@@ -125,7 +127,7 @@ incident bard-1: agent "bard" could not answer (timeout)
 
 func TestTerminalEnds(t *testing.T) {
 	t.Run("the end of the input is no decision, now and later", func(t *testing.T) {
-		terminal := &inbox.Terminal{In: strings.NewReader("what?\n"), Out: io.Discard}
+		terminal := keyed("what?\n", io.Discard, &inbox.Terminal{})
 		for range 2 {
 			got, err := terminal.Decide(t.Context(), incident())
 			expectIs(t, err, io.EOF)
@@ -150,7 +152,7 @@ func TestTerminalEnds(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errGone)
 		for range 20 { // a select would choose at random
-			_, err := (&inbox.Terminal{In: strings.NewReader("r\n"), Out: &out}).Decide(ctx, incident())
+			_, err := keyed("r\n", &out, &inbox.Terminal{}).Decide(ctx, incident())
 			expectIs(t, err, errGone)
 		}
 		expect(t, "printed", out.String(), "")
@@ -158,7 +160,7 @@ func TestTerminalEnds(t *testing.T) {
 	t.Run("a decision that comes with the last tick is too late, and the person is told", func(t *testing.T) {
 		var out bytes.Buffer
 		ctx, cancel := context.WithCancel(t.Context())
-		terminal := &inbox.Terminal{In: strings.NewReader("a yes\n"), Out: &out, Parse: func(s string) (any, error) { cancel(); return s, nil }}
+		terminal := keyed("a yes\n", &out, &inbox.Terminal{Parse: func(s string) (any, error) { cancel(); return s, nil }})
 		got, err := terminal.Decide(ctx, incident())
 		expectIs(t, err, context.Canceled)
 		expect(t, "decision", got, strategies.Decision{})
@@ -181,7 +183,7 @@ func TestTerminalEnds(t *testing.T) {
 			}()
 			asked(t, g, "fresh")
 			expect(t, "calls", agent.called(), 2)
-			for _, line := range []string{"too late, the question has expired", "too late, ignored: r", "too late, ignored: a of old"} {
+			for _, line := range []string{"too late, the question has expired", "typed before, ignored: r", "typed before, ignored: a of old"} {
 				expect(t, line, strings.Contains(out.String(), line), true)
 			}
 			synctest.Wait()
@@ -204,8 +206,7 @@ func TestTerminalEnds(t *testing.T) {
 	})
 	t.Run("it asks one question at a time", func(t *testing.T) {
 		var out bytes.Buffer // which the race detector watches
-		in, person := io.Pipe()
-		terminal := &inbox.Terminal{In: in, Out: &out}
+		terminal := keyed("a one\na two\n", &out, &inbox.Terminal{})
 		got := make(chan any, 2)
 		for range 2 {
 			go func() {
@@ -213,11 +214,8 @@ func TestTerminalEnds(t *testing.T) {
 				got <- d.Value
 			}()
 		}
-		_, _ = io.WriteString(person, "a one\n")
 		expect(t, "first", <-got, any("one"))
-		_, _ = io.WriteString(person, "a two\n")
 		expect(t, "second", <-got, any("two"))
-		_ = person.Close()
 	})
 }
 
@@ -256,7 +254,7 @@ func TestTerminalShowsPlainText(t *testing.T) {
 			i := strategies.Incident{ID: "bard-1", Agent: "bard", Err: &strategies.RecoveryError{
 				Attempts: []strategies.Attempt{{Agent: "bard", Err: errors.New(said)}},
 			}}
-			_, err := (&inbox.Terminal{In: strings.NewReader("r\n"), Out: &out}).Decide(t.Context(), i)
+			_, err := keyed("r\n", &out, &inbox.Terminal{}).Decide(t.Context(), i)
 			expect(t, "error", err, nil)
 			expect(t, "line", strings.Split(out.String(), "\n")[2], "  bard         "+want)
 		})
@@ -266,7 +264,7 @@ func TestTerminalShowsPlainText(t *testing.T) {
 		i := incident()
 		i.Err.Attempts[0].Err = &broken{}
 		i.Err.Attempts[1].Err = (*strategies.OpenError)(nil)
-		_, err := (&inbox.Terminal{In: strings.NewReader("r\n"), Out: &out}).Decide(t.Context(), i)
+		_, err := keyed("r\n", &out, &inbox.Terminal{}).Decide(t.Context(), i)
 		expect(t, "error", err, nil)
 		for _, line := range []string{"bard         (a *inbox_test.broken that cannot be read)", "sage         (a *strategies.OpenError that cannot be read)"} {
 			expect(t, line, strings.Contains(out.String(), line), true)
@@ -280,7 +278,7 @@ func TestTerminalShowsPlainText(t *testing.T) {
 			i.Err.Attempts = append(i.Err.Attempts, strategies.Attempt{Agent: "bard", Err: fmt.Errorf("failure %d", n)})
 			i.Agents = append(i.Agents, fmt.Sprint("sage", n))
 		}
-		_, err := (&inbox.Terminal{In: strings.NewReader("u nobody\nu sage999\n"), Out: &out}).Decide(t.Context(), i)
+		_, err := keyed("u nobody\nu sage999\n", &out, &inbox.Terminal{}).Decide(t.Context(), i)
 		expect(t, "error", err, nil)
 		expect(t, "lines", strings.Count(out.String(), "\n"), 25)
 		for _, line := range []string{"failure 9\n  … 980 more …\n  bard         failure 990\n", "|sage19 and 980 more, e[x]it", ", sage19 and 980 more\n"} {
@@ -301,7 +299,7 @@ func FuzzTerminalShowsPlainText(f *testing.F) {
 			i.Err.Attempts = append(i.Err.Attempts, strategies.Attempt{Agent: said, Err: errors.New(said)})
 		}
 		typed := "u " + said + "x\na " + said + "y\nx\n"
-		terminal := &inbox.Terminal{In: strings.NewReader(typed), Out: &out, Parse: func(string) (any, error) { return nil, errors.New(said) }}
+		terminal := keyed(typed, &out, &inbox.Terminal{Parse: func(string) (any, error) { return nil, errors.New(said) }})
 		_, _ = terminal.Decide(t.Context(), i)
 		own := 30 + 2*strings.Count(typed, "\n")
 		if !utf8.Valid(out.Bytes()) {

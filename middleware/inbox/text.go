@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode"
@@ -14,10 +15,10 @@ import (
 // one line of bounded length, with every character that does not print escaped.
 
 // How many characters of a name and of another text are shown, and how many
-// attempts and names.
+// attempts, names and lines of a request.
 const (
-	nameWidth, textWidth    = 40, 200
-	maxAttempts, maxOffered = 20, 20
+	nameWidth, textWidth              = 40, 200
+	maxAttempts, maxOffered, maxLines = 20, 20, 8
 )
 
 // plain makes one line of a text: its first one, without leading line breaks,
@@ -47,6 +48,30 @@ func plain(text string, width int) string {
 		i += size
 	}
 	return b.String()
+}
+
+// shown is a request as text, if nobody says how it is to be shown.
+func shown(request any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("(a %T that cannot be shown)", request)
+		}
+	}()
+	switch r := request.(type) {
+	case nil:
+		return ""
+	case string:
+		return r
+	case []byte:
+		return string(r)
+	case json.RawMessage:
+		return string(r)
+	}
+	raw, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Sprintf("(a %T that cannot be shown)", request)
+	}
+	return string(raw)
 }
 
 // words is the text of an error, whatever its methods do.

@@ -29,7 +29,7 @@ func TestPropertyACallerWhoIsGoneWithdrawsTheQuestion(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			coin := func() bool { return rng.IntN(2) == 0 }
-			desk := inbox.NewDesk(rng.IntN(2) * 4)
+			desk := inbox.NewDesk()
 			how := middleware.Intervention{Ask: desk, Deadline: time.Hour}
 			fails := func(context.Context, string) (string, error) { return "", errSick }
 
