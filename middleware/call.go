@@ -69,6 +69,7 @@ type call struct {
 	tool                *asking              // within a tool: which, and for what; nil: in none
 	priority            *strategies.Priority // as it was said; nil: whoever caused it says
 	given               string               // the id that the caller gives the next call; ""
+	resumed             *resumption          // the parked call that the next one goes on with; nil: none
 	leave               *leave               // of a breaker that lets few through; nil: of none
 	out                 *provenance          // nil: nobody asks
 	stream              *streamSide          // nil: the call does not stream

@@ -57,6 +57,8 @@ const (
 	// EventDecisionRefused: a person decided after the question had ended. Nobody acts
 	// on it.
 	EventDecisionRefused
+	// EventParked: a person is asked, and the caller got a ticket, which is Detail.
+	EventParked
 
 	kinds
 )
@@ -65,7 +67,7 @@ var kindNames = [kinds]string{
 	"", "attempt_failed", "retry_scheduled", "retries_ended", "stand_in_called", "stand_in_failed", "rung_failed",
 	"person_asked", "person_decided", "recovered", "failed", "breaker_changed", "level_changed",
 	"answered_late", "stream_continued", "hidden_requests", "renewed", "hedged", "effect", "work_abandoned",
-	"decision_refused",
+	"decision_refused", "parked",
 }
 
 // String returns the kind as it appears in logs: lower case with underscores.

@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/ids"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -28,6 +25,12 @@ type Intervention struct {
 	// who cancels ends it. It is for callers who have given their answer by then,
 	// and do not cancel: an http.TimeoutHandler.
 	WithCaller bool
+	// Park gives the caller a [strategies.PendingError] with a ticket at once, instead
+	// of holding its goroutine until somebody decides; Ask must be a
+	// [strategies.Parker], such as an inbox.Inbox. Whoever goes on with the call does so
+	// under the same id, so let the chain have Effects if the agent has tools. Not for
+	// streams, whose reader would be gone.
+	Park bool
 	// Default takes the place of a decision that did not come in time. The
 	// zero value aborts. It may be an Answer ("we will call you back") or a
 	// UseAgent, never RetryNow: silence is no approval to spend more.
@@ -47,6 +50,12 @@ func (i Intervention) validate() error {
 	}
 	if i.Rounds < 0 {
 		errs = append(errs, problemOf("Intervene.Rounds", "is negative (%d)", "leave it 0 for 3", i.Rounds))
+	}
+	if _, parks := i.Ask.(strategies.Parker); i.Park && !parks && !isNil(i.Ask) {
+		errs = append(errs, problemOf("Intervene.Park", "is set, and a %T does not keep calls", "let Ask be a strategies.Parker, such as an inbox.Inbox", i.Ask))
+	}
+	if i.Park && i.WithCaller {
+		errs = append(errs, problemOf("Intervene.Park", "is set beside WithCaller", "a parked call has no caller whose deadline could end it: drop one of them"))
 	}
 	switch {
 	case i.Default.Action == strategies.ActionRetryNow || i.Default.Action > strategies.ActionUseAgent:
@@ -114,6 +123,9 @@ func (p *intervenePart) explain(e *explaining) {
 	if p.how.WithCaller {
 		text += "; ends with its caller's deadline"
 	}
+	if p.how.Park {
+		text += "; the caller gets a ticket"
+	}
 	e.row(StageIntervene, "%s", text)
 }
 
@@ -125,16 +137,28 @@ type intervene[Req, Resp any] struct {
 }
 
 func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
+	if l.how.Park {
+		if r := l.owner.resumption(ctx); r != nil {
+			return l.ask(ctx, req, l.owner.before(ctx, r), r)
+		}
+	}
 	resp, err := l.next.Run(ctx, req)
 	if err == nil {
 		return resp, nil
 	}
-	return l.after(ctx, req, err)
+	return l.ask(ctx, req, err, nil)
 }
 
-func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] { return stretch[Req, Resp]{next: l.next} }
+func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] {
+	return stretch[Req, Resp]{next: l.next, always: l.how.Park} // a call may come to go on with a parked one
+}
 
-func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (resp Resp, _ error) {
+func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (Resp, error) {
+	return l.ask(ctx, req, err, nil)
+}
+
+// ask puts a failure before a person, or goes on with what they decided before.
+func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error, resumed *strategies.Resumption) (resp Resp, _ error) {
 	var none Resp
 	h, a, _, up := l.owner.recovers(ctx, err, func(v strategies.Verdict) bool { return v.Intervene })
 	if h == nil {
@@ -144,10 +168,28 @@ func (l *intervene[Req, Resp]) after(ctx context.Context, req Req, err error) (r
 	a.person = true
 	free, cancel := l.how.outlive(ctx)
 	defer cancel()
-	unheard := 0
-	for round := 1; round <= l.how.rounds(); round++ {
-		id := ids.New()
-		decision, err := l.decide(free, id, req, a, round)
+	unheard, first, q := 0, 1, questions{}
+	if resumed != nil {
+		q.ticket, q.asked, first = resumed.Ticket, resumed.Asked, max(resumed.Round, 1)
+		unheard = max(q.asked-first, 0)
+	}
+	for round := first; round <= l.how.rounds(); round++ {
+		var id string
+		var decision strategies.Decision
+		var err error
+		if resumed != nil {
+			id = resumed.Incident
+			decision, err = l.resume(free, a, resumed)
+			resumed = nil
+		} else {
+			id = q.next()
+			decision, err = l.decide(free, q, id, req, a, round)
+		}
+		if pending := (*strategies.PendingError)(nil); l.how.Park && errors.As(err, &pending) {
+			l.owner.emit(ctx, a.id, Event{Kind: EventParked, Incident: id, Detail: pending.Ticket})
+			l.owner.paused(ctx, len(a.attempts))
+			return none, pending
+		}
 		if err != nil {
 			a.because(err)
 		}
@@ -232,85 +274,6 @@ func (l *intervene[Req, Resp]) book(ctx context.Context, a *account, by string, 
 	}
 	l.owner.emit(ctx, a.id, Event{Kind: kind, ServedBy: by, Attempt: len(a.attempts), Class: v.Class, Err: raw(err)})
 	return a
-}
-
-// decide asks the person, with a deadline; an error or silence is the default.
-func (l *intervene[Req, Resp]) decide(ctx context.Context, id string, req Req, a *account, round int) (decision strategies.Decision, err error) {
-	limit := l.how.deadline()
-	asking, cancel := context.WithTimeoutCause(ctx, limit, &strategies.TimeoutError{Limit: "intervention", After: limit})
-	defer cancel()
-	deadline, _ := asking.Deadline()
-	seen := a.copied()
-	incident := strategies.Incident{
-		ID: id, Call: CallOf(ctx).ID(), Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
-		Requests: l.changed(ctx, req, a), Answers: l.answers(ctx),
-	}
-	if b := l.owner.breaker(); b != nil {
-		incident.ShutFor = b.RetryAfter()
-	}
-	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
-	decision, err = l.owner.question(asking, l.how.Ask, incident, func(late said) { l.refuse(ctx, a.id, id, late.decision) })
-	switch {
-	case ctx.Err() != nil:
-		decision, err = strategies.Decision{}, &strategies.InterventionError{Incident: id, Problem: "withdrawn: its caller has gone", Err: context.Cause(ctx)}
-	case asking.Err() != nil && err != nil:
-		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "no decision in time", Err: context.Cause(asking)}
-	case err != nil:
-		decision, err = l.how.Default, &strategies.InterventionError{Incident: id, Problem: "could not be put before a person", Err: err}
-	}
-	l.owner.emit(ctx, a.id, Event{
-		Kind: EventPersonDecided, Incident: id, Decision: decision.Action.String(), To: decision.Agent, By: decision.By,
-		Detail: id + ": " + decisionText(decision), Err: err,
-	})
-	return decision, err
-}
-
-// refuse tells of a decision that came too late.
-func (l *intervene[Req, Resp]) refuse(ctx context.Context, call uint64, id string, d strategies.Decision) {
-	l.owner.emit(ctx, call, Event{
-		Kind: EventDecisionRefused, Incident: id, Decision: d.Action.String(), To: d.Agent, By: d.By, Detail: id + ": " + decisionText(d),
-		Err: &strategies.InterventionError{Incident: id, Problem: "was decided after its end: too late is too late"},
-	})
-}
-
-// answers are the types that a person's answer may have.
-func (l *intervene[Req, Resp]) answers(ctx context.Context) []reflect.Type {
-	if c := callOf(ctx); c != nil && c.stream != nil {
-		return c.stream.reader.answers()
-	}
-	return []reflect.Type{reflect.TypeFor[Resp]()}
-}
-
-func (l *intervene[Req, Resp]) names() (names []string) {
-	_ = protect(func() error { names = l.known.names(background); return nil })
-	return slices.DeleteFunc(names, func(n string) bool { return n == l.owner.name() })
-}
-
-// changed is what stand-ins will be asked who get another request.
-func (l *intervene[Req, Resp]) changed(ctx context.Context, req Req, a *account) (requests map[string]any) {
-	c, why := l.owner.with(ctx, a.id), a.failure()
-	c.why, ctx = &why, c // a change may depend on what went wrong
-	_ = protect(func() error {
-		if l.known.standIns == nil {
-			return nil
-		}
-		all, _ := l.known.standIns(ctx)
-		for _, c := range all {
-			var other any
-			ok := false
-			if problem := protect(func() (err error) { other, ok, err = preview(ctx, c.changes, req); return err }); problem != nil {
-				other, ok = problem, true // what it would be asked cannot be said: that is worth knowing
-			}
-			if ok {
-				if requests == nil {
-					requests = map[string]any{}
-				}
-				requests[c.name] = requestOf(ctx, other)
-			}
-		}
-		return nil
-	})
-	return requests
 }
 
 func (l *intervene[Req, Resp]) use(ctx context.Context, id, name string, req Req, a *account) (resp Resp, err error) {

@@ -304,6 +304,9 @@ func (b *StreamBuilder[Req, Chunk]) check() (errs []error) {
 	if b.rules.commit != nil && b.rules.buffer > 0 {
 		errs = append(errs, problemOf("Commit", "is set with Buffer", "a buffered answer commits at its end: drop one of them"))
 	}
+	if p, ok := find[*intervenePart](set); ok && p.how.Park {
+		errs = append(errs, problemOf("Intervene.Park", "does not go with a stream", "its reader is gone when somebody decides: park the whole calls of the agent"))
+	}
 	if p, ok := find[*intervenePart](set); ok {
 		_, one := p.how.Default.Value.(Chunk)
 		_, many := p.how.Default.Value.([]Chunk)
