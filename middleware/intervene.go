@@ -146,7 +146,7 @@ func (l *intervene[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if err == nil {
 		return resp, nil
 	}
-	return l.after(ctx, req, err)
+	return l.ask(ctx, req, err, nil)
 }
 
 func (l *intervene[Req, Resp]) passes() stretch[Req, Resp] {

@@ -103,6 +103,16 @@ func (o *Owner) chain() []part {
 	return append([]part(nil), o.parts...)
 }
 
+// Parks says whether the agent's chain parks calls, see Intervention.Park.
+func (o *Owner) Parks() bool {
+	for _, p := range o.chain() {
+		if p, ok := p.(*intervenePart); ok && p.how.Park {
+			return true
+		}
+	}
+	return false
+}
+
 // longest is how long one attempt can take, with its wait for a slot; 0: there
 // is no bound.
 func (o *Owner) longest() time.Duration {

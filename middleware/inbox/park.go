@@ -1,0 +1,360 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
+)
+
+// mostRuns is how often processes go on with a parked call: one that kills whoever does
+// is given up.
+const mostRuns = 5
+
+// Named is a [middleware.Runner] that has a name: a guarded agent is one.
+type Named[Req, Resp any] interface {
+	middleware.Runner[Req, Resp]
+	Name() string
+}
+
+// resumer goes on with the parked calls of one agent.
+type resumer struct {
+	run   func(ctx context.Context, r strategies.Resumption, request []byte) (answer []byte, err error)
+	types []reflect.Type
+}
+
+// run is a parked call that this process goes on with.
+type run struct {
+	cancel context.CancelCauseFunc
+	rec    *record // as it was claimed
+	again  bool    // it asked anew, and is parked again
+}
+
+// Park keeps a call until somebody decides. Layers call it.
+func (b *Inbox) Park(ctx context.Context, i strategies.Incident) (string, error) {
+	if err := b.ready(ctx); err != nil {
+		return "", err
+	}
+	r, err := b.question(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		r.Deadline = i.Deadline
+		if left := deadline.Sub(i.Deadline); left < 0 || i.Deadline.IsZero() {
+			r.Deadline = deadline
+		}
+		r.Deadline = r.Deadline.Add(b.life.offset())
+	}
+	r.Ticket, r.Stage = i.Ticket, StageWaiting
+	if i.Ticket != "" {
+		return i.Ticket, b.parkAgain(ctx, r)
+	}
+	r.Ticket = i.ID
+	r.Parked = &parked{Asked: 1}
+	if err := protect("Codec.Marshal", func() (err error) { r.Parked.Request, err = b.s.Codec.Marshal(i.Request); return err }); err != nil {
+		return "", fmt.Errorf("understudy: the request cannot be kept: %w", err)
+	}
+	if n := len(r.Parked.Request); n > b.s.MaxRequest {
+		return "", fmt.Errorf("understudy: the request has %d bytes, of which at most %d are kept (Settings.MaxRequest)", n, b.s.MaxRequest)
+	}
+	return r.Ticket, b.create(ctx, r)
+}
+
+// parkAgain asks anew about a call that this process goes on with.
+func (b *Inbox) parkAgain(ctx context.Context, r *record) error {
+	key := b.openKey(r.Ticket)
+	b.mu.Lock()
+	own := b.runs[key]
+	b.mu.Unlock()
+	if own == nil || b.openKey(r.ID) != key {
+		return &strategies.InterventionError{Incident: r.ID, Problem: "is of a parked call that this process does not go on with"}
+	}
+	was := own.rec
+	r.Earlier = append(was.Earlier, was.last())
+	p := *was.Parked
+	p.Asked++
+	r.Parked = &p
+	err := b.again(ctx, func(ctx context.Context) error {
+		err := b.put(ctx, r, was.Revision)
+		if errors.Is(err, strategies.ErrConflict) { // perhaps our own, to which nobody answered
+			if got, err2 := b.get(ctx, r.ID); err2 == nil && got.ID == r.ID && got.Opened.Equal(r.Opened) {
+				return nil
+			}
+		}
+		return err
+	})
+	if err == nil {
+		b.mu.Lock()
+		own.again = true
+		b.mu.Unlock()
+	}
+	return err
+}
+
+// last is what became of a question, for the record of the next one.
+func (r *record) last() Vote {
+	if r.Decision != nil {
+		return *r.Decision
+	}
+	return Vote{At: r.Closed, Action: string(r.State)}
+}
+
+// Resume lets this process go on with the parked calls of an agent, whichever process
+// parked them, as soon as they are decided or have expired: each by one process at a
+// time, under the id of the call, until it is done. The agent is called only if the
+// decision says so; its chain must be the one that parks, with the same name. A process
+// that dies meanwhile is taken over by another one that resumes the agent, so let the
+// chain have Effects on a journal that both can read, if the agent has tools.
+//
+// It goes on until the inbox is closed. The error is a [strategies.ConfigError].
+func Resume[Req, Resp any](b *Inbox, agent Named[Req, Resp]) error {
+	if err := b.unusable(); err != nil {
+		return err
+	}
+	if v := reflect.ValueOf(agent); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return &strategies.ConfigError{Setting: "inbox.Resume agent", Problem: "is nil", Fix: "give it a guarded agent"}
+	}
+	if g, ok := agent.(interface{ Owner() *middleware.Owner }); ok && !g.Owner().Parks() {
+		return &strategies.ConfigError{Setting: "inbox.Resume agent", Problem: fmt.Sprintf("%q does not park its calls", agent.Name()), Fix: "give its chain Intervene(middleware.Intervention{Ask: box, Park: true})"}
+	}
+	r := &resumer{types: []reflect.Type{reflect.TypeFor[Resp]()}}
+	r.run = func(ctx context.Context, how strategies.Resumption, request []byte) (answer []byte, err error) {
+		var req Req
+		if err := protect("Codec.Unmarshal", func() error { return b.s.Codec.Unmarshal(request, &req) }); err != nil {
+			return nil, fmt.Errorf("understudy: the request of the parked call cannot be read: %w", err)
+		}
+		if how.Decision.Action == strategies.ActionAnswer && how.Err == nil {
+			if how.Decision.Value, err = b.decodeAnswer(&payload{how.Decision.Value.([]byte)}, r.types); err != nil { //nolint:forcetypeassert // so it was stored
+				how.Decision.Value = unreadable{}
+			}
+		}
+		var resp Resp
+		err = protect("the agent", func() (err error) { resp, err = agent.Run(middleware.WithResumption(ctx, how), req); return err })
+		if err != nil {
+			return nil, err
+		}
+		if err := protect("Codec.Marshal", func() error { answer, err = b.s.Codec.Marshal(resp); return err }); err != nil {
+			return nil, fmt.Errorf("understudy: the call was answered, and the answer cannot be kept: %w", err)
+		}
+		if len(answer) > b.s.MaxAnswer {
+			return nil, fmt.Errorf("understudy: the call was answered, and the answer has %d bytes, of which at most %d are kept (Settings.MaxAnswer)", len(answer), b.s.MaxAnswer)
+		}
+		return answer, nil
+	}
+	b.learn(agent.Name(), r.types)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.agents[agent.Name()] != nil {
+		return &strategies.ConfigError{Setting: "inbox.Resume agent", Problem: fmt.Sprintf("%q is resumed already", agent.Name()), Fix: "resume an agent once, and give different agents different names"}
+	}
+	b.agents[agent.Name()] = r
+	b.nudge()
+	return nil
+}
+
+// resume goes on with a parked call, if this process is the one that may.
+func (b *Inbox) resume(ctx context.Context, e Entry) error {
+	key := b.openKey(e.ID)
+	r, err := b.get(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	if r.ID != e.ID || !r.resumable() || r.Stage == StageRunning && r.Process != e.Process {
+		return nil // somebody else was faster
+	}
+	b.mu.Lock()
+	agent := b.agents[r.Agent]
+	taken := b.runs[key] != nil
+	b.mu.Unlock()
+	if agent == nil || taken {
+		return nil
+	}
+	if r.Parked.Runs >= mostRuns {
+		r.done(nil, &failure{Text: fmt.Sprintf("understudy: the parked call was given up: %d processes ended while they went on with it", r.Parked.Runs), Class: strategies.ClassUncertain, Plain: true})
+		if err := b.put(ctx, r, r.Revision); err != nil {
+			return err
+		}
+		return b.putAway(ctx, r)
+	}
+	r.Stage, r.Process = StageRunning, b.s.Process
+	r.Parked.Runs++
+	if err := b.put(ctx, r, r.Revision); err != nil {
+		return err
+	}
+	own := &run{rec: r}
+	var running context.Context
+	running, own.cancel = context.WithCancelCause(b.ctx)
+	b.mu.Lock()
+	b.runs[key] = own
+	b.mu.Unlock()
+	started := b.spawn(func() {
+		defer own.cancel(nil)
+		defer func() {
+			b.mu.Lock()
+			delete(b.runs, key)
+			b.mu.Unlock()
+			b.nudge()
+		}()
+		b.goOn(running, own, agent)
+	})
+	if !started {
+		own.cancel(errClosed)
+		b.release(r)
+	}
+	return nil
+}
+
+// goOn is a parked call from where it was left, to its end.
+func (b *Inbox) goOn(ctx context.Context, own *run, agent *resumer) {
+	r := own.rec
+	how := strategies.Resumption{
+		Ticket: r.Ticket, Incident: r.ID, Call: r.Call, Agent: r.Agent, Round: r.Round, Asked: r.Parked.Asked,
+		Class: r.Class, Attempts: restored(r.Attempts),
+	}
+	if r.State == StateDecided {
+		how.Decision = strategies.Decision{Action: r.Action, Agent: r.Decision.Agent, By: r.Decision.By, Reason: r.Decision.Reason}
+		if r.Action == strategies.ActionAnswer {
+			how.Decision.Value = r.Value.Data
+		}
+	} else {
+		how.Err = &ClosedError{r.Entry}
+	}
+	returned := false
+	defer func() {
+		if !returned { // the agent ended its goroutine
+			b.finish(ctx, r, nil, errors.New("understudy: the agent ended its goroutine (runtime.Goexit)"))
+		}
+	}()
+	answer, err := agent.run(ctx, how, r.Parked.Request)
+	returned = true
+	b.mu.Lock()
+	again := own.again
+	b.mu.Unlock()
+	switch {
+	case again:
+	case err != nil && context.Cause(ctx) == errClosed: //nolint:errorlint // it is this very one
+		b.release(r)
+	case err != nil && ctx.Err() != nil: // fenced: it is another process's
+	default:
+		b.finish(ctx, r, answer, err)
+	}
+}
+
+// finish writes down what came of a parked call. It insists for as long as this process
+// is taken for alive, for the work is done.
+func (b *Inbox) finish(ctx context.Context, r *record, answer []byte, err error) {
+	if err != nil {
+		r.done(nil, failed(err))
+	} else {
+		r.done(&payload{answer}, nil)
+	}
+	revision := r.Revision
+	for {
+		ctx, cancel := b.patient(context.WithoutCancel(ctx))
+		err := b.put(ctx, r, revision)
+		if errors.Is(err, strategies.ErrConflict) {
+			if got, err2 := b.get(ctx, r.ID); err2 == nil && got.Stage == StageDone && got.Process == b.s.Process && got.Parked.Runs == r.Parked.Runs {
+				err, r = nil, got // our own, to which nobody answered
+			}
+		}
+		if err == nil {
+			err = b.putAway(ctx, r)
+			b.trouble(err)
+			cancel()
+			return
+		}
+		cancel()
+		b.trouble(err)
+		if !errors.Is(err, strategies.ErrUnavailable) || !b.life.alive() || b.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// release lets go of a parked call, so that another process goes on with it at once.
+func (b *Inbox) release(r *record) {
+	ctx, cancel := b.patient(context.Background())
+	defer cancel()
+	r.Stage, r.Process = StageWaiting, ""
+	r.Parked.Runs--
+	_ = b.put(ctx, r, r.Revision)
+}
+
+// done ends a parked call.
+func (r *record) done(answer *payload, f *failure) {
+	r.Stage = StageDone
+	if r.Parked.Answer, r.Parked.Failure = answer, f; f != nil {
+		r.Failure = f.Text
+	}
+}
+
+// failed is an error as far as it can be kept.
+func failed(err error) *failure {
+	var re *strategies.RecoveryError
+	f := &failure{Text: short(words(err), 4*maxText), Plain: true}
+	if errors.As(err, &re) {
+		f.Plain, f.Class, f.Strategy = false, re.Class, re.Strategy
+		f.Attempts, _ = attempts(re.Attempts)
+	}
+	return f
+}
+
+// error makes the error of it again: its text, its class, and the attempts.
+func (f *failure) error(agent string) error {
+	if f.Plain {
+		return said(f.Text)
+	}
+	return &strategies.RecoveryError{Agent: agent, Class: f.Class, Strategy: f.Strategy, Attempts: restored(f.Attempts), Cause: said(f.Text)}
+}
+
+// Wait waits until a parked call is done, and returns its answer, or what it failed
+// with: the text, the class and the attempts of a [strategies.RecoveryError]. The call
+// may be done in any process. The error is an [strategies.InterventionError] if the
+// ticket is not known, or not any more.
+func Wait[Resp any](ctx context.Context, b *Inbox, ticket string) (resp Resp, err error) {
+	if err := errors.Join(b.ready(ctx), checkID(ticket)); err != nil {
+		return resp, err
+	}
+	changed, leave := b.mirror.wait(b.openKey(ticket))
+	defer leave()
+	for {
+		select {
+		case <-changed:
+			resp, err = Result[Resp](ctx, b, ticket)
+			if !errors.Is(err, strategies.ErrPending) && (!errors.Is(err, strategies.ErrUnavailable) || ctx.Err() != nil) {
+				return resp, err
+			}
+		case <-ctx.Done():
+			return resp, context.Cause(ctx)
+		case <-b.ctx.Done():
+			return resp, errClosed
+		}
+	}
+}
+
+// Result is Wait, but does not wait: of a call that is not done it returns a
+// [strategies.PendingError].
+func Result[Resp any](ctx context.Context, b *Inbox, ticket string) (resp Resp, err error) {
+	if err := errors.Join(b.ready(ctx), checkID(ticket)); err != nil {
+		return resp, err
+	}
+	r, err := b.get(ctx, ticket)
+	switch {
+	case err != nil:
+		return resp, refused(ticket, err)
+	case r.Ticket != ticket || r.Parked == nil:
+		return resp, &strategies.InterventionError{Incident: ticket, Problem: "is no ticket of a parked call"}
+	case r.Stage != StageDone:
+		return resp, &strategies.PendingError{Ticket: ticket, Agent: r.Agent, Incident: r.ID, Deadline: r.Deadline}
+	case r.Parked.Failure != nil:
+		return resp, r.Parked.Failure.error(r.Agent)
+	}
+	if err := protect("Codec.Unmarshal", func() error { return b.s.Codec.Unmarshal(r.Parked.Answer.Data, &resp) }); err != nil {
+		return resp, fmt.Errorf("understudy: the answer under ticket %s cannot be read: %w", ticket, err)
+	}
+	return resp, nil
+}
