@@ -415,12 +415,13 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 
 func (c *chainBuilder[Req, Resp]) bare() Middleware[Req, Resp] {
 	bounded := c.bounded()
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return c.validated(bounded(next)) }
+	built := *c.Builder // stand-ins are looked up later, when the builder may have changed
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return built.validated(bounded(next)) }
 }
 
 // validated puts whatever looks at answers around a runner: Validate first.
-func (c *chainBuilder[Req, Resp]) validated(next Runner[Req, Resp]) Runner[Req, Resp] {
-	for _, check := range [...]func(context.Context, Req, Resp) error{c.validate, c.answers} {
+func (b *Builder[Req, Resp]) validated(next Runner[Req, Resp]) Runner[Req, Resp] {
+	for _, check := range [...]func(context.Context, Req, Resp) error{b.validate, b.answers} {
 		if check != nil {
 			next = &validator[Req, Resp]{check: check, next: next}
 		}
