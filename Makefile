@@ -13,16 +13,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## the story: a game master's agents fail, the players never notice
-	@cd examples && go run ./tavern
+	@sh .ci/demo tavern
 
 demo-stream: ## the same while the answer is streaming
-	@cd examples && go run ./streaming
+	@sh .ci/demo streaming
 
 demo-orders: ## an order desk at the worst moments: each order is paid once, and twice without a journal
-	@cd examples && go run ./orders
+	@sh .ci/demo orders
 
-test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests with the race detector
-	@sh .ci/check gofmt vet staticcheck race plain
+test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
+	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain
 
 lint: ## gofmt, vet, staticcheck and the house rules, without the tests
 	@sh .ci/check gofmt vet staticcheck house golangci
