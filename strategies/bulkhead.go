@@ -24,17 +24,26 @@ type Bulkhead struct {
 	MaxConcurrent int
 	// MaxWait is how long a call may wait for a slot. 0: not at all.
 	MaxWait time.Duration
-	// Reserve is how many of the slots are kept for [PriorityInteractive]. 0: none.
+	// Reserve is how many of the slots are kept for [PriorityInteractive]: of those that
+	// an Adaptive one leaves open, the same share. 0: none.
 	Reserve int
+	// Adaptive finds out how many of the slots the agent bears, and closes the others:
+	// for a model of one's own, whose answers take the longer the more it works on at a
+	// time. It begins with 4, and needs some hundred answers under load. A chain tells
+	// it how its calls went; somebody else must, see [Bulkhead.Settle]. It costs a call
+	// two looks at the clock and a lock.
+	Adaptive bool
 
 	once sync.Once
 	bad  error
 	// word is all that a call reads while nobody waits: how many slots are taken, in
 	// the lower half, how many of them not by the interactive, in the upper, and
 	// whether somebody waits. While somebody does, it is written to under mu only.
-	word atomic.Uint64
-	mu   sync.Mutex
-	line line
+	word  atomic.Uint64
+	limit atomic.Int32 // how many slots there are at present
+	mu    sync.Mutex
+	line  line
+	adapt adaptive
 }
 
 const (
@@ -61,8 +70,14 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 			break
 		}
 		if b.word.CompareAndSwap(w, w+slot(rank)) {
+			if b.Adaptive {
+				b.adapt.taken(int(w&takenMask) + 1)
+			}
 			return nil
 		}
+	}
+	if b.Adaptive {
+		b.adapt.taken(b.MaxConcurrent)
 	}
 	if b.MaxWait <= 0 {
 		return b.full(0, nil)
@@ -75,8 +90,12 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 
 // fits says whether there is a slot for a rank.
 func (b *Bulkhead) fits(w uint64, rank int) bool {
-	return int(w&takenMask) < b.MaxConcurrent && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < b.MaxConcurrent-b.Reserve)
+	limit := int(b.limit.Load())
+	return int(w&takenMask) < limit && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < limit-b.reserved(limit))
 }
+
+// reserved is how many of so many slots are kept: the share that Reserve is of all.
+func (b *Bulkhead) reserved(limit int) int { return b.Reserve * limit / b.MaxConcurrent }
 
 // slot is what a slot of a rank is in the word.
 func slot(rank int) uint64 {
@@ -138,7 +157,7 @@ func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
 }
 
 func (b *Bulkhead) full(waited time.Duration, cause error) error {
-	return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: waited, Err: cause}
+	return &FullError{What: b.what(), Limit: b.Limit(), Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -206,8 +225,25 @@ func (b *Bulkhead) Waiting() int {
 	return b.line.count
 }
 
+// Limit returns how many slots there are at present: MaxConcurrent, or fewer if it is
+// Adaptive.
+func (b *Bulkhead) Limit() int {
+	if b.init() != nil {
+		return 0
+	}
+	return int(b.limit.Load())
+}
+
 func (b *Bulkhead) init() error {
-	b.once.Do(func() { b.bad = b.Validate() })
+	b.once.Do(func() {
+		if b.bad = b.Validate(); b.bad != nil {
+			return
+		}
+		b.limit.Store(int32(b.MaxConcurrent))
+		if b.Adaptive {
+			b.limit.Store(int32(b.adapt.begin(b.MaxConcurrent)))
+		}
+	})
 	return b.bad
 }
 
@@ -220,6 +256,9 @@ func (b *Bulkhead) Validate() error {
 	if b.MaxConcurrent > math.MaxInt32 {
 		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "leave the bulkhead out for no limit")
 	}
+	if b.Adaptive && b.MaxConcurrent == 1 {
+		p.add("Bulkhead.Adaptive", "has nothing to find out: MaxConcurrent is 1", "say how many calls may be in flight at most")
+	}
 	negative(&p, "Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
 	negative(&p, "Bulkhead.Reserve", b.Reserve, "leave it 0 to keep no slot back")
 	if b.MaxConcurrent > 0 && b.Reserve >= b.MaxConcurrent {
@@ -231,6 +270,9 @@ func (b *Bulkhead) Validate() error {
 // String describes the settings in a line.
 func (b *Bulkhead) String() string {
 	s := fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	if b.Adaptive {
+		s = fmt.Sprintf("up to %d at a time, as many as it bears, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	}
 	if b.Reserve > 0 {
 		s += fmt.Sprintf(", %d kept for the interactive", b.Reserve)
 	}
