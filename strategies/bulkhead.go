@@ -24,17 +24,26 @@ type Bulkhead struct {
 	MaxConcurrent int
 	// MaxWait is how long a call may wait for a slot. 0: not at all.
 	MaxWait time.Duration
-	// Reserve is how many of the slots are kept for [PriorityInteractive]. 0: none.
+	// Reserve is how many of the slots are kept for [PriorityInteractive]: of those that
+	// an Adaptive one leaves open, the same share. 0: none.
 	Reserve int
+	// Adaptive finds out how many of the slots the agent bears, and closes the others:
+	// for a model of one's own, whose answers take the longer the more it works on at a
+	// time. It begins with 4, and needs some hundred answers under load. A chain tells
+	// it how its calls went; somebody else must, see [Bulkhead.Settle]. It costs a call
+	// two looks at the clock and a lock.
+	Adaptive bool
 
 	set   inherited[Bulkhead]
 	ready atomic.Pointer[Bulkhead] // the settings, once somebody has looked at them
 	// word is all that a call reads while nobody waits: how many slots are taken, in
 	// the lower half, how many of them not by the interactive, in the upper, and
 	// whether somebody waits. While somebody does, it is written to under mu only.
-	word atomic.Uint64
-	mu   sync.Mutex
-	line line
+	word  atomic.Uint64
+	limit atomic.Int32 // how many slots there are at present
+	mu    sync.Mutex
+	line  line
+	adapt adaptive
 }
 
 const (
@@ -62,12 +71,18 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 	rank := p.rank()
 	for {
 		w := b.word.Load()
-		if w&someoneBit != 0 || !is.fits(w, rank) {
+		if w&someoneBit != 0 || !b.fits(is, w, rank) {
 			break
 		}
 		if b.word.CompareAndSwap(w, w+slot(rank)) {
+			if is.Adaptive {
+				b.adapt.taken(int(w&takenMask) + 1)
+			}
 			return nil
 		}
+	}
+	if is.Adaptive {
+		b.adapt.taken(is.MaxConcurrent)
 	}
 	if is.MaxWait <= 0 {
 		return b.full(0, nil)
@@ -79,9 +94,13 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 }
 
 // fits says whether there is a slot for a rank, by these settings.
-func (b *Bulkhead) fits(w uint64, rank int) bool {
-	return int(w&takenMask) < b.MaxConcurrent && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < b.MaxConcurrent-b.Reserve)
+func (b *Bulkhead) fits(is *Bulkhead, w uint64, rank int) bool {
+	limit := int(b.limit.Load())
+	return int(w&takenMask) < limit && (rank == 0 || is.Reserve == 0 || int(w>>31&takenMask) < limit-is.reserved(limit))
 }
+
+// reserved is how many of so many slots are kept: the share that Reserve is of all.
+func (b *Bulkhead) reserved(limit int) int { return b.Reserve * limit / b.MaxConcurrent }
 
 // slot is what a slot of a rank is in the word.
 func slot(rank int) uint64 {
@@ -116,11 +135,11 @@ func (b *Bulkhead) serve() {
 	for {
 		word, below := b.word.Load(), ranks
 		is := b.ready.Load()
-		if !is.fits(word, ranks-1) {
+		if !b.fits(is, word, ranks-1) {
 			below = 1
 		}
 		w := b.line.next(below)
-		if w == nil || !is.fits(word, w.rank) {
+		if w == nil || !b.fits(is, word, w.rank) {
 			break
 		}
 		b.word.Add(slot(w.rank))
@@ -144,7 +163,7 @@ func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
 }
 
 func (b *Bulkhead) full(waited time.Duration, cause error) error {
-	return &FullError{What: b.what(), Limit: b.conf().MaxConcurrent, Waited: waited, Err: cause}
+	return &FullError{What: b.what(), Limit: int(b.limit.Load()), Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -216,6 +235,15 @@ func (b *Bulkhead) Waiting() int {
 	return b.line.count
 }
 
+// Limit returns how many slots there are at present: MaxConcurrent, or fewer if it is
+// Adaptive.
+func (b *Bulkhead) Limit() int {
+	if b = b.Itself(); b.init() != nil {
+		return 0
+	}
+	return int(b.limit.Load())
+}
+
 func (b *Bulkhead) init() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -225,6 +253,7 @@ func (b *Bulkhead) init() error {
 	if err := b.Validate(); err != nil {
 		return err
 	}
+	b.open(b)
 	b.ready.Store(b)
 	return nil
 }
@@ -252,9 +281,19 @@ func (b *Bulkhead) Update(to *Bulkhead) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.open(to)
 	b.ready.Store(to)
 	b.serve()
 	return nil
+}
+
+// open sets how many slots there are by the settings of is. The lock is held.
+func (b *Bulkhead) open(is *Bulkhead) {
+	slots := is.MaxConcurrent
+	if is.Adaptive {
+		slots = b.adapt.begin(is.MaxConcurrent)
+	}
+	b.limit.Store(int32(slots))
 }
 
 func (b *Bulkhead) lend(to *Bulkhead) bool {
@@ -272,7 +311,7 @@ func (b *Bulkhead) Used() bool { return b.ready.Load() != nil || b.set.name.Load
 // Anew returns a bulkhead with the same settings, as they are now, that is free.
 func (b *Bulkhead) Anew() *Bulkhead {
 	c := b.conf()
-	return &Bulkhead{Name: b.Itself().Name, MaxConcurrent: c.MaxConcurrent, MaxWait: c.MaxWait, Reserve: c.Reserve}
+	return &Bulkhead{Name: b.Itself().Name, MaxConcurrent: c.MaxConcurrent, MaxWait: c.MaxWait, Reserve: c.Reserve, Adaptive: c.Adaptive}
 }
 
 // Remembers says what would be forgotten with the bulkhead.
@@ -302,6 +341,9 @@ func (b *Bulkhead) Validate() error {
 	if b.MaxConcurrent > math.MaxInt32 {
 		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "leave the bulkhead out for no limit")
 	}
+	if b.Adaptive && b.MaxConcurrent == 1 {
+		p.add("Bulkhead.Adaptive", "has nothing to find out: MaxConcurrent is 1", "say how many calls may be in flight at most")
+	}
 	negative(&p, "Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
 	negative(&p, "Bulkhead.Reserve", b.Reserve, "leave it 0 to keep no slot back")
 	if b.MaxConcurrent > 0 && b.Reserve >= b.MaxConcurrent {
@@ -314,6 +356,9 @@ func (b *Bulkhead) Validate() error {
 func (b *Bulkhead) String() string {
 	b = b.conf()
 	s := fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	if b.Adaptive {
+		s = fmt.Sprintf("up to %d at a time, as many as it bears, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	}
 	if b.Reserve > 0 {
 		s += fmt.Sprintf(", %d kept for the interactive", b.Reserve)
 	}
