@@ -60,8 +60,12 @@ func unquoted(text string) string {
 	var b strings.Builder
 	kept := 0
 	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c != 'h' && c != '\'' && c != '"' {
+			continue
+		}
 		end := 0
-		switch c := text[i]; {
+		switch {
 		case c == 'h' && (strings.HasPrefix(text[i:], "http://") || strings.HasPrefix(text[i:], "https://")):
 			if end = strings.IndexAny(text[i:], " \t\n'\"`)>"); end < 0 {
 				end = len(text) - i

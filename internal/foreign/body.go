@@ -288,6 +288,10 @@ func (s *scanner) skip(open int) {
 // mean the opposite of the whole.
 func (s *scanner) text() (string, bool) {
 	start, escaped := s.i+1, false
+	if n := strings.IndexByte(s.data[start:], '"'); n >= 0 && strings.IndexByte(s.data[start:start+n], '\\') < 0 {
+		s.i = start + n + 1
+		return s.data[start : start+n], true // as most are
+	}
 	for i := start; i < len(s.data); i++ {
 		switch s.data[i] {
 		case '\\':

@@ -117,11 +117,13 @@ func (f *Facts) resets(h http.Header) {
 		if seen++; seen > maxDetails || len(values) == 0 {
 			continue
 		}
-		if at := index(name, "retry-after"); at > 0 {
-			f.delay(lower(name[at:]), values[0])
+		switch at, word := limitWord(name); {
+		case word == "":
 			continue
-		}
-		if !within(name, "ratelimit") && !within(name, "rate-limit") {
+		case word == "retry-after":
+			if at > 0 {
+				f.delay(lower(name[at:]), values[0])
+			}
 			continue
 		}
 		if strings.EqualFold(name, "RateLimit") {
@@ -149,6 +151,13 @@ func (f *Facts) resets(h http.Header) {
 // either is spelled.
 func beside(h http.Header, name string, at int, word string) string {
 	behind := name[at+len("reset"):]
+	var room [64]byte
+	if twin := append(append(append(room[:0], name[:at]...), word...), behind...); len(twin) <= len(room) {
+		twin[at] ^= name[at]&0x20 ^ 0x20 // as large as the name's own letter: nearly all are spelled alike
+		if values := h[string(twin)]; len(values) > 0 {
+			return values[0]
+		}
+	}
 	for key, values := range h {
 		if len(values) > 0 && len(key) == at+len(word)+len(behind) &&
 			strings.EqualFold(key[:at], name[:at]) && strings.EqualFold(key[at:at+len(word)], word) && strings.EqualFold(key[at+len(word):], behind) {
@@ -204,14 +213,44 @@ func duration(value string) (time.Duration, bool) {
 	return Clamp(d), true
 }
 
-// within and index look for a word, in lower case, and do not care for the text's.
-func within(text, word string) bool { return index(text, word) >= 0 }
+// limitWord finds what says that a header is about limits, which most are not. One
+// that says when to come back counts for more.
+func limitWord(name string) (at int, found string) {
+	for i := 0; i+len("ratelimit") <= len(name); i++ {
+		if name[i]|0x20 != 'r' {
+			continue
+		}
+		switch rest := name[i:]; {
+		case begins(rest, "ratelimit"):
+			at, found = i, "ratelimit"
+		case begins(rest, "rate-limit"):
+			at, found = i, "rate-limit"
+		case begins(rest, "retry-after"):
+			return i, "retry-after"
+		}
+	}
+	return at, found
+}
 
+// index looks for a word, in lower case, and does not care for the text's.
 func index(text, word string) int {
 	for i := 0; i+len(word) <= len(text); i++ {
-		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
+		if text[i]|0x20 == word[0] && begins(text[i:], word) {
 			return i
 		}
 	}
 	return -1
+}
+
+// begins is a cheap look, which takes some marks for others, before the dear one.
+func begins(text, word string) bool {
+	if len(text) < len(word) {
+		return false
+	}
+	for i := range len(word) {
+		if text[i]|0x20 != word[i] {
+			return false
+		}
+	}
+	return strings.EqualFold(text[:len(word)], word)
 }

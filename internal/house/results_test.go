@@ -29,6 +29,7 @@ func TestResultsInTheDocs(t *testing.T) {
 		"days":     {"docs/saves.md", daysTable(t)},
 		"means":    {"docs/saves.md", meansTable(lab)},
 		"overhead": {"docs/cost.md", overheadTable(overhead)},
+		"extras":   {"docs/cost.md", extrasTable(overhead)},
 		"short":    {"README.md", shortTable(overhead, lab)},
 	} {
 		page := read(t, made.page)
@@ -226,7 +227,8 @@ func overheadTable(rows []row) string {
 	var b strings.Builder
 	b.WriteString("| ns a call (allocations) | bare call | gobreaker alone | retry-go + gobreaker, by hand | failsafe-go | fortify | Understudy |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range values(rows, "case") {
-		if _, ok := find(rows, "case", c, ours); !ok {
+		_, ok := find(rows, "case", c, ours)
+		if _, extra := find(rows, "case", c, without); !ok || extra {
 			continue
 		}
 		b.WriteString("| " + c)
@@ -239,6 +241,28 @@ func overheadTable(rows []row) string {
 		b.WriteString(" |\n")
 	}
 	return b.String() + say("Where another is faster", overheadLosses(rows))
+}
+
+// without is the same chain without what a case is about.
+const without = ours + ", without"
+
+// extrasTable is what one more setting costs.
+func extrasTable(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| ns a call (allocations) | without it | with it | failsafe-go with it |\n|---|---|---|---|\n")
+	for _, c := range values(rows, "case") {
+		before, ok := find(rows, "case", c, without)
+		if !ok {
+			continue
+		}
+		after, _ := find(rows, "case", c, ours)
+		b.WriteString("| " + c + " | " + took(before) + " | " + took(after) + " | ")
+		if r, there := find(rows, "case", c, "failsafe-go"); there {
+			b.WriteString(took(r))
+		}
+		b.WriteString(" |\n")
+	}
+	return b.String()
 }
 
 func overheadLosses(rows []row) (lost []loss) {

@@ -49,7 +49,7 @@ func Cases() []Case {
 	for _, n := range []int{1, 100, 10_000} {
 		cases = append(cases, crowd(n))
 	}
-	return cases
+	return append(append(cases, nested()), extras()...)
 }
 
 func calls(name, does string, agent func() Agent, p Policies, want string) Case {
@@ -98,6 +98,18 @@ func crowd(n int) Case {
 				}
 				return answer, err
 			}
+		}})
+	}
+	return c
+}
+
+// nested is an agent that calls another one, both guarded.
+func nested() Case {
+	c := Case{Name: "nested agents", Does: "an agent whose work is to call another one, retry+breaker+fallback around each"}
+	for _, s := range Systems() {
+		c.rivals = append(c.rivals, rival{s.Name, request, func() worker {
+			inner := s.Guard(healthy(), Policies{Fallback: true})
+			return repeat(s.Guard(func(ctx context.Context, _ string) (string, error) { return inner(ctx) }, Policies{Fallback: true}))
 		}})
 	}
 	return c

@@ -15,9 +15,7 @@ var ours = System{
 		"Fallback(…), Timeout(1m); full chain: Fallback, Degrade(Reduced, …), Intervene(…), Observe(…); everything else as it is by default, classification of errors included",
 	Guard: func(agent Agent, p Policies) Op {
 		breaker := &strategies.Breaker{OpenFor: openFor}
-		b := middleware.WrapFunc(agent).
-			Retry(strategies.Retry{Backoff: strategies.Delays{0}, Budget: &strategies.Budget{Capacity: 1 << 40}}).
-			CircuitBreaker(breaker)
+		b := settled(middleware.WrapFunc(agent), breaker)
 		if p.Timeout {
 			b.Timeout(limit)
 		}
@@ -45,6 +43,11 @@ var ours = System{
 		}
 		return func(ctx context.Context) (string, error) { return guarded.Run(ctx, request) }
 	},
+}
+
+// settled gives a chain the settings of every case.
+func settled(b *middleware.Builder[string, string], breaker *strategies.Breaker) *middleware.Builder[string, string] {
+	return b.Retry(strategies.Retry{Backoff: strategies.Delays{0}, Budget: &strategies.Budget{Capacity: 1 << 40}}).CircuitBreaker(breaker)
 }
 
 // stream is an agent that says n numbers, in the usual layers.

@@ -39,6 +39,7 @@ const (
 	Breaker = "gobreaker"
 	ByHand  = "retry-go+gobreaker"
 	Ours    = "understudy"
+	Without = Ours + ", without" // the same call without what the case is about
 )
 
 const (

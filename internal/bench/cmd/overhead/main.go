@@ -1,5 +1,5 @@
 // Overhead measures what the layers cost a call, beside other libraries, and
-// writes overhead.csv. See internal/bench/overhead.
+// writes overhead.csv and overhead.svg. See internal/bench/overhead.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,7 @@ import (
 )
 
 func main() {
-	out := flag.String("out", "../../bench-results", "`folder` for overhead.csv")
+	out := flag.String("out", "../../bench-results", "`folder` for overhead.csv and overhead.svg")
 	short := flag.Bool("short", false, "a few ms a system: to see that it works, not what it costs")
 	config := flag.Bool("config", false, "print how each system is configured, and end")
 	only := flag.String("case", "", "measure the cases whose name holds this `text`, and write no file")
@@ -45,7 +46,7 @@ func run(folder string, short bool, only string) error {
 		return err
 	}
 	if only == "" {
-		err = write(filepath.Join(folder, "overhead.csv"), rows)
+		err = errors.Join(write(filepath.Join(folder, "overhead.csv"), rows, overhead.WriteCSV), write(filepath.Join(folder, "overhead.svg"), rows, overhead.WriteSVG))
 	}
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func run(folder string, short bool, only string) error {
 	return nil
 }
 
-func write(file string, rows []overhead.Row) error {
+func write(file string, rows []overhead.Row, how func(io.Writer, []overhead.Row) error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
@@ -63,5 +64,5 @@ func write(file string, rows []overhead.Row) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(overhead.WriteCSV(f, rows), f.Close())
+	return errors.Join(how(f, rows), f.Close())
 }
