@@ -42,6 +42,8 @@ type streamChain[Req, Resp any] struct {
 	follow func(o *Owner, budget *strategies.Budget) Middleware[Req, Resp] // inside of the edge; nil: none
 	parts  []part
 	check  func() []error
+	rules  any          // for the generation
+	made   func(*Owner) // whose they are
 }
 
 // Wrap begins a chain around an agent. Both types are inferred from it.
@@ -100,21 +102,37 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 	if err := b.check(set); err != nil {
 		return nil, err
 	}
-	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner()}
+	n := b.generation(set, nil)
+	g := &Guarded[Req, Resp]{owner: n.owner}
+	g.helps[withoutRetries].of, g.helps[withRetries].of, g.helps[withRetries].retries = g, g, true
+	n.attach()
+	g.now.Store(n)
+	return g, nil
+}
+
+// generation puts a chain together; before is the one whose place it takes, if there
+// is one.
+func (b *Builder[Req, Resp]) generation(set *Settings, before *generation[Req, Resp]) *generation[Req, Resp] {
+	n := &generation[Req, Resp]{before: before}
+	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner(), made: n}
+	if n.twins = (&twins[Resp]{calls: map[string]*twin[Resp]{}}); before != nil {
+		n.twins = before.twins
+	}
 	c.assemble()
-	g := &Guarded[Req, Resp]{owner: c.owner}
+	n.owner, n.budget = c.owner, c.budget
 	agent := charged(b.agent)
 	if l, ok := agent.(*charging[Req, Resp]); ok {
 		l.bare = c.bareContext()
 	}
-	g.short = c.compose(agent, StageBreaker, stages)
-	c.short = g.short
-	g.retried = &published[Req, Resp]{next: c.compose(g.short, StageRetry, StageBreaker)}
-	g.chain = c.compose(g.short, StageObserve, StageBreaker)
-	for _, p := range c.owner.parts {
-		p.attach(c.owner)
+	n.short = c.compose(agent, StageBreaker, stages)
+	c.short = n.short
+	n.retried = &published[Req, Resp]{next: c.compose(n.short, StageRetry, StageBreaker)}
+	n.chain = c.compose(n.short, StageObserve, StageBreaker)
+	if b.stream != nil {
+		n.rules = b.stream.rules
+		b.stream.made(n.owner)
 	}
-	return g, nil
+	return n
 }
 
 func (b *Builder[Req, Resp]) check(set *Settings) error {
@@ -154,8 +172,8 @@ func (b *Builder[Req, Resp]) checkTimes(set *Settings) (errs []error) {
 		if isNil(c.Agent) {
 			continue
 		}
-		if _, owner := shortForm(c.Agent); owner != nil && owner.timeout() > d.total {
-			errs = append(errs, problemOf(fmt.Sprintf("Fallback %q", c.Name), "has a Timeout of %v, and Deadline is %v", "an attempt must fit into the deadline for all of them", owner.timeout(), d.total))
+		if _, owner := shortForm(c.Agent); owner != nil && owner.latest().timeout() > d.total {
+			errs = append(errs, problemOf(fmt.Sprintf("Fallback %q", c.Name), "has a Timeout of %v, and Deadline is %v", "an attempt must fit into the deadline for all of them", owner.latest().timeout(), d.total))
 		}
 	}
 	return errs
@@ -166,6 +184,7 @@ type chainBuilder[Req, Resp any] struct {
 	*Builder[Req, Resp]
 	set      *Settings
 	owner    *Owner
+	made     *generation[Req, Resp]
 	budget   *strategies.Budget
 	breaker  *strategies.Breaker
 	standIns lookUp[Req, Resp]
@@ -190,7 +209,9 @@ func (c *chainBuilder[Req, Resp]) assemble() {
 			c.guest(a.at)
 		}
 	}
-	c.budget = &strategies.Budget{}
+	if c.budget = (&strategies.Budget{}); c.made.before != nil {
+		c.budget = c.made.before.budget
+	}
 	if r, ok := find[*retryPart](set); ok {
 		c.budget = r.policy.Budget
 	}
@@ -297,7 +318,7 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 			l.breaker, l.told = c.breaker, c.set.given["RetryVia"] // also behind a middleware of the user's
 			return l
 		case *breakerPart:
-			return newCircuitBreaker(o, p.breaker, next)
+			return newCircuitBreaker(o, p.breaker, p.slow(), next)
 		case *bulkheadPart:
 			return newBulkhead(o, p.slots, next)
 		case *hedgePart:
@@ -313,7 +334,7 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 		case *usagePart:
 			return &metering[Req, Resp]{o, p.limits, next}
 		case *effectsPart:
-			return newIdentify(o, p.effects, next)
+			return newIdentify(o, p.effects, c.made.twins, next)
 		case *renewPart:
 			return &renewer[Req, Resp]{o, p.credential, next}
 		case *timeoutPart:

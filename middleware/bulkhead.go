@@ -36,6 +36,15 @@ func newBulkheadPart(b *strategies.Bulkhead) *bulkheadPart {
 	return &bulkheadPart{basics: basics{"Bulkhead", StageBulkhead}, slots: b}
 }
 
+func (p *bulkheadPart) inherit(before part) (part, func() error) {
+	was, ok := before.(*bulkheadPart)
+	is := p.slots.Itself()
+	if !ok || is.Used() || is.Name != was.slots.Name {
+		return &bulkheadPart{p.basics, is}, nil
+	}
+	return &bulkheadPart{p.basics, was.slots}, func() error { return was.slots.Update(is) }
+}
+
 func (p *bulkheadPart) check(*Settings) []error {
 	if p.slots == nil {
 		return nil
@@ -46,11 +55,11 @@ func (p *bulkheadPart) check(*Settings) []error {
 func (p *bulkheadPart) attach(o *Owner) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.wait = saturate(o.wait, p.slots.MaxWait)
+	o.wait = saturate(o.wait, p.slots.Longest())
 }
 
 func (p *bulkheadPart) explain(e *explaining) {
-	e.wait = saturate(e.wait, p.slots.MaxWait)
+	e.wait = saturate(e.wait, p.slots.Longest())
 	e.row(StageBulkhead, "%s", p.slots)
 }
 

@@ -178,7 +178,7 @@ func (o *Owner) fill(next *call, ctx context.Context, id uint64) {
 // one that it belongs to.
 func (c *call) asked(o *Owner) bool {
 	for ; c != nil; c = c.up {
-		if c.owner == o && (c.helping || c.recovering) {
+		if c.owner.agent() == o.agent() && (c.helping || c.recovering) {
 			return true
 		}
 	}
@@ -247,14 +247,14 @@ func (t *tree) claim(o *Owner) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.recovered {
-		if r == o {
+		if r == o.agent() {
 			return false
 		}
 	}
 	if t.recovered == nil {
 		t.recovered = t.first[:0]
 	}
-	t.recovered = append(t.recovered, o)
+	t.recovered = append(t.recovered, o.agent())
 	return true
 }
 
@@ -265,7 +265,7 @@ func (t *tree) has(o *Owner) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.recovered {
-		if r == o {
+		if r == o.agent() {
 			return true
 		}
 	}

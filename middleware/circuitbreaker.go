@@ -28,7 +28,7 @@ func CircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker) Middleware[R
 	if b != nil {
 		problem = b.Validate()
 	}
-	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newCircuitBreaker(o, b, next) })
+	return byHand(o, p, problem, func(next Runner[Req, Resp]) Runner[Req, Resp] { return newCircuitBreaker(o, b, p.slow(), next) })
 }
 
 // CircuitBreaker adds a breaker, which other agents may share: an agent that is
@@ -40,10 +40,30 @@ func (s *Settings) CircuitBreaker(breaker *strategies.Breaker) *Settings {
 type breakerPart struct {
 	basics
 	breaker *strategies.Breaker
+	next    *strategies.Breaker // whose settings it is about to have; nil: its own
 }
 
 func newBreakerPart(b *strategies.Breaker) *breakerPart {
 	return &breakerPart{basics: basics{"CircuitBreaker", StageBreaker}, breaker: b}
+}
+
+func (p *breakerPart) slow() time.Duration {
+	switch {
+	case p.next != nil:
+		return p.next.SlowCall
+	case p.breaker != nil:
+		return p.breaker.Anew().SlowCall
+	}
+	return 0
+}
+
+func (p *breakerPart) inherit(before part) (part, func() error) {
+	was, ok := before.(*breakerPart)
+	is := p.breaker.Itself()
+	if !ok || is.Used() || is.Name != was.breaker.Name {
+		return &breakerPart{p.basics, is, nil}, nil
+	}
+	return &breakerPart{p.basics, was.breaker, is}, func() error { return was.breaker.Update(is) }
 }
 
 func (p *breakerPart) check(s *Settings) []error {
@@ -52,11 +72,11 @@ func (p *breakerPart) check(s *Settings) []error {
 	}
 	errs := []error{p.breaker.Validate()}
 	if t, ok := find[*timeoutPart](s); ok {
-		if limit := p.breaker.TrialTimeout; limit > 0 && t.first > limit {
+		if limit := p.breaker.Anew().TrialTimeout; limit > 0 && t.first > limit {
 			errs = append(errs, problemOf("Breaker.TrialTimeout", "(%v) is shorter than Timeout (%v)",
 				"a trial must have the time that an attempt may take: raise it, or leave it 0", limit, t.first))
 		}
-		if w := p.breaker.Window; w > 0 && t.first > w {
+		if w := p.breaker.Anew().Window; w > 0 && t.first > w {
 			errs = append(errs, problemOf("Breaker.Window", "(%v) is shorter than Timeout (%v)",
 				"an agent that hangs would never have two failures in one window: make it several times the timeout", w, t.first))
 		}
@@ -97,16 +117,13 @@ type punctual[Req, Resp any] interface {
 	punctual(ctx context.Context, req Req) (resp Resp, late error, err error)
 }
 
-func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, next Runner[Req, Resp]) *circuitBreaker[Req, Resp] {
+func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, slow time.Duration, next Runner[Req, Resp]) *circuitBreaker[Req, Resp] {
 	pace, _ := next.(*pacer[Req, Resp])
 	if pace != nil {
 		next = pace.next
 	}
 	timed, _ := next.(punctual[Req, Resp])
-	l := &circuitBreaker[Req, Resp]{owner: o, breaker: b, timed: timed, pace: pace, next: next}
-	if b != nil {
-		l.slow = b.SlowCall
-	}
+	l := &circuitBreaker[Req, Resp]{owner: o, breaker: b, slow: slow, timed: timed, pace: pace, next: next}
 	l.plain = l.slow == 0 && timed == nil && pace == nil
 	return l
 }

@@ -58,6 +58,15 @@ type ladderPart struct {
 	ladder *strategies.Ladder
 }
 
+func (p *ladderPart) inherit(before part) (part, func() error) {
+	was, ok := before.(*ladderPart)
+	is := p.ladder.Itself()
+	if !ok || is.Used() {
+		return &ladderPart{p.basics, is}, nil
+	}
+	return &ladderPart{p.basics, was.ladder}, func() error { return was.ladder.Update(is) }
+}
+
 func (p *ladderPart) check(s *Settings) []error {
 	if p.ladder == nil {
 		return nil

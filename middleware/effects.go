@@ -82,13 +82,26 @@ func (e *Effects) problems() (errs []error) {
 type effectsPart struct {
 	basics
 	effects *Effects // nil: an identity alone
+	own     bool     // the journal is ours, in memory
 }
 
 func newEffectsPart(setting string, e *Effects) *effectsPart {
-	if e != nil && e.Journal == nil {
+	own := e != nil && e.Journal == nil
+	if own {
 		e.Journal = &strategies.MemoryJournal{}
 	}
-	return &effectsPart{basics{setting, StageIdentify}, e}
+	return &effectsPart{basics{setting, StageIdentify}, e, own}
+}
+
+// inherit goes on with a journal that nobody has named.
+func (p *effectsPart) inherit(before part) (part, func() error) {
+	was, ok := before.(*effectsPart)
+	if !ok || !was.own || !p.own {
+		return p, nil
+	}
+	e := *p.effects
+	e.Journal = was.effects.Journal
+	return &effectsPart{p.basics, &e, true}, nil
 }
 
 func (p *effectsPart) check(s *Settings) []error {
@@ -114,9 +127,13 @@ type identify[Req, Resp any] struct {
 	owner   *Owner
 	effects *Effects
 	next    Runner[Req, Resp]
+	*twins[Resp]
+}
 
+// twins are the calls under way with an id of the caller's.
+type twins[Resp any] struct {
 	mu    sync.Mutex
-	calls map[string]*twin[Resp] // under way, with an id of the caller's
+	calls map[string]*twin[Resp]
 }
 
 // twin is a call that another one with the same id waits for.
@@ -134,9 +151,9 @@ type jobCall struct {
 	job
 }
 
-func newIdentify[Req, Resp any](o *Owner, e *Effects, next Runner[Req, Resp]) *identify[Req, Resp] {
+func newIdentify[Req, Resp any](o *Owner, e *Effects, t *twins[Resp], next Runner[Req, Resp]) *identify[Req, Resp] {
 	o.guests.Store(true) // one account may reach two callers with one id
-	return &identify[Req, Resp]{owner: o, effects: e, next: next, calls: map[string]*twin[Resp]{}}
+	return &identify[Req, Resp]{owner: o, effects: e, twins: t, next: next}
 }
 
 func (l *identify[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {

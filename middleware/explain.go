@@ -61,6 +61,7 @@ func (e *explaining) note(format string, args ...any) {
 
 // Explain describes the agent's chain as it stands now, outermost layer first.
 func (o *Owner) Explain() Explanation {
+	o = o.latest()
 	e := &explaining{Explanation: Explanation{Agent: o.name(), Calls: 1}, owner: o}
 	watching := 0
 	o.each(func(Observer) { watching++ })
@@ -130,7 +131,7 @@ func (e *explaining) once(all []*Owner) (sum time.Duration, bounded bool) {
 	for _, o := range all {
 		d := e.attempt
 		if o != nil {
-			d = o.longest()
+			d = o.latest().longest()
 		}
 		if d == 0 {
 			return 0, false

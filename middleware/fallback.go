@@ -332,7 +332,7 @@ func hedged(a *account, name string) bool {
 
 func askedBefore[Req, Resp any](standIns []standIn[Req, Resp], who standIn[Req, Resp], v strategies.Verdict) bool {
 	for _, c := range standIns {
-		if plays(c.only, v) && (c.name == who.name || c.owner != nil && c.owner == who.owner) {
+		if plays(c.only, v) && (c.name == who.name || c.owner != nil && c.owner.agent() == who.owner.agent()) {
 			return true
 		}
 	}

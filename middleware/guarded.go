@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -52,11 +54,11 @@ func (o *Owner) publish(ctx context.Context, err error) error {
 // Guarded is an agent in its chain. It is a [Runner] like the agent itself, and
 // safe for concurrent use.
 type Guarded[Req, Resp any] struct {
-	owner *Owner
-	chain Runner[Req, Resp] // the whole
-	short Runner[Req, Resp] // from the breaker inward: how it stands in
-	// retried is from the retries inward: how it stands in by WithRetries.
-	retried Runner[Req, Resp]
+	owner *Owner // the first
+	now   atomic.Pointer[generation[Req, Resp]]
+	helps [2]help[Req, Resp] // how it stands in
+
+	updating sync.Mutex // held while the settings are exchanged
 }
 
 // Run asks the agent, and recovers what fails. The error is a
@@ -67,11 +69,12 @@ func (g *Guarded[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		var none Resp
 		return none, g.problem("Run", ctx)
 	}
-	return g.chain.Run(inside(ctx, g.owner), req)
+	n := g.now.Load()
+	return n.chain.Run(inside(ctx, n.owner), req)
 }
 
 func (g *Guarded[Req, Resp]) usable(ctx context.Context) bool {
-	return ctx != nil && g != nil && g.chain != nil
+	return ctx != nil && g != nil && g.now.Load() != nil
 }
 
 func (g *Guarded[Req, Resp]) problem(method string, ctx context.Context) error {
@@ -84,7 +87,8 @@ func (g *Guarded[Req, Resp]) problem(method string, ctx context.Context) error {
 // Name returns the agent's name.
 func (g *Guarded[Req, Resp]) Name() string { return g.Owner().name() }
 
-// Owner returns the agent without its types, for whoever keeps agents of many.
+// Owner returns the agent without its types, for whoever keeps agents of many. It
+// stays the same when the settings are replaced.
 func (g *Guarded[Req, Resp]) Owner() *Owner {
 	if g == nil || g.owner == nil {
 		return &Owner{}
@@ -102,8 +106,8 @@ func (g *Guarded[Req, Resp]) Explain() Explanation { return g.Owner().Explain() 
 // understudy is how a guarded agent stands in for another. One that was not built
 // says so when it is asked.
 func (g *Guarded[Req, Resp]) understudy() (Runner[Req, Resp], *Owner) {
-	if g == nil || g.short == nil {
+	if g == nil || g.now.Load() == nil {
 		return g, nil
 	}
-	return g.short, g.owner
+	return &g.helps[withoutRetries], g.owner
 }

@@ -38,9 +38,10 @@ func (s *Settings) HardTimeout(attempt time.Duration, leftBehindMost int) *Setti
 
 // leftBehind counts the attempts that still run after their time.
 type leftBehind struct {
-	most  int
-	once  sync.Once
-	rooms chan struct{}
+	most   int
+	once   sync.Once
+	rooms  chan struct{}
+	before *leftBehind // with another bound, whose attempts still run; nil: none
 }
 
 // room is taken by whoever leaves an attempt behind.
@@ -49,7 +50,12 @@ func (l *leftBehind) room() chan struct{} {
 	return l.rooms
 }
 
-func (l *leftBehind) running() int { return len(l.room()) }
+func (l *leftBehind) running() int {
+	if l.before != nil {
+		return len(l.room()) + l.before.running()
+	}
+	return len(l.room())
+}
 
 type hardTimeout[Req, Resp any] struct {
 	owner *Owner
@@ -78,7 +84,7 @@ func (l *hardTimeout[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error)
 func (l *hardTimeout[Req, Resp]) hold(ctx context.Context, req Req, release func()) (Resp, error) {
 	var none Resp
 	room := l.left.room()
-	if len(room) == cap(room) {
+	if l.left.running() >= l.left.most {
 		release()
 		return none, &strategies.FullError{What: fmt.Sprintf("what %q may leave behind by HardTimeout", l.owner.name()), Limit: l.left.most}
 	}

@@ -40,14 +40,14 @@ func (h Health) MarshalJSON() ([]byte, error) {
 
 // Health returns a snapshot of the agent: what each of its layers knows.
 func (o *Owner) Health() Health {
-	o.ready()
+	o = o.latest().ready()
 	h := Health{
 		Agent: o.name(), Failures: o.count.Failures(), Spent: o.count.Spent(),
 	}
-	if last := o.last.Load(); last != nil {
+	if last := o.record().last.Load(); last != nil {
 		h.LastClass, h.LastError = last.verdict.Class, strategies.Redact(errtree.Text(raw(last)))
 	}
-	if since := o.others.Load(); since != 0 {
+	if since := o.record().others.Load(); since != 0 {
 		h.OthersSince = time.Unix(0, since).UTC()
 	}
 	for _, p := range o.chain() {

@@ -27,6 +27,15 @@ type hedgePart struct {
 	hedge *strategies.Hedge
 }
 
+func (p *hedgePart) inherit(before part) (part, func() error) {
+	was, ok := before.(*hedgePart)
+	is := p.hedge.Itself()
+	if !ok || is.Used() {
+		return &hedgePart{p.basics, is}, nil
+	}
+	return &hedgePart{p.basics, was.hedge}, func() error { return was.hedge.Update(is) }
+}
+
 func (p *hedgePart) check(s *Settings) []error {
 	if p.hedge == nil {
 		return nil
@@ -168,6 +177,6 @@ func (l *hedging[Req, Resp]) candidate(ctx context.Context) (who Runner[Req, Res
 
 // unwell says whether an agent's breaker is anything but closed.
 func unwell(o *Owner) bool {
-	b := o.breaker()
+	b := o.latest().breaker()
 	return b != nil && b.State() != strategies.StateClosed
 }

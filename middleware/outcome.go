@@ -55,9 +55,10 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 	if !g.usable(ctx) {
 		return Outcome[Resp]{Err: g.problem("Outcome", ctx)}
 	}
-	traced := g.owner.traced(ctx)
+	n := g.now.Load()
+	traced := n.owner.traced(ctx)
 	traced.measure()
-	value, err := g.chain.Run(&traced.call, req)
+	value, err := n.chain.Run(&traced.call, req)
 	p := traced.settle(err)
 	return Outcome[Resp]{
 		Value: value, Strategy: p.strategy, ServedBy: p.servedBy, Level: p.level,

@@ -48,6 +48,13 @@ type Owner struct {
 	mu            sync.Mutex
 	parts         []part // outermost first
 	attempt, wait time.Duration
+	watches       []func() // end them
+
+	// An agent has one owner for each set of settings that it has had, and one for each
+	// key that it has; see update.go.
+	origin *Owner                // the first, by which it is known; nil: this one
+	past   *Owner                // whose record this one continues; nil: it has its own
+	heir   atomic.Pointer[Owner] // of the first: who has the settings of now; nil: itself
 }
 
 const defaultName = "agent"
@@ -117,6 +124,7 @@ func (o *Owner) timeout() time.Duration {
 // limit returns the cause by which a layer of this agent ends a context. It is
 // told from everybody else's by its address, so there is one for each limit.
 func (o *Owner) limit(name string, after time.Duration) *strategies.TimeoutError {
+	o = o.agent()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var known []*strategies.TimeoutError
@@ -140,7 +148,7 @@ func (o *Owner) owns(cause error) bool {
 	if !ok {
 		return false
 	}
-	if all := o.limits.Load(); all != nil {
+	if all := o.agent().limits.Load(); all != nil {
 		for _, l := range *all {
 			if l == timeout {
 				return true
@@ -268,7 +276,7 @@ func raw(err error) error {
 // failed books a failed attempt of the agent and tells the observer.
 func (o *Owner) failed(ctx context.Context, id uint64, err error, v strategies.Verdict, attempt int) strategies.Attempt {
 	if v.Class != strategies.ClassCanceled && !v.Refused { // neither a caller who left nor a closed door says anything about the agent
-		o.last.Store(o.lately(err, v))
+		o.record().last.Store(o.lately(err, v))
 	}
 	err = errtree.Tame(raw(err))
 	if o.Observer != nil {
@@ -333,21 +341,26 @@ func (o *Owner) recovered(ctx context.Context, a *account, by string, how strate
 
 // watch ends a watch of a shared strategy when this agent is no more: a strategy
 // often outlives the chains that are built on it.
-func (o *Owner) watch(stop func()) { runtime.AddCleanup(o, func(stop func()) { stop() }, stop) }
+func (o *Owner) watch(stop func()) {
+	runtime.AddCleanup(o, func(stop func()) { stop() }, stop)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.watches = append(o.watches, stop)
+}
 
 // answered notes that the agent has answered itself. On a clean record it costs
 // two atomic loads.
 func (o *Owner) answered() {
 	o.count.Succeeded()
-	if o.others.Load() != 0 {
-		o.others.Store(0)
+	if r := o.record(); r.others.Load() != 0 {
+		r.others.Store(0)
 	}
 }
 
 // helped notes that others have answered for the agent.
 func (o *Owner) helped() {
-	if o.others.Load() == 0 {
-		o.others.CompareAndSwap(0, time.Now().UnixNano())
+	if r := o.record(); r.others.Load() == 0 {
+		r.others.CompareAndSwap(0, time.Now().UnixNano())
 	}
 }
 

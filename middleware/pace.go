@@ -86,6 +86,15 @@ func newPacePart(p *strategies.Pace) *pacePart {
 	return &pacePart{basics: basics{"Pace", StagePace}, pace: p}
 }
 
+func (p *pacePart) inherit(before part) (part, func() error) {
+	was, ok := before.(*pacePart)
+	is := p.pace.Itself()
+	if !ok || is.Used() || is.Name != was.pace.Name {
+		return &pacePart{p.basics, is}, nil
+	}
+	return &pacePart{p.basics, was.pace}, func() error { return was.pace.Update(is) }
+}
+
 func (p *pacePart) check(*Settings) []error {
 	if p.pace == nil {
 		return nil

@@ -42,10 +42,10 @@ func retriedForm[Req, Resp any](r Runner[Req, Resp]) (Runner[Req, Resp], *Owner)
 }
 
 func (g *Guarded[Req, Resp]) insistent() (Runner[Req, Resp], *Owner) {
-	if g == nil || g.retried == nil {
+	if g == nil || g.now.Load() == nil {
 		return g.understudy()
 	}
-	return g.retried, g.owner
+	return &g.helps[withRetries], g.owner
 }
 
 func (a *adapter[Req, Resp, Req2, Resp2]) insistent() (Runner[Req, Resp], *Owner) {
@@ -66,7 +66,7 @@ func (o *Owner) policy() *strategies.Retry {
 	if o == nil {
 		return nil
 	}
-	for _, p := range o.chain() {
+	for _, p := range o.latest().chain() {
 		if r, ok := p.(*retryPart); ok {
 			return &r.policy
 		}

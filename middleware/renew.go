@@ -52,7 +52,14 @@ type renewPart struct {
 }
 
 func newRenewPart(renew func(context.Context, Failure) error) *renewPart {
-	return &renewPart{basics{"Renew", StageRenew}, &credential{renew: renew}}
+	return &renewPart{basics{"Renew", StageRenew}, &credential{renew, &renewals{}}}
+}
+
+func (p *renewPart) inherit(before part) (part, func() error) {
+	if was, ok := before.(*renewPart); ok {
+		return &renewPart{p.basics, &credential{p.credential.renew, was.credential.renewals}}, nil
+	}
+	return p, nil
 }
 
 func (p *renewPart) explain(e *explaining) {
@@ -63,7 +70,12 @@ func (p *renewPart) explain(e *explaining) {
 // credential is what all calls of a layer share.
 type credential struct {
 	renew func(ctx context.Context, failure Failure) error
-	age   atomic.Int64 // how often it has been renewed
+	*renewals
+}
+
+// renewals are what becomes of a credential.
+type renewals struct {
+	age atomic.Int64 // how often it has been renewed
 
 	mu  sync.Mutex
 	now *renewal // under way; nil: none is

@@ -37,6 +37,17 @@ func newRetryPart(policy strategies.Retry) *retryPart {
 	return &retryPart{basics: basics{"Retry", StageRetry}, policy: policy.Copy()}
 }
 
+// inherit goes on with the budget of the chain before.
+func (p *retryPart) inherit(before *strategies.Budget) (part, func() error) {
+	next := *p
+	is := p.policy.Budget.Itself()
+	if next.policy.Budget = is; is.Used() {
+		return &next, nil
+	}
+	next.policy.Budget = before
+	return &next, func() error { return before.Update(is) }
+}
+
 func (p *retryPart) check(s *Settings) []error {
 	d, ok := find[*deadlinePart](s)
 	if !ok || d.total <= 0 || p.policy.Validate() != nil {

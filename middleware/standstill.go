@@ -42,7 +42,7 @@ func (s *standstill) accept(now time.Time) bool {
 func (o *Owner) stood(err error, cause *strategies.TimeoutError, after time.Duration, due time.Time) error {
 	now := time.Now()
 	late := now.Sub(due)
-	if due.IsZero() || late < max(after/2, 500*time.Millisecond) || !speaksOfItsEnd(err, cause) || !o.still.accept(now) {
+	if due.IsZero() || late < max(after/2, 500*time.Millisecond) || !speaksOfItsEnd(err, cause) || !o.record().still.accept(now) {
 		return nil
 	}
 	return &strategies.StallError{Limit: cause.Limit, After: after, Late: late, Err: raw(err)}

@@ -223,6 +223,15 @@ func (b *StreamBuilder[Req, Chunk]) Degrade(level strategies.Level, rung Streame
 
 // Build checks the settings and returns the guarded agent; see [Builder.Build].
 func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) {
+	built, err := b.ready().Build()
+	if err != nil {
+		return nil, err
+	}
+	return &GuardedStream[Req, Chunk]{inner: built}, nil
+}
+
+// ready is the builder of the calls that a stream is, as the settings are now.
+func (b *StreamBuilder[Req, Chunk]) ready() *Builder[streamCall[Req, Chunk], streamEnd] {
 	b.chained()
 	rules := *b.rules
 	if rules.keep == 0 {
@@ -234,18 +243,17 @@ func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) 
 	inner.stream = b.chain(&rules)
 	speaks := &speaker[Req, Chunk]{name: cmp.Or(b.chained().settings().name, defaultName), from: b.agent, rules: &rules}
 	inner.agent = speaks
-	built, err := inner.Build()
-	if err != nil {
-		return nil, err
-	}
-	rules.owner = built.owner
-	return &GuardedStream[Req, Chunk]{inner: built, rules: &rules}, nil
+	return &inner
 }
 
 // chain is how the chain of a stream differs.
 func (b *StreamBuilder[Req, Chunk]) chain(rules *streamRules[Req, Chunk]) *streamChain[streamCall[Req, Chunk], streamEnd] {
 	type run = Runner[streamCall[Req, Chunk], streamEnd]
-	c := &streamChain[streamCall[Req, Chunk], streamEnd]{check: b.check}
+	c := &streamChain[streamCall[Req, Chunk], streamEnd]{check: b.check, rules: rules, made: func(o *Owner) {
+		if rules.owner == nil {
+			rules.owner = o
+		}
+	}}
 	policy := &policyPart{basics: basics{"after the commit", StageRecover}, text: b.policy(), spoken: rules.buffer == 0}
 	c.parts = append(c.parts, policy)
 	first := time.Duration(0)

@@ -41,7 +41,7 @@ func (l *streamClock[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, 
 		w.late = l.first
 		due := time.Now().Add(l.first.After)
 		w.first = time.AfterFunc(l.first.After, func() {
-			if late := time.Since(due); late >= max(l.first.After/2, 500*time.Millisecond) && l.owner.still.accept(time.Now()) {
+			if late := time.Since(due); late >= max(l.first.After/2, 500*time.Millisecond) && l.owner.record().still.accept(time.Now()) {
 				w.stood.Store(&strategies.StallError{Limit: l.first.Limit, After: l.first.After, Late: late})
 				cancel(w.stood.Load())
 				return

@@ -14,7 +14,6 @@ import (
 // the agent itself, and safe for concurrent use.
 type GuardedStream[Req, Chunk any] struct {
 	inner *Guarded[streamCall[Req, Chunk], streamEnd]
-	rules *streamRules[Req, Chunk]
 }
 
 // Stream asks the agent, and recovers what fails before the first committed
@@ -87,17 +86,18 @@ func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield fun
 		yield(none, problem)
 		return
 	}
-	r := &reader[Req, Chunk]{rules: g.rules, yield: yield}
+	n := g.inner.now.Load()
+	r := &reader[Req, Chunk]{rules: n.rules.(*streamRules[Req, Chunk]), yield: yield}
 	r.sent.kept, r.sources = r.firstSent[:0], r.firstSources[:0]
 	r.side.reader = r
-	r.traced.begin(ctx, g.inner.owner, &r.side, out != nil)
+	r.traced.begin(ctx, n.owner, &r.side, out != nil)
 	if out != nil {
 		r.traced.measure()
 	}
-	run := g.inner.chain
+	run := n.chain
 	if !whole {
-		run = g.inner.short
-		if up := r.traced.call.up; up != nil && up.owner == g.inner.owner { // the call that it stands in by
+		run = n.short
+		if up := r.traced.call.up; up != nil && up.owner.agent() == n.owner.agent() { // the call that it stands in by
 			r.traced.call.up, r.traced.call.id, r.traced.call.helping, r.traced.call.out = up.up, up.id, up.helping, up.out
 		}
 	}

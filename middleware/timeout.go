@@ -38,6 +38,18 @@ type timeoutPart struct {
 	silence time.Duration
 }
 
+func (p *timeoutPart) inherit(before part) (part, func() error) {
+	was, ok := before.(*timeoutPart)
+	if !ok || p.hard == nil || was.hard == nil {
+		return p, nil
+	}
+	next := *p
+	if next.hard = was.hard; p.hard.most != was.hard.most {
+		next.hard = &leftBehind{most: p.hard.most, before: was.hard}
+	}
+	return &next, nil
+}
+
 func (p *timeoutPart) check(s *Settings) []error {
 	if d, ok := find[*deadlinePart](s); ok && d.total > 0 && p.first > d.total {
 		return []error{problemOf("Timeout", "(%v) is above Deadline (%v)", "an attempt must fit into the deadline for all of them", p.first, d.total)}

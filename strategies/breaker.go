@@ -112,11 +112,12 @@ type Breaker struct {
 
 	// word is all that a healthy call reads; see breakerword.go.
 	word atomic.Uint64
+	set  inherited[Breaker]
 
 	once    sync.Once
 	engine  atomic.Pointer[engine]
-	good    atomic.Pointer[success]
-	started time.Time // base of the times below
+	good    atomic.Pointer[success] // nil: successes need no record
+	started time.Time               // base of the times below
 
 	openUntil atomic.Int64 // since started
 	heldUntil atomic.Int64 // since started
@@ -158,6 +159,7 @@ func (b *Breaker) Allow() (Permit, error) {
 }
 
 func (b *Breaker) allowSlow() (Permit, error) {
+	b = b.Itself()
 	if err := b.init(); err != nil {
 		return Permit{}, err
 	}
@@ -194,6 +196,7 @@ func (b *Breaker) allowSlow() (Permit, error) {
 // succeeds the breaker closes. What a provider or an operator said stands: a hold
 // and an isolation refuse it.
 func (b *Breaker) AllowTrial() (Permit, error) {
+	b = b.Itself()
 	permit, err := b.Allow()
 	open, refused := err.(*OpenError) //nolint:errorlint // made just now
 	if !refused || open.State != StateOpen && open.State != StateHalfOpen {
@@ -245,6 +248,7 @@ func (b *Breaker) init() error {
 
 // Isolate opens the breaker until Reset.
 func (b *Breaker) Isolate() {
+	b = b.Itself()
 	if b.init() != nil {
 		return
 	}
@@ -257,6 +261,7 @@ func (b *Breaker) Isolate() {
 // Reset closes the breaker and forgets what it has seen. Calls under way are
 // not recorded any more.
 func (b *Breaker) Reset() {
+	b = b.Itself()
 	if b.init() != nil {
 		return
 	}
@@ -283,11 +288,12 @@ func (b *Breaker) Reset() {
 
 // State returns the state. Reading it changes nothing: a breaker whose open
 // time has passed stays open until the next call tries it.
-func (b *Breaker) State() State { return visible(b.word.Load()) }
+func (b *Breaker) State() State { return visible(b.Itself().word.Load()) }
 
 // RetryAfter returns how long the breaker will still let nothing through, at
 // most; 0 if it lets calls through now, or will only after Reset.
 func (b *Breaker) RetryAfter() time.Duration {
+	b = b.Itself()
 	w := b.word.Load()
 	left := time.Duration(0)
 	if w&isolatedBit == 0 && State(w&stateMask) == StateOpen {
@@ -297,7 +303,7 @@ func (b *Breaker) RetryAfter() time.Duration {
 		left = max(left, time.Duration(b.heldUntil.Load()-b.now()))
 	}
 	if visible(w) == StateHalfOpen {
-		left = b.trials.left(b.now(), b.trialCount())
+		left = b.trials.left(b.now(), b.engine.Load().trials)
 	}
 	return left
 }
@@ -305,18 +311,20 @@ func (b *Breaker) RetryAfter() time.Duration {
 // Watch calls listener after every change of state, in order and outside of
 // every lock; it may call anything, this breaker included. stop ends it: the
 // listener is begun no more, and the breaker keeps nothing of it.
-func (b *Breaker) Watch(listener func(BreakerChange)) (stop func()) { return b.changes.watch(listener) }
+func (b *Breaker) Watch(listener func(BreakerChange)) (stop func()) {
+	return b.Itself().changes.watch(listener)
+}
 
 // WatchAs is Watch for many on behalf of one: those who give the same key have
 // one listener, the first, which is told once of each change, until all of them
 // have stopped. A key that cannot be compared is nobody else's.
 func (b *Breaker) WatchAs(key any, listener func(BreakerChange)) (stop func()) {
-	return b.changes.watchAs(key, listener)
+	return b.Itself().changes.watchAs(key, listener)
 }
 
 // LastFailure returns the last failure that was booked, or nil.
 func (b *Breaker) LastFailure() error {
-	if err := b.lastCause.Load(); err != nil {
+	if err := b.Itself().lastCause.Load(); err != nil {
 		return *err
 	}
 	return nil

@@ -54,8 +54,8 @@ const longestWindow = 366 * 24 * time.Hour
 // String describes the settings in a line.
 func (b *Breaker) String() string {
 	s := fmt.Sprintf("opens after %d failures in a row", b.failures())
-	if b.Window > 0 {
-		s = fmt.Sprintf("opens at %.0f%% failures of at least %d calls in %v", b.ratio()*100, b.minCalls(), b.Window)
+	if window := b.conf().Window; window > 0 {
+		s = fmt.Sprintf("opens at %.0f%% failures of at least %d calls in %v", b.ratio()*100, b.minCalls(), window)
 	}
 	s += fmt.Sprintf(", for %v", b.openFor())
 	if most := b.maxOpenFor(); most > b.openFor() {
@@ -64,22 +64,22 @@ func (b *Breaker) String() string {
 	return s
 }
 
-func (b *Breaker) failures() int  { return orDefault(b.Failures, 5) }
-func (b *Breaker) minCalls() int  { return orDefault(b.MinCalls, 10) }
-func (b *Breaker) ratio() float64 { return orDefault(b.Ratio, 0.5) }
+func (b *Breaker) failures() int  { return orDefault(b.conf().Failures, 5) }
+func (b *Breaker) minCalls() int  { return orDefault(b.conf().MinCalls, 10) }
+func (b *Breaker) ratio() float64 { return orDefault(b.conf().Ratio, 0.5) }
 
 func (b *Breaker) openFor() time.Duration {
-	return orDefault(b.OpenFor, 30*time.Second)
+	return orDefault(b.conf().OpenFor, 30*time.Second)
 }
 
 func (b *Breaker) maxOpenFor() time.Duration {
-	if b.MaxOpenFor == 0 {
-		return scale(b.openFor(), 4)
+	if most := b.conf().MaxOpenFor; most != 0 {
+		return most
 	}
-	return b.MaxOpenFor
+	return scale(b.openFor(), 4)
 }
 
 func (b *Breaker) trialTimeout() time.Duration {
-	return orDefault(b.TrialTimeout, time.Minute)
+	return orDefault(b.conf().TrialTimeout, time.Minute)
 }
-func (b *Breaker) trialCount() int { return orDefault(b.Trials, 1) }
+func (b *Breaker) trialCount() int { return orDefault(b.conf().Trials, 1) }

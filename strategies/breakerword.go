@@ -110,10 +110,10 @@ func (b *Breaker) nextOpenFor() time.Duration {
 	for n := b.streak.Load(); n > 0 && d < most; n-- {
 		d = min(scale(d, 2), most)
 	}
-	if b.NoJitter {
-		return d
+	if !b.conf().NoJitter {
+		d = jitterUp(d, orDefault(b.conf().Jitter, 0.1))
 	}
-	return jitterUp(d, orDefault(b.Jitter, 0.1))
+	return max(d, b.engine.Load().openFor)
 }
 
 func (b *Breaker) failed(err error) { b.lastCause.Store(&err) }

@@ -27,8 +27,8 @@ type Bulkhead struct {
 	// Reserve is how many of the slots are kept for [PriorityInteractive]. 0: none.
 	Reserve int
 
-	once sync.Once
-	bad  error
+	set   inherited[Bulkhead]
+	ready atomic.Pointer[Bulkhead] // the settings, once somebody has looked at them
 	// word is all that a call reads while nobody waits: how many slots are taken, in
 	// the lower half, how many of them not by the interactive, in the upper, and
 	// whether somebody waits. While somebody does, it is written to under mu only.
@@ -51,29 +51,34 @@ func (b *Bulkhead) Acquire(ctx context.Context) error { return b.AcquireAs(ctx, 
 // AcquireAs is Acquire for a call of a priority. [Bulkhead.ReleaseAs] with the same
 // gives the slot back.
 func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
-	if err := b.init(); err != nil {
-		return err
+	is := b.ready.Load()
+	for ; is == nil; is = b.ready.Load() {
+		if b = b.Itself(); b.ready.Load() == nil {
+			if err := b.init(); err != nil {
+				return err
+			}
+		}
 	}
 	rank := p.rank()
 	for {
 		w := b.word.Load()
-		if w&someoneBit != 0 || !b.fits(w, rank) {
+		if w&someoneBit != 0 || !is.fits(w, rank) {
 			break
 		}
 		if b.word.CompareAndSwap(w, w+slot(rank)) {
 			return nil
 		}
 	}
-	if b.MaxWait <= 0 {
+	if is.MaxWait <= 0 {
 		return b.full(0, nil)
 	}
 	if ctx == nil {
 		return &ConfigError{Setting: "Bulkhead.Acquire ctx", Problem: "is nil", Fix: "give it a context, such as context.Background()"}
 	}
-	return b.wait(ctx, rank)
+	return b.wait(ctx, rank, is.MaxWait)
 }
 
-// fits says whether there is a slot for a rank.
+// fits says whether there is a slot for a rank, by these settings.
 func (b *Bulkhead) fits(w uint64, rank int) bool {
 	return int(w&takenMask) < b.MaxConcurrent && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < b.MaxConcurrent-b.Reserve)
 }
@@ -86,7 +91,7 @@ func slot(rank int) uint64 {
 	return oneTaken + oneOrdinary
 }
 
-func (b *Bulkhead) wait(ctx context.Context, rank int) error {
+func (b *Bulkhead) wait(ctx context.Context, rank int, most time.Duration) error {
 	w := &waiter{rank: rank}
 	b.mu.Lock()
 	b.line.push(w)
@@ -94,13 +99,13 @@ func (b *Bulkhead) wait(ctx context.Context, rank int) error {
 	b.serve()
 	b.mu.Unlock()
 	began := time.Now()
-	timer := time.NewTimer(b.MaxWait)
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-w.turn:
 		return nil
 	case <-timer.C:
-		return b.leave(w, b.MaxWait, nil)
+		return b.leave(w, most, nil)
 	case <-ctx.Done():
 		return b.leave(w, time.Since(began), context.Cause(ctx))
 	}
@@ -110,11 +115,12 @@ func (b *Bulkhead) wait(ctx context.Context, rank int) error {
 func (b *Bulkhead) serve() {
 	for {
 		word, below := b.word.Load(), ranks
-		if !b.fits(word, ranks-1) {
+		is := b.ready.Load()
+		if !is.fits(word, ranks-1) {
 			below = 1
 		}
 		w := b.line.next(below)
-		if w == nil || !b.fits(word, w.rank) {
+		if w == nil || !is.fits(word, w.rank) {
 			break
 		}
 		b.word.Add(slot(w.rank))
@@ -138,7 +144,7 @@ func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
 }
 
 func (b *Bulkhead) full(waited time.Duration, cause error) error {
-	return &FullError{What: b.what(), Limit: b.MaxConcurrent, Waited: waited, Err: cause}
+	return &FullError{What: b.what(), Limit: b.conf().MaxConcurrent, Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -158,6 +164,9 @@ func (b *Bulkhead) ReleaseAs(p Priority) {
 	for {
 		w := b.word.Load()
 		if w&takenMask == 0 {
+			if is := b.Itself(); is != b {
+				is.ReleaseAs(p)
+			}
 			return // a Release without Acquire frees nothing
 		}
 		if w&someoneBit != 0 {
@@ -194,10 +203,11 @@ func (b *Bulkhead) hand(rank int) {
 }
 
 // InFlight returns how many slots are taken.
-func (b *Bulkhead) InFlight() int { return int(b.word.Load() & takenMask) }
+func (b *Bulkhead) InFlight() int { return int(b.Itself().word.Load() & takenMask) }
 
 // Waiting returns how many calls wait for a slot.
 func (b *Bulkhead) Waiting() int {
+	b = b.Itself()
 	if b.word.Load()&someoneBit == 0 {
 		return 0
 	}
@@ -207,8 +217,80 @@ func (b *Bulkhead) Waiting() int {
 }
 
 func (b *Bulkhead) init() error {
-	b.once.Do(func() { b.bad = b.Validate() })
-	return b.bad
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ready.Load() != nil || b.set.name.Load() != nil {
+		return nil
+	}
+	if err := b.Validate(); err != nil {
+		return err
+	}
+	b.ready.Store(b)
+	return nil
+}
+
+// Update replaces the settings while the bulkhead is in use: calls in flight keep
+// their slots, and who waits keeps its place, and the time that it had. to is read for
+// its settings alone, and becomes another name of this bulkhead; one that is in use
+// itself is refused with a [ConfigError]. The Name stays. With fewer slots than are
+// taken nobody gets one until enough are given back.
+func (b *Bulkhead) Update(to *Bulkhead) error {
+	if to == nil {
+		return &ConfigError{Setting: "Bulkhead.Update", Problem: "is nil", Fix: "give it a *strategies.Bulkhead with the new settings"}
+	}
+	if b = b.Itself(); b == to.Itself() {
+		return nil
+	}
+	if err := to.Validate(); err != nil {
+		return err
+	}
+	if err := b.init(); err != nil {
+		return err
+	}
+	if !to.lend(b) {
+		return usedAlready("Bulkhead.Update")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ready.Store(to)
+	b.serve()
+	return nil
+}
+
+func (b *Bulkhead) lend(to *Bulkhead) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ready.Load() == nil && b.set.name.CompareAndSwap(nil, to)
+}
+
+// Itself returns the bulkhead that this one is another name of, see Update, or itself.
+func (b *Bulkhead) Itself() *Bulkhead { return b.set.who(b) }
+
+// Used says whether anybody has asked for a slot.
+func (b *Bulkhead) Used() bool { return b.ready.Load() != nil || b.set.name.Load() != nil }
+
+// Anew returns a bulkhead with the same settings, as they are now, that is free.
+func (b *Bulkhead) Anew() *Bulkhead {
+	c := b.conf()
+	return &Bulkhead{Name: b.Itself().Name, MaxConcurrent: c.MaxConcurrent, MaxWait: c.MaxWait, Reserve: c.Reserve}
+}
+
+// Remembers says what would be forgotten with the bulkhead.
+func (b *Bulkhead) Remembers() Memory {
+	if b.Itself().word.Load() != 0 {
+		return MemoryHolds
+	}
+	return MemoryNothing
+}
+
+// Longest returns how long a call may wait for a slot.
+func (b *Bulkhead) Longest() time.Duration { return max(b.conf().MaxWait, 0) }
+
+func (b *Bulkhead) conf() *Bulkhead {
+	if b = b.Itself(); b.ready.Load() != nil {
+		return b.ready.Load()
+	}
+	return b
 }
 
 // Validate says all that is wrong with the settings, each by its name.
@@ -230,6 +312,7 @@ func (b *Bulkhead) Validate() error {
 
 // String describes the settings in a line.
 func (b *Bulkhead) String() string {
+	b = b.conf()
 	s := fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
 	if b.Reserve > 0 {
 		s += fmt.Sprintf(", %d kept for the interactive", b.Reserve)

@@ -2,6 +2,8 @@ package strategies
 
 import (
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/sony/gobreaker/v2"
 )
@@ -22,6 +24,7 @@ import (
 var (
 	errNeutral = errors.New("understudy: not to be counted")
 	errAborted = errors.New("understudy: the call was aborted by a panic or runtime.Goexit")
+	errCopied  = errors.New("understudy: what an engine before this one has seen")
 	errHung    = errors.New("understudy: a half-open trial did not end in time")
 )
 
@@ -31,28 +34,38 @@ const windowBuckets = 10
 type engine struct {
 	breaker *Breaker
 	cb      *gobreaker.CircuitBreaker[struct{}]
+
+	// What it was made with, and cannot be changed in it.
+	openFor, window time.Duration
+	trials          int
+
+	mu       sync.RWMutex // held for writing while another takes over what it has seen
+	replaced bool
+	copying  bool // it takes over, and must not trip
 }
 
 func newEngine(b *Breaker) *engine {
-	e := &engine{breaker: b}
+	e := &engine{breaker: b, openFor: b.openFor(), window: b.conf().Window, trials: b.trialCount()}
 	settings := gobreaker.Settings{
 		Name:          b.Name,
-		MaxRequests:   uint32(b.trialCount()),
-		Timeout:       b.openFor(),
+		MaxRequests:   uint32(e.trials),
+		Timeout:       e.openFor,
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { e.changed(from, to) },
 	}
-	if b.Window > 0 {
-		settings.Interval = b.Window
-		settings.BucketPeriod = b.Window / windowBuckets
-		ratio, least := b.ratio(), uint32(b.minCalls())
+	if e.window > 0 {
+		settings.Interval = e.window
+		settings.BucketPeriod = e.window / windowBuckets
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			seen := c.TotalSuccesses + c.TotalFailures
-			return seen >= least && float64(c.TotalFailures) >= ratio*float64(seen)
+			return !e.copying && seen >= uint32(b.minCalls()) && float64(c.TotalFailures) >= b.ratio()*float64(seen)
 		}
 	} else {
-		failures := uint32(b.failures())
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
+			failures := uint32(b.failures())
+			if e.copying {
+				return false
+			}
 			// On probation every success is recorded, so there is a ratio to go by.
 			return c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&
 				c.TotalFailures >= failures && 4*c.TotalFailures >= c.TotalSuccesses+c.TotalFailures
@@ -66,6 +79,12 @@ func newEngine(b *Breaker) *engine {
 // at again once the engine has let the record in, so that even a change of
 // state in that very moment leaves a late outcome uncounted.
 func (e *engine) record(gen uint64, err error) (counted bool) {
+	e.mu.RLock()
+	if e.replaced {
+		e.mu.RUnlock()
+		return e.breaker.engine.Load().record(gen, err)
+	}
+	defer e.mu.RUnlock()
 	_, _ = e.cb.Execute(func() (struct{}, error) {
 		if generation(e.breaker.word.Load()) != gen {
 			return struct{}{}, errNeutral
@@ -90,6 +109,10 @@ func (s *success) record() { _, _ = s.cb.Execute(s.run) }
 // renew makes the record for the present generation.
 func (e *engine) renew() {
 	b := e.breaker
+	if e.window == 0 {
+		b.good.Store(nil)
+		return
+	}
 	gen := generation(b.word.Load())
 	b.good.Store(&success{gen, e.cb, func() (struct{}, error) {
 		if generation(b.word.Load()) != gen {
@@ -132,7 +155,61 @@ func (e *engine) changed(from, to gobreaker.State) {
 		add |= b.closing()
 	}
 	b.change(note, func(w uint64) uint64 { return (generation(w)+1)<<generationAt | w&keep | add })
+	if to == gobreaker.StateClosed && e.outdated() {
+		e = newEngine(b) // the settings have changed while it was not closed
+		b.engine.Store(e)
+	}
 	e.renew()
+}
+
+// outdated says whether the settings are no longer those that it was made with.
+func (e *engine) outdated() bool {
+	b := e.breaker
+	return e.openFor != b.openFor() || e.window != b.conf().Window || e.trials != b.trialCount()
+}
+
+// mostCopied bounds what an engine takes over of each kind.
+const mostCopied = 1000
+
+// replace puts an engine with the present settings in the place of a closed one,
+// which has seen as much. One that is not closed is replaced when it closes.
+func (b *Breaker) replace() {
+	e := b.engine.Load()
+	e.mu.Lock() // nothing is recorded meanwhile
+	defer e.mu.Unlock()
+	if e.replaced || !e.outdated() {
+		return
+	}
+	seen := e.cb.Counts() // before the lock below, which the engine takes within its own
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if b.engine.Load() != e || State(b.word.Load()&stateMask) != StateClosed {
+		return
+	}
+	next := newEngine(b)
+	next.copying = true
+	next.take(seen)
+	next.copying = false
+	b.engine.Store(next)
+	next.renew()
+	e.replaced = true
+}
+
+// take books what another engine has seen, in its proportion where that is much.
+func (e *engine) take(seen gobreaker.Counts) {
+	row := min(seen.ConsecutiveFailures, mostCopied)
+	good, bad := seen.TotalSuccesses, seen.TotalFailures-min(seen.ConsecutiveFailures, seen.TotalFailures)
+	if most := max(good, bad); most > mostCopied {
+		good, bad = uint32(uint64(good)*mostCopied/uint64(most)), uint32(uint64(bad)*mostCopied/uint64(most))
+	}
+	for _, part := range []struct {
+		n   uint32
+		err error
+	}{{bad, errCopied}, {good, nil}, {row, errCopied}} {
+		for range part.n {
+			_, _ = e.cb.Execute(func() (struct{}, error) { return struct{}{}, part.err })
+		}
+	}
 }
 
 func stateOf(s gobreaker.State) State {

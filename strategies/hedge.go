@@ -31,6 +31,7 @@ type Hedge struct {
 	// that it is safe to ask both. Without it a chain needs Effects.
 	ReadOnly bool
 
+	set    inherited[Hedge]
 	mu     sync.Mutex
 	recent [1024]time.Duration
 	seen   int                 // answers in all
@@ -49,11 +50,13 @@ const (
 // Begin counts a first call, and says after how long a second one is due; ok is
 // false if there is to be none.
 func (h *Hedge) Begin() (after time.Duration, ok bool) {
+	h = h.Itself()
+	is := h.conf()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.earned = min(h.earned+orDefault(h.MaxRatio, 0.05), hedgeBurst-hedgeStart)
-	if h.After > 0 {
-		return h.After, true
+	h.earned = min(h.earned+orDefault(is.MaxRatio, 0.05), hedgeBurst-hedgeStart)
+	if is.After > 0 {
+		return is.After, true
 	}
 	if h.seen < 20 {
 		return 0, false
@@ -67,6 +70,7 @@ func (h *Hedge) Begin() (after time.Duration, ok bool) {
 
 // Take says whether a second call may be made now, and pays for it.
 func (h *Hedge) Take() bool {
+	h = h.Itself()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.earned+hedgeStart < 1 {
@@ -78,6 +82,7 @@ func (h *Hedge) Take() bool {
 
 // Answered notes how long an answer took.
 func (h *Hedge) Answered(took time.Duration) {
+	h = h.Itself()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.recent[h.seen%len(h.recent)] = took
@@ -88,11 +93,49 @@ func (h *Hedge) Answered(took time.Duration) {
 // is: so they are used up evenly, and those that are stuck still find some when many
 // have been just slow.
 func (h *Hedge) slow() time.Duration {
-	q := 1 - (1-orDefault(h.Quantile, 0.95))*(0.5+(h.earned+hedgeStart)/hedgeBurst)
+	q := 1 - (1-orDefault(h.conf().Quantile, 0.95))*(0.5+(h.earned+hedgeStart)/hedgeBurst)
 	kept := h.sorted[:min(h.of, len(h.sorted))]
 	at := int(math.Ceil(q*float64(len(kept)))) - 1
 	return kept[min(max(at, 0), len(kept)-1)]
 }
+
+// Update replaces the settings while the hedge is in use, and keeps what it has
+// learned. to is read for its settings alone, and becomes another name of this hedge;
+// one that is in use itself is refused with a [ConfigError].
+func (h *Hedge) Update(to *Hedge) error {
+	if to == nil {
+		return &ConfigError{Setting: "Hedge.Update", Problem: "is nil", Fix: "give it a *strategies.Hedge with the new settings"}
+	}
+	if h = h.Itself(); h == to.Itself() {
+		return nil
+	}
+	if err := to.Validate(); err != nil {
+		return err
+	}
+	if to.Used() || !to.set.name.CompareAndSwap(nil, h) {
+		return usedAlready("Hedge.Update")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set.settings.Store(to)
+	h.of = 0 // another part of the answers may be slow now
+	return nil
+}
+
+// Itself returns the hedge that this one is another name of, see Update, or itself.
+func (h *Hedge) Itself() *Hedge { return h.set.who(h) }
+
+// Used says whether the hedge has counted a call.
+func (h *Hedge) Used() bool {
+	if h.set.name.Load() != nil {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.earned != 0 || h.seen > 0
+}
+
+func (h *Hedge) conf() *Hedge { h = h.Itself(); return h.set.of(h) }
 
 // Validate says all that is wrong with the settings, each by its name.
 func (h *Hedge) Validate() error {
@@ -109,6 +152,7 @@ func (h *Hedge) Validate() error {
 
 // String describes the settings in a line.
 func (h *Hedge) String() string {
+	h = h.conf()
 	after := fmt.Sprintf("%v", h.After)
 	if h.After == 0 {
 		after = fmt.Sprintf("the slowest %.3g %% begin", 100*(1-orDefault(h.Quantile, 0.95)))

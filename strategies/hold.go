@@ -10,6 +10,7 @@ import (
 // exhausted quota is a fact for every caller of this upstream, not only for the
 // one who was told. A hold is only ever extended. It is no failure.
 func (b *Breaker) Hold(d time.Duration, cause error) {
+	b = b.Itself()
 	if d <= 0 || b.init() != nil {
 		return
 	}
@@ -52,7 +53,7 @@ func (b *Breaker) spread(left time.Duration) time.Duration {
 // hold is for how long a failure of this verdict holds the breaker: as long as
 // the provider says, within bounds, and otherwise for a time that grows.
 func (b *Breaker) hold(v Verdict) time.Duration {
-	most := orDefault(b.MaxHold, time.Hour)
+	most := orDefault(b.conf().MaxHold, time.Hour)
 	if v.Class == ClassQuotaExhausted {
 		if v.RetryAfter > 0 {
 			return min(v.RetryAfter, max(most, mostQuotaReset))
@@ -96,6 +97,13 @@ func (q *quotaMemory) next(first, most time.Duration) time.Duration {
 	}
 	q.until = now.Add(q.last)
 	return q.last
+}
+
+// remembers says whether the next limit would be held for longer than the first.
+func (q *quotaMemory) remembers() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.last > 0 && time.Since(q.until) <= q.last
 }
 
 func (q *quotaMemory) forget() {

@@ -51,6 +51,7 @@ type Ladder struct {
 
 	// state holds the level above one bit for pinned: 0 is full and free.
 	state atomic.Uint32
+	set   inherited[Ladder]
 
 	mu      sync.Mutex
 	reasons []LevelReason
@@ -59,7 +60,10 @@ type Ladder struct {
 	changes notices[LevelChange]
 }
 
-const pinnedBit = 1
+const (
+	pinnedBit = 1
+	lentBit   = 1 << 31 // it is another name of one
+)
 
 // LevelReason is why a level was reached, and when.
 type LevelReason struct {
@@ -77,14 +81,22 @@ type LevelChange struct {
 }
 
 // Level returns the level as it is now.
-func (l *Ladder) Level() Level { return Level(l.state.Load() >> 1) }
+func (l *Ladder) Level() Level { return Level(l.read() >> 1) }
+
+func (l *Ladder) read() uint32 {
+	s := l.state.Load()
+	if s == lentBit {
+		return l.Itself().read()
+	}
+	return s
+}
 
 // Pinned says whether the level is held by hand.
-func (l *Ladder) Pinned() bool { return l.state.Load()&pinnedBit != 0 }
+func (l *Ladder) Pinned() bool { return l.read()&pinnedBit != 0 }
 
 // State returns both at once, at the price of one atomic load.
 func (l *Ladder) State() (level Level, pinned bool) {
-	s := l.state.Load()
+	s := l.read()
 	return Level(s >> 1), s&pinnedBit != 0
 }
 
@@ -92,6 +104,7 @@ func (l *Ladder) State() (level Level, pinned bool) {
 // below the present one changes nothing, but its reason is kept and the climb
 // begins anew. False: nothing changed.
 func (l *Ladder) Degrade(to Level, reason string) bool {
+	l = l.Itself()
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,6 +126,7 @@ func (l *Ladder) Degrade(to Level, reason string) bool {
 // the reasons; restoring to another level forgets those of the levels below it.
 // False: the level was not below.
 func (l *Ladder) Restore(to Level) bool {
+	l = l.Itself()
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,6 +141,7 @@ func (l *Ladder) Restore(to Level) bool {
 // Pin holds the ladder at a level until Restore, whatever calls do. Calls are
 // then answered at that level at once, without asking the agent.
 func (l *Ladder) Pin(at Level, reason string) {
+	l = l.Itself()
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,6 +158,7 @@ func (l *Ladder) Succeeded() {
 	if l.state.Load() == 0 {
 		return
 	}
+	l = l.Itself()
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +167,7 @@ func (l *Ladder) Succeeded() {
 		return
 	}
 	l.streak++
-	if l.streak < orDefault(l.ClimbAfter, 5) || time.Since(l.moved) < l.minimumStay() {
+	if l.streak < orDefault(l.conf().ClimbAfter, 5) || time.Since(l.moved) < l.minimumStay() {
 		return
 	}
 	to := from - 1
@@ -163,6 +179,7 @@ func (l *Ladder) Failed() {
 	if l.state.Load() == 0 {
 		return
 	}
+	l = l.Itself()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.streak = 0
@@ -171,6 +188,7 @@ func (l *Ladder) Failed() {
 // Reasons returns why the ladder stands where it does, oldest first. It keeps
 // the last 16 and nothing at Full.
 func (l *Ladder) Reasons() []LevelReason {
+	l = l.Itself()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.reasons)
@@ -178,17 +196,19 @@ func (l *Ladder) Reasons() []LevelReason {
 
 // Allows says whether an action is allowed at the present level.
 func (l *Ladder) Allows(action string) bool {
-	allowed, listed := l.Actions[l.Level()]
+	allowed, listed := l.conf().Actions[l.Level()]
 	return !listed || slices.Contains(allowed, action)
 }
 
 // Watch calls listener after every move, in order and outside of every lock.
 // stop ends it: the listener is begun no more, and the ladder keeps nothing of it.
-func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) { return l.changes.watch(listener) }
+func (l *Ladder) Watch(listener func(LevelChange)) (stop func()) {
+	return l.Itself().changes.watch(listener)
+}
 
 // WatchAs is Watch for many on behalf of one; see [Breaker.WatchAs].
 func (l *Ladder) WatchAs(key any, listener func(LevelChange)) (stop func()) {
-	return l.changes.watchAs(key, listener)
+	return l.Itself().changes.watchAs(key, listener)
 }
 
 const maxReasons = 16
@@ -212,8 +232,47 @@ func (l *Ladder) move(from, to Level, pinned bool, reason string) {
 }
 
 func (l *Ladder) minimumStay() time.Duration {
-	return orDefault(l.MinimumStay, 30*time.Second)
+	return orDefault(l.conf().MinimumStay, 30*time.Second)
 }
+
+// Update replaces the settings while the ladder is in use: its level, its reasons and
+// who watches it stay. to is read for its settings alone, and becomes another name of
+// this ladder; one that has been moved or watched is refused with a [ConfigError].
+func (l *Ladder) Update(to *Ladder) error {
+	if to == nil {
+		return &ConfigError{Setting: "Ladder.Update", Problem: "is nil", Fix: "give it a *strategies.Ladder with the new settings"}
+	}
+	if l = l.Itself(); l == to.Itself() {
+		return nil
+	}
+	if err := to.Validate(); err != nil {
+		return err
+	}
+	if !to.lend(l) {
+		return usedAlready("Ladder.Update")
+	}
+	l.set.settings.Store(to)
+	return nil
+}
+
+func (l *Ladder) lend(to *Ladder) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Used() {
+		return false
+	}
+	l.set.name.Store(to)
+	l.state.Store(lentBit)
+	return true
+}
+
+// Itself returns the ladder that this one is another name of, see Update, or itself.
+func (l *Ladder) Itself() *Ladder { return l.set.who(l) }
+
+// Used says whether the ladder has left its top, or is watched.
+func (l *Ladder) Used() bool { return l.state.Load() != 0 || l.changes.watched() }
+
+func (l *Ladder) conf() *Ladder { l = l.Itself(); return l.set.of(l) }
 
 // Validate says all that is wrong with the settings, each by its name.
 func (l *Ladder) Validate() error {
@@ -233,5 +292,5 @@ func (l *Ladder) Validate() error {
 
 // String describes the settings in a line.
 func (l *Ladder) String() string {
-	return fmt.Sprintf("climbs a level after %d successes and %v", orDefault(l.ClimbAfter, 5), l.minimumStay())
+	return fmt.Sprintf("climbs a level after %d successes and %v", orDefault(l.conf().ClimbAfter, 5), l.minimumStay())
 }

@@ -52,6 +52,13 @@ func (n *notices[T]) watch(tell func(T)) (stop func()) {
 	}
 }
 
+// watched says whether anybody is told.
+func (n *notices[T]) watched() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.gone < len(n.listeners)
+}
+
 // listen adds a listener; the lock is held.
 func (n *notices[T]) listen(tell func(T)) *listener[T] {
 	entry := &listener[T]{}

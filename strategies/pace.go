@@ -53,8 +53,10 @@ type Pace struct {
 	credit  atomic.Uint64
 	lowered atomic.Uint32 // how often
 
-	once sync.Once
-	bad  error
+	set    inherited[Pace]
+	looked atomic.Bool // somebody has looked at the settings
+	// Of the buckets, to be read without the lock; 0: there is none.
+	callBurst, tokenBurst atomic.Int64
 
 	mu               sync.Mutex
 	line             line
@@ -89,14 +91,14 @@ type PaceTurn struct {
 // use. More than a minute's count as a minute's. The error is a [PaceError], or a
 // [ConfigError]; an error takes no turn.
 func (p *Pace) Acquire(ctx context.Context, priority Priority, tokens int) (PaceTurn, error) {
-	if p.TokensPerMinute == 0 {
-		tokens = 0
+	if tokens != 0 {
+		tokens = min(max(tokens, 0), p.conf().TokensPerMinute)
 	}
-	tokens = min(max(tokens, 0), p.TokensPerMinute)
 	if age := p.lowered.Load(); p.spend(uint64(tokens)) {
 		return PaceTurn{p, age}, nil
 	}
-	if err := p.init(); err != nil {
+	p, err := p.own()
+	if err != nil {
 		return PaceTurn{}, err
 	}
 	return p.wait(ctx, priority.rank(), tokens)
@@ -282,16 +284,22 @@ func (p *Pace) recheck(now time.Time) {
 // Correct takes tokens that a call used beyond its estimate, or gives back those
 // that it did not use, if they are negative.
 func (p *Pace) Correct(tokens int) {
-	if tokens == 0 || p.TokensPerMinute == 0 || p.init() != nil {
+	most := p.conf().TokensPerMinute
+	if tokens == 0 || most == 0 {
+		return
+	}
+	p, err := p.own()
+	if err != nil {
 		return
 	}
 	now := p.open()
-	p.tokens.take(now, min(max(tokens, -p.TokensPerMinute), p.TokensPerMinute))
+	p.tokens.take(now, min(max(tokens, -most), most))
 	p.shut(now)
 }
 
 // Waiting returns how many calls wait for their turn.
 func (p *Pace) Waiting() int {
+	p = p.Itself()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.line.count
@@ -300,7 +308,8 @@ func (p *Pace) Waiting() int {
 // Rate returns what is let through a minute at present: no more than was
 // configured. 0: there is no such limit.
 func (p *Pace) Rate() (requests, tokens float64) {
-	if p.init() != nil {
+	p, err := p.own()
+	if err != nil {
 		return 0, 0
 	}
 	now := p.open()
@@ -310,10 +319,11 @@ func (p *Pace) Rate() (requests, tokens float64) {
 
 // Longest returns how long a call may wait for its turn.
 func (p *Pace) Longest() time.Duration {
-	if p.NoWait {
+	c := p.conf()
+	if c.NoWait {
 		return 0
 	}
-	return orDefault(p.MaxWait, time.Minute)
+	return orDefault(c.MaxWait, time.Minute)
 }
 
 func (p *Pace) what() string {
@@ -323,18 +333,40 @@ func (p *Pace) what() string {
 	return fmt.Sprintf("pace %q", p.Name)
 }
 
-func (p *Pace) init() error {
-	p.once.Do(func() {
-		if p.bad = p.Validate(); p.bad != nil {
-			return
+// own returns the pace that p is a name of, ready for use.
+func (p *Pace) own() (*Pace, error) {
+	for !p.looked.Load() {
+		if p = p.Itself(); p.looked.Load() {
+			break
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		burst := p.burst()
-		p.requests, p.tokens = newBucket(p.RequestsPerMinute, burst, p.Reserve), newBucket(p.TokensPerMinute, burst, p.Reserve)
-		p.share = 1
-	})
-	return p.bad
+		if err := p.init(); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Pace) init() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.looked.Load() || p.set.name.Load() != nil {
+		return nil
+	}
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	p.fill(p)
+	p.share = 1
+	p.looked.Store(true)
+	return nil
+}
+
+// fill makes buckets by the settings of is. The lock is held.
+func (p *Pace) fill(is *Pace) {
+	burst := is.burst()
+	p.requests, p.tokens = newBucket(is.RequestsPerMinute, burst, is.Reserve), newBucket(is.TokensPerMinute, burst, is.Reserve)
+	p.callBurst.Store(p.requests.size())
+	p.tokenBurst.Store(p.tokens.size())
 }
 
 func (p *Pace) burst() time.Duration { return orDefault(p.Burst, 6*time.Second) }
@@ -365,6 +397,7 @@ func (p *Pace) Validate() error {
 // String describes the settings in a line.
 func (p *Pace) String() string {
 	s := ""
+	p = p.conf()
 	if p.RequestsPerMinute > 0 {
 		s = plural(p.RequestsPerMinute, "call")
 	}

@@ -27,8 +27,8 @@ func (t PaceTurn) Return(tokens int) {
 	}
 	now := p.open()
 	p.requests.take(now, -1)
-	if p.TokensPerMinute > 0 {
-		p.tokens.take(now, -min(max(tokens, 0), p.TokensPerMinute))
+	if most := p.conf().TokensPerMinute; most > 0 {
+		p.tokens.take(now, -min(max(tokens, 0), most))
 	}
 	p.shut(now)
 }
@@ -97,7 +97,11 @@ func (b *bucket) cap(now time.Time, n float64) {
 //
 // It costs a few look-ups in a map, and the lock if something is lowered.
 func (p *Pace) Learn(header http.Header, now time.Time) {
-	if len(header) == 0 || p.init() != nil {
+	if len(header) == 0 {
+		return
+	}
+	p, err := p.own()
+	if err != nil {
 		return
 	}
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
@@ -133,7 +137,7 @@ type lesson struct {
 // teaches says whether there may be something to learn. It takes no lock.
 func (p *Pace) teaches(l lesson) bool {
 	return l.hold > 0 || !math.IsInf(l.callsAMinute, 1) || !math.IsInf(l.tokensAMinute, 1) ||
-		p.requests != nil && l.calls < float64(p.requests.burst) || p.tokens != nil && l.tokens < float64(p.tokens.burst)
+		l.calls < float64(p.callBurst.Load()) || l.tokens < float64(p.tokenBurst.Load())
 }
 
 func (p *Pace) learn(l lesson) {

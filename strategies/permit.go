@@ -31,11 +31,12 @@ func (p *Permit) Success() {
 	}
 	w := b.word.Load()
 	if w&(closedMask|stampMask) == readyBit && generation(w) == p.gen {
-		if b.Window == 0 {
+		good := b.good.Load()
+		if good == nil {
 			return // clean before, clean after: nothing to record
 		}
 		// A window counts every success; none can change a closed state.
-		if good := b.good.Load(); good != nil && good.gen == p.gen {
+		if good.gen == p.gen {
 			good.record()
 			return
 		}
@@ -137,7 +138,7 @@ func (p *Permit) Trial(attempt time.Duration) (limit time.Duration, ok bool) {
 	}
 	b := p.breaker
 	b.trials.extend(p.trial(), max(b.trialTimeout(), attempt))
-	if attempt == 0 && b.TrialTimeout == 0 {
+	if attempt == 0 && b.conf().TrialTimeout == 0 {
 		return 0, true
 	}
 	return max(b.trialTimeout(), attempt), true

@@ -74,8 +74,8 @@ const longOutage = 5 * time.Minute
 // slowStart is how long the slow start of a breaker that closes now may take; 0:
 // there is none.
 func (b *Breaker) slowStart() time.Duration {
-	if b.SlowStart > 0 {
-		return b.SlowStart
+	if d := b.conf().SlowStart; d > 0 {
+		return d
 	}
 	if b.maxOpenFor() > b.openFor() && b.now()-b.outageAt.Load() >= int64(longOutage) {
 		return 30 * time.Second
@@ -114,7 +114,7 @@ func (b *Breaker) revive() {
 
 // closing is the bits that a breaker which closes now begins with.
 func (b *Breaker) closing() (add uint64) {
-	if b.Window == 0 && b.maxOpenFor() > b.openFor() {
+	if b.conf().Window == 0 && b.maxOpenFor() > b.openFor() {
 		add |= probationBit
 	}
 	return add | b.beginRamp()

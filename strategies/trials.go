@@ -143,7 +143,7 @@ func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Durat
 			continue
 		}
 		now := b.now()
-		taken, oldest, over, stale := b.trials.begin(&b.word, gen, now, b.trialTimeout(), b.trialCount())
+		taken, oldest, over, stale := b.trials.begin(&b.word, gen, now, b.trialTimeout(), b.engine.Load().trials)
 		switch {
 		case stale:
 			continue

@@ -34,6 +34,25 @@ func newBucket(perMinute int, burst, keep time.Duration) *bucket {
 	return b
 }
 
+// size is how much it holds; 0: there is no limit.
+func (b *bucket) size() int64 {
+	if b == nil {
+		return 0
+	}
+	return int64(b.burst)
+}
+
+// follow takes over what another has left, and what it was told. A debt stays one.
+func (b *bucket) follow(now time.Time, before *bucket) {
+	if b == nil || before == nil {
+		return
+	}
+	b.told, b.toldAt = before.told, before.toldAt
+	if before.level(now) < float64(before.burst) { // or it had rested, and so has this one
+		b.take(now, int(math.Ceil(max(0, float64(b.burst)-before.level(now)))))
+	}
+}
+
 // perMinute is the rate at present; 0: there is no limit.
 func (b *bucket) perMinute() float64 {
 	if b == nil {
