@@ -10,8 +10,8 @@ package strategies
 // and Window when it closes. SlowCall holds for chains that are built, or updated,
 // from then on.
 //
-// Failures in a row that were counted stay counted when Window is set, and the other
-// way round; of more than a thousand calls their proportion is kept.
+// What was counted stays counted, also when Window is set or left out: up to a thousand
+// failures in a row, and of more calls in a window their proportion.
 func (b *Breaker) Update(to *Breaker) error {
 	if to == nil {
 		return &ConfigError{Setting: "Breaker.Update", Problem: "is nil", Fix: "give it a *strategies.Breaker with the new settings"}
