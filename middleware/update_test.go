@@ -129,6 +129,16 @@ func TestUpdate(t *testing.T) {
 		expect(t, "attempts of the sage, with its breaker", seen, "112")
 		expect(t, "breaker", sage.Health().Breaker, strategies.StateOpen)
 	})
+	bubble("stands in after an update as before: what its principal failed with is not booked on it too", func(t *testing.T) {
+		refused := ofClass(strategies.ClassTransient)
+		sage := built(t, middleware.Wrap(plays("wisdom")).Named("sage"))
+		bard := built(t, middleware.Wrap(plays(refused)).Named("bard").Fallback("sage", sage))
+		updated(t, sage, middleware.Wrap(plays(refused)).CircuitBreaker(&strategies.Breaker{Failures: 1}))
+		failing(t, bard)
+		expect(t, "breaker", sage.Health().Breaker, strategies.StateClosed)
+		failing(t, sage)
+		expect(t, "breaker, asked itself", sage.Health().Breaker, strategies.StateOpen)
+	})
 	bubble("does not recover an agent twice in one tree because it was updated in between", func(t *testing.T) {
 		var bard *middleware.Guarded[string, string]
 		calls := 0
