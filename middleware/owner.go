@@ -53,8 +53,10 @@ type Owner struct {
 	// An agent has one owner for each set of settings that it has had, and one for each
 	// key that it has; see update.go.
 	origin *Owner                // the first, by which it is known; nil: this one
-	before *Owner                // whose record this one continues; nil: it has its own
+	past   *Owner                // whose record this one continues; nil: it has its own
 	heir   atomic.Pointer[Owner] // of the first: who has the settings of now; nil: itself
+	key    string                // that it is of; "": of none
+	byKey  interface{ health() map[string]Health }
 }
 
 const defaultName = "agent"
@@ -317,7 +319,7 @@ func (o *Owner) emit(ctx context.Context, id uint64, e Event) {
 	if c != nil {
 		e.Parent = c.textOf(c.id)
 	}
-	e.Agent = o.name()
+	e.Agent, e.Key = o.name(), o.key
 	if e.ServedBy == "" {
 		e.ServedBy = e.Agent
 	}
@@ -369,8 +371,8 @@ func (o *Owner) answered() {
 
 // helped notes that others have answered for the agent.
 func (o *Owner) helped() {
-	if o = o.record(); o.others.Load() == 0 {
-		o.others.CompareAndSwap(0, time.Now().UnixNano())
+	if r := o.record(); r.others.Load() == 0 {
+		r.others.CompareAndSwap(0, time.Now().UnixNano())
 	}
 }
 
