@@ -62,6 +62,9 @@ func (b *Budget) Success() {
 // Left returns the tokens in the bucket.
 func (b *Budget) Left() int { return int(b.capacity() - b.spent.Load()) }
 
+// Size returns the tokens of a full bucket.
+func (b *Budget) Size() int { return int(b.capacity()) }
+
 // Validate refuses negative numbers and a bucket too small for one retry.
 func (b *Budget) Validate() error {
 	var p problems
