@@ -226,10 +226,10 @@ func (p *fallbackPart) explain(e *explaining) {
 			functions = append(functions, c.name)
 			continue
 		}
-		switch breaker := c.owner.breaker(); {
+		switch breaker := c.owner.Breaker(); {
 		case breaker == nil:
 			e.note("%s: no CircuitBreaker of its own: while it is down it is called every time", c.name)
-		case breaker == e.owner.breaker():
+		case breaker == e.owner.Breaker():
 			e.note("%s: shares the breaker of %s, so it is refused just when it is needed: give it one of its own", c.name, e.owner.name())
 		}
 	}

@@ -195,6 +195,6 @@ func (l *hedging[Req, Resp]) candidate(ctx context.Context) (who Runner[Req, Res
 
 // unwell says whether an agent's breaker is anything but closed.
 func unwell(o *Owner) bool {
-	b := o.latest().breaker()
+	b := o.Breaker()
 	return b != nil && b.State() != strategies.StateClosed
 }

@@ -239,7 +239,7 @@ func (l *intervene[Req, Resp]) ask(ctx context.Context, req Req, err error, resu
 // how the person did. Their word is a trial of an open breaker; against a hold it
 // waits for the time that the provider named.
 func (l *intervene[Req, Resp]) retry(ctx context.Context, req Req, a *account) (resp Resp, by string, level strategies.Level, calls int, err error) {
-	if b := l.owner.breaker(); b != nil && b.State() == strategies.StateHeld {
+	if b := l.owner.Breaker(); b != nil && b.State() == strategies.StateHeld {
 		if wait := b.RetryAfter(); wait <= l.how.deadline() {
 			timer := time.NewTimer(wait)
 			defer timer.Stop()

@@ -92,7 +92,7 @@ func (l *intervene[Req, Resp]) decide(ctx context.Context, q questions, id strin
 		ID: id, Call: CallOf(ctx).ID(), Agent: l.owner.name(), Request: requestOf(ctx, req), Err: seen, Agents: l.names(), Round: round, Deadline: deadline,
 		Requests: l.changed(ctx, req, a), Answers: l.answers(ctx), Ticket: q.ticket,
 	}
-	if b := l.owner.breaker(); b != nil {
+	if b := l.owner.Breaker(); b != nil {
 		incident.ShutFor = b.RetryAfter()
 	}
 	l.owner.emit(ctx, a.id, Event{Kind: EventPersonAsked, Class: seen.Class, Incident: id, Count: round, Detail: id, Err: seen})
