@@ -54,6 +54,25 @@ func TestThreeRegionsAtTheirLimits(t *testing.T) {
 	}
 }
 
+// The same regions near the brim, 177 a minute of 180: whoever is refused where nobody
+// else has room must wait, and not fail.
+func TestThreeRegionsNearTheBrim(t *testing.T) {
+	for _, mute := range []bool{false, true} {
+		day := equals.Day{
+			Members: regions(func(_ int, m *equals.Member) { m.Limit, m.Mute = 60, mute }),
+			Rate:    2.95, Length: 10 * time.Minute, Patience: 2 * time.Minute, Seed: 1,
+		}
+		for _, ours := range []equals.System{equals.Ours, equals.Paced} {
+			if r := live(t, day, ours); r.Failed > 0 || r.Refusals > 60 {
+				t.Errorf("%s: %d failed, %d refusals", ours.Name, r.Failed, r.Refusals)
+			}
+		}
+		for _, peer := range equals.Peers {
+			live(t, day, peer)
+		}
+	}
+}
+
 // One of three is ten times as slow as the others.
 func TestOneIsSlow(t *testing.T) {
 	for seed := range uint64(seeds) {
