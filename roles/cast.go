@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -17,15 +14,8 @@ import (
 // concurrent use; a look-up takes no lock and costs the same in a large company
 // as in a small one.
 type Cast[Req, Resp any] struct {
-	understudies Understudies
-	recipe       Recipe[Req, Resp]
-	tally        strategies.Tally
-
-	guarded sync.Map // name → *member
-	byRole  sync.Map // role → *company, in order of registration
-
-	mu    sync.Mutex // registrations, one at a time
-	order atomic.Pointer[[]*member[Req, Resp]]
+	company[*middleware.Guarded[Req, Resp]]
+	recipe Recipe[Req, Resp]
 }
 
 // Recipe adds to a builder what every agent of a cast gets. The builder comes
@@ -35,28 +25,17 @@ type Cast[Req, Resp any] struct {
 // made outside of it is shared by all.
 type Recipe[Req, Resp any] func(b *middleware.Builder[Req, Resp], agent Agent[Req, Resp])
 
-type member[Req, Resp any] struct {
-	role    Role
-	guarded *middleware.Guarded[Req, Resp]
-}
-
-// company is the agents of one role. Appending keeps what readers hold intact.
-type company[Req, Resp any] struct {
-	members atomic.Pointer[[]*member[Req, Resp]]
-}
-
 // NewCast returns an empty cast. The table is copied. A nil recipe gives every
 // agent the default [strategies.Retry] and nothing else. The error is a
 // [strategies.ConfigError].
 func NewCast[Req, Resp any](understudies Understudies, recipe Recipe[Req, Resp]) (*Cast[Req, Resp], error) {
-	if err := understudies.Validate(); err != nil {
-		return nil, err
-	}
 	if recipe == nil {
 		recipe = func(b *middleware.Builder[Req, Resp], _ Agent[Req, Resp]) { b.Retry(strategies.Retry{}) }
 	}
-	c := &Cast[Req, Resp]{understudies: understudies.clone(), recipe: recipe}
-	c.order.Store(&[]*member[Req, Resp]{})
+	c := &Cast[Req, Resp]{recipe: recipe}
+	if err := c.found(understudies); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -72,8 +51,8 @@ func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[
 	if err != nil {
 		return nil, err
 	}
-	if _, taken := c.guarded.Load(name); taken { // before the recipe makes, and the chain watches, anything
-		return nil, registered(name)
+	if err := c.free(name); err != nil {
+		return nil, err
 	}
 	runner := middleware.Runner[Req, Resp](agent)
 	if own, ok := agent.(*named[Req, Resp]); ok {
@@ -81,8 +60,11 @@ func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[
 	}
 	b := middleware.Wrap(runner).Named(name).Tally(&c.tally).Roster(c)
 	if len(c.understudies[role]) > 0 {
-		b.FallbackFrom(func(context.Context) []middleware.StandIn[middleware.Runner[Req, Resp]] {
-			return c.standIns(name, role)
+		b.FallbackFrom(func(context.Context) (found []middleware.StandIn[middleware.Runner[Req, Resp]]) {
+			for _, g := range c.standIns(name, role) {
+				found = append(found, middleware.StandIn[middleware.Runner[Req, Resp]]{Name: g.Name(), Agent: g})
+			}
+			return found
 		})
 	}
 	c.recipe(b, agent)
@@ -90,107 +72,28 @@ func (c *Cast[Req, Resp]) Register(agent Agent[Req, Resp]) (*middleware.Guarded[
 	if err != nil {
 		return nil, fmt.Errorf("understudy: agent %q: %w", name, err)
 	}
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := &member[Req, Resp]{role: role, guarded: guarded}
-	if _, taken := c.guarded.LoadOrStore(name, m); taken {
-		return nil, registered(name)
+	if err := c.join(name, role, guarded); err != nil {
+		return nil, err
 	}
-	entry, _ := c.byRole.LoadOrStore(role, &company[Req, Resp]{})
-	entry.(*company[Req, Resp]).add(m)
-	order := append(c.members(), m)
-	c.order.Store(&order)
 	return guarded, nil
-}
-
-func registered(name string) error {
-	return &strategies.ConfigError{Setting: fmt.Sprintf("Register %q", name), Problem: "is registered already", Fix: "a name stands once in a cast"}
-}
-
-// identify asks an agent who it is.
-func identify[Req, Resp any](a Agent[Req, Resp]) (name string, role Role, err error) {
-	defer func() {
-		if v := recover(); v != nil { // a nil pointer inside of the interface
-			err = &strategies.ConfigError{Setting: "Register", Problem: fmt.Sprintf("got an agent that panics when asked for its name: %v", v), Fix: "register a finished agent"}
-		}
-	}()
-	if a == nil {
-		return "", "", &strategies.ConfigError{Setting: "Register", Problem: "got a nil agent", Fix: "register a finished agent"}
-	}
-	switch name, role = a.Name(), a.Role(); {
-	case name == "":
-		return "", "", &strategies.ConfigError{Setting: "Register", Problem: "got an agent without a name", Fix: "a name is an agent's identity: give it one"}
-	case role == "":
-		return "", "", &strategies.ConfigError{Setting: fmt.Sprintf("Register %q", name), Problem: "has no role", Fix: "give it one; it decides who can stand in"}
-	}
-	return name, role, nil
-}
-
-func (c *company[Req, Resp]) all() []*member[Req, Resp] {
-	if all := c.members.Load(); all != nil {
-		return *all
-	}
-	return nil
-}
-
-func (c *company[Req, Resp]) add(m *member[Req, Resp]) {
-	all := append(c.all(), m)
-	c.members.Store(&all)
-}
-
-// standIns looks up who can stand in now: of each role that can, the first
-// agent registered, never the agent itself.
-func (c *Cast[Req, Resp]) standIns(name string, role Role) []middleware.StandIn[middleware.Runner[Req, Resp]] {
-	var found []middleware.StandIn[middleware.Runner[Req, Resp]]
-	for _, other := range c.understudies[role] {
-		entry, ok := c.byRole.Load(other)
-		if !ok {
-			continue // nobody of that role yet
-		}
-		for _, m := range entry.(*company[Req, Resp]).all() {
-			if who := m.guarded.Name(); who != name {
-				found = append(found, middleware.StandIn[middleware.Runner[Req, Resp]]{Name: who, Agent: m.guarded})
-				break
-			}
-		}
-	}
-	return found
-}
-
-// members are all agents, in the order of registration.
-func (c *Cast[Req, Resp]) members() []*member[Req, Resp] {
-	if all := c.order.Load(); all != nil {
-		return *all
-	}
-	return nil
 }
 
 // Agent returns a registered agent, guarded.
 func (c *Cast[Req, Resp]) Agent(name string) (*middleware.Guarded[Req, Resp], bool) {
-	if m, ok := c.guarded.Load(name); ok {
-		return m.(*member[Req, Resp]).guarded, true
-	}
-	return nil, false
+	return c.agent(name)
 }
 
 // Lookup is [Cast.Agent] for a [middleware.Roster]: a person can name any agent
 // of the cast.
 func (c *Cast[Req, Resp]) Lookup(name string) (middleware.Runner[Req, Resp], bool) {
-	if g, ok := c.Agent(name); ok {
+	if g, ok := c.agent(name); ok {
 		return g, true
 	}
 	return nil, false
 }
 
 // Names returns the names of all agents, in the order of registration.
-func (c *Cast[Req, Resp]) Names() []string {
-	var names []string
-	for _, m := range c.members() {
-		names = append(names, m.guarded.Name())
-	}
-	return names
-}
+func (c *Cast[Req, Resp]) Names() []string { return c.names() }
 
 // Owners returns all agents without their types, in the order of registration: for
 // a console, or whatever else keeps agents of many types.
@@ -204,42 +107,16 @@ func (c *Cast[Req, Resp]) Owners() []*middleware.Owner {
 }
 
 // Role returns the role of a registered agent.
-func (c *Cast[Req, Resp]) Role(name string) (Role, bool) {
-	if m, ok := c.guarded.Load(name); ok {
-		return m.(*member[Req, Resp]).role, true
-	}
-	return "", false
-}
+func (c *Cast[Req, Resp]) Role(name string) (Role, bool) { return c.role(name) }
 
 // StandIns returns the names of the agents that would be asked now if an agent
 // could not answer, in order.
-func (c *Cast[Req, Resp]) StandIns(name string) []string {
-	role, ok := c.Role(name)
-	if !ok {
-		return nil
-	}
-	var names []string
-	for _, s := range c.standIns(name, role) {
-		names = append(names, s.Name)
-	}
-	return names
-}
+func (c *Cast[Req, Resp]) StandIns(name string) []string { return c.standInNames(name) }
 
 // Missing returns the roles of the table that no registered agent has, sorted: a
 // role that nobody plays yet, or a name with a typing error. Ask once all agents
 // are registered.
-func (c *Cast[Req, Resp]) Missing() []Role {
-	var missing []Role
-	for role, others := range c.understudies {
-		for _, r := range append([]Role{role}, others...) {
-			if _, ok := c.byRole.Load(r); !ok && !slices.Contains(missing, r) {
-				missing = append(missing, r)
-			}
-		}
-	}
-	slices.Sort(missing)
-	return missing
-}
+func (c *Cast[Req, Resp]) Missing() []Role { return c.missing() }
 
 // Failures returns how many calls of an agent have failed since it last
 // recovered; 0 for an unknown name.
@@ -247,13 +124,7 @@ func (c *Cast[Req, Resp]) Failures(name string) int { return c.tally.Failures(na
 
 // Reset deletes the failures of an agent and gives it its retries back. False:
 // the name is unknown. The breaker is left alone; it is reset on its own.
-func (c *Cast[Req, Resp]) Reset(name string) bool {
-	if _, ok := c.guarded.Load(name); !ok {
-		return false
-	}
-	c.tally.Reset(name)
-	return true
-}
+func (c *Cast[Req, Resp]) Reset(name string) bool { return c.reset(name) }
 
 // Health is a snapshot of one agent of a cast.
 type Health struct {
@@ -286,11 +157,4 @@ func (h *Health) UnmarshalJSON(text []byte) error {
 
 // Health returns a snapshot of every agent, in the order of registration. Taking
 // it changes nothing.
-func (c *Cast[Req, Resp]) Health() []Health {
-	members := c.members()
-	all := make([]Health, len(members))
-	for i, m := range slices.All(members) {
-		all[i] = Health{Role: m.role, Health: m.guarded.Health()}
-	}
-	return all
-}
+func (c *Cast[Req, Resp]) Health() []Health { return c.health() }

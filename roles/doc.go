@@ -26,6 +26,11 @@
 // registered later is found by those registered before. A table with a cycle is
 // refused; at run time an agent already asked in a call is not asked again.
 //
+// # Streams, and agents of different types
+//
+// A [StreamCast] is the same for agents that stream. Casts of different types may share
+// a table; [Together] is one view of them all.
+//
 // # State
 //
 // The cast keeps the failed calls of each agent by name ([Cast.Failures],

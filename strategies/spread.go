@@ -56,11 +56,13 @@ const (
 	// maxMembers is how many a Spread chooses from.
 	maxMembers = 256
 
-	// spreadHalf is how long it takes a latency that was met once to count half.
+	// spreadHalf is how long it takes a latency to count half while others are met, and
+	// staleHalf while the member is not asked.
 	spreadHalf = 10 * time.Second
+	staleHalf  = 2 * time.Minute
 
-	// asGood: what is nearly as good is as good, or the better of two that differ by
-	// a hair would have all of the calls.
+	// asGood: who is nearly as quick and as busy is as good, or the better of two that
+	// differ by a hair would have all of the calls.
 	asGood = 1.5
 
 	// scarce is the room from which on a member is preferred less.
@@ -218,12 +220,10 @@ func (s *Spread) better(a, b int, now int64) bool {
 	case ly == 0:
 		ly = lx
 	}
-	cx, cy := x.cost(max(lx, x.silent(now))), y.cost(max(ly, y.silent(now)))
-	switch {
-	case cx > asGood*cy:
-		return false
-	case cy > asGood*cx:
-		return true
+	lx, ly = max(lx, x.silent(now)), max(ly, y.silent(now))
+	cx, cy := x.cost(lx), y.cost(ly)
+	if lx > asGood*ly || ly > asGood*lx || cx > asGood*cy || cy > asGood*cx {
+		return cx < cy
 	}
 	return x.lately(now) < y.lately(now)
 }
@@ -239,11 +239,12 @@ func (m *spreadMember) cost(latency float64) float64 {
 	return cost
 }
 
-// met is the latency as it counts at a time: one that was met long ago counts less.
+// met is the latency as it counts at a time: one that was met long ago counts less,
+// until a call finds out whether it is so.
 func (m *spreadMember) met(now int64) float64 {
 	met := float64(m.latency.Load())
-	if past := now - m.at.Load(); past > int64(time.Second) {
-		met *= math.Exp2(-float64(past) / float64(6*spreadHalf))
+	if past := now - m.at.Load(); past > int64(time.Second) && m.calls.Load()&inFlightMask == 0 {
+		met *= math.Exp2(-float64(past) / float64(staleHalf))
 	}
 	return met
 }
@@ -319,7 +320,9 @@ func (s *Spread) Took(i int, now, took time.Duration) {
 		next := max(int64(took), 1) // a peak counts at once
 		if old > next {
 			keep := 1 - float64(int64(now)-m.at.Load())/float64(spreadHalf)
-			keep = min(max(keep, 0.5), 0.9)
+			if keep = min(max(keep, 0.5), 0.9); int64(now)-m.at.Load() > int64(staleHalf)/2 {
+				keep = 0.1 // what was so long ago is no measure
+			}
 			next += int64(float64(old-next) * keep)
 		}
 		if m.latency.CompareAndSwap(old, next) {

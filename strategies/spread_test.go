@@ -142,9 +142,17 @@ func TestSpread(t *testing.T) {
 			s := joined(t, &strategies.Spread{Seed: 1}, 1)
 			s.Began(0, 0)
 			s.Answered(0, s.Now(), 10*time.Second)
-			time.Sleep(time.Minute)
+			time.Sleep(2 * time.Minute)
 			if l := s.Load(0).Latency; l < 4*time.Second || l > 6*time.Second {
-				t.Errorf("latency %v after a minute", l)
+				t.Errorf("latency %v after two minutes", l)
+			}
+			s.Began(0, s.Now())
+			if l := s.Load(0).Latency; l != 10*time.Second {
+				t.Errorf("latency %v while a call finds out", l)
+			}
+			s.Answered(0, s.Now(), time.Second)
+			if l := s.Load(0).Latency; l > 2*time.Second {
+				t.Errorf("latency %v after a new answer", l)
 			}
 		})
 	})
