@@ -63,7 +63,7 @@ func Open(store strategies.Store, s Settings) (*Inbox, error) {
 	}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	b.mirror.init()
-	b.life.init(b.s.Heartbeat)
+	b.life.init(b.s.Heartbeat, b.fence)
 	for _, work := range []func(){b.follow, b.beat, b.tend} {
 		b.own.Add(1)
 		go func() { defer b.own.Done(); work() }()
@@ -150,6 +150,7 @@ func (b *Inbox) put(ctx context.Context, r *record, revision uint64) error {
 	sr, err := b.store.Put(ctx, strategies.Write{Key: b.openKey(r.ID), Value: value, Revision: revision})
 	if err == nil {
 		r.Revision = sr.Revision
+		b.mirror.saw(sr.Key, r.Entry)
 	}
 	return err
 }
