@@ -19,6 +19,7 @@ type Builder[Req, Resp any] struct {
 
 	agent    Runner[Req, Resp]
 	validate func(context.Context, Req, Resp) error
+	answers  func(context.Context, Req, Resp) error // of Check
 	standIns []StandIn[Runner[Req, Resp]]
 	more     func(context.Context) []StandIn[Runner[Req, Resp]]
 	rungs    []Rung[Req, Resp]
@@ -331,8 +332,10 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 				return newLimit(o, "attempt", p.first, 0, next)
 			}
 		case *validatePart:
-			if c.validate != nil {
-				return &validator[Req, Resp]{check: c.validate, next: next}
+			return c.validated()(next)
+		case *checkPart:
+			if c.validate == nil {
+				return c.validated()(next)
 			}
 		}
 		return next
@@ -390,10 +393,18 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 }
 
 func (c *chainBuilder[Req, Resp]) bare() Middleware[Req, Resp] {
-	bounded, check := c.bounded(), c.validate
+	bounded, validated := c.bounded(), c.validated()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return validated(bounded(next)) }
+}
+
+// validated puts whatever looks at answers now around a runner: Validate first.
+func (c *chainBuilder[Req, Resp]) validated() Middleware[Req, Resp] {
+	checks := [...]func(context.Context, Req, Resp) error{c.validate, c.answers}
 	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
-		if next = bounded(next); check != nil {
-			next = &validator[Req, Resp]{check: check, next: next}
+		for _, check := range checks {
+			if check != nil {
+				next = &validator[Req, Resp]{check: check, next: next}
+			}
 		}
 		return next
 	}

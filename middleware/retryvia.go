@@ -63,3 +63,7 @@ func (l *rephrase[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 // the check of [Builder.Validate] said, or why an adapter took it for none. "" if the
 // failure was no answer of the agent's.
 func (f Failure) Reason() string { return strategies.AnswerFault(f.Err) }
+
+// Answer is the answer that was wrong, as the agent gave it, and its text as far as
+// that is known; see [strategies.RefusedAnswer].
+func (f Failure) Answer() (answer any, text string) { return strategies.RefusedAnswer(f.Err) }

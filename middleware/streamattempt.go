@@ -34,7 +34,8 @@ type attempt[Req, Chunk any] struct {
 	turns     bool         // somebody does: an idle clock, or the breaker whose trial this is
 	hurried   bool         // the whole has a limit
 	readers   bool         // which ran out while the reader had the turn
-	beats     bool         // and there are chunks that are no speech to it
+	hears     *hearing[Chunk]
+	beats     bool // and there are chunks that are no speech to it
 }
 
 // errLeft passes through all layers untouched, as an interrupt does: a reader
@@ -60,6 +61,9 @@ func (r *reader[Req, Chunk]) play(ctx context.Context, agent string, call stream
 		}
 	}
 	_, a.hurried = ctx.Deadline()
+	if a.hears, err = by.hearing(call.req); err != nil {
+		return err
+	}
 	a.clock.agentsTurn()
 	ended := false
 	defer func() {
@@ -154,7 +158,12 @@ func (a *attempt[Req, Chunk]) admit(chunk Chunk) bool {
 	}
 	if a.by.check != nil {
 		if err := a.by.check(a.ctx, a.req, chunk); err != nil {
-			return a.stop(invalid(err))
+			return a.stop(invalid(err, nil))
+		}
+	}
+	if a.hears != nil {
+		if err := a.hears.take(chunk, a.complete); err != nil {
+			return a.stop(invalid(err, a.hears.answer))
 		}
 	}
 	if a.committed {
@@ -203,7 +212,7 @@ func (a *attempt[Req, Chunk]) decide() bool {
 	}
 	a.committed = true
 	a.clock.readersTurn()
-	a.flowing = !a.closed && a.by.complete == nil && a.by.check == nil && !a.beats
+	a.flowing = !a.closed && a.by.complete == nil && a.by.check == nil && a.hears == nil && !a.beats
 	if a.side != nil && a.side.timed {
 		a.side.spokeAt = time.Now()
 	}
@@ -258,6 +267,9 @@ func (a *attempt[Req, Chunk]) finish() error {
 	case a.by.complete != nil && !a.complete:
 		return a.tail(noAnswer("the stream ended without its terminal marker"))
 	case a.committed:
+		if err := a.hears.end(); err != nil {
+			return a.tail(invalid(err, a.hears.answer))
+		}
 		return nil
 	case a.by.buffer == 0 || len(a.held) == 0:
 		return noAnswer("the stream ended before it said anything")
@@ -265,8 +277,11 @@ func (a *attempt[Req, Chunk]) finish() error {
 	// Buffered: the answer is whole, and delivered only now.
 	if a.by.whole != nil {
 		if err := a.by.whole(a.ctx, a.req, slices.Clip(a.held)); err != nil {
-			return invalid(err)
+			return invalid(err, nil)
 		}
+	}
+	if err := a.hears.end(); err != nil {
+		return invalid(err, a.hears.answer)
 	}
 	if !a.decide() {
 		return a.err

@@ -5,6 +5,8 @@ import (
 	"context"
 	"reflect"
 	"slices"
+
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // streamRules are what a stream's builder was told, shared by all its calls.
@@ -15,6 +17,8 @@ type streamRules[Req, Chunk any] struct {
 	alive    func(Chunk) bool // nil: as commit
 	check    func(context.Context, Req, Chunk) error
 	whole    func(context.Context, Req, []Chunk) error
+	hear     func(Req) func(Chunk) strategies.Answer // of Check
+	checks   []strategies.AnswerCheck
 	mark     func(sent []Chunk) Chunk // of Restart; nil: what was said stands
 	buffer   int                      // 0: not buffered
 	keep     int

@@ -53,17 +53,17 @@ func (l *validator[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	}
 	if err := l.ask(ctx, req, resp); err != nil {
 		var none Resp
-		return none, invalid(err)
+		return none, invalid(err, resp)
 	}
 	return resp, nil
 }
 
-// invalid is what an answer fails with that a check refused.
-func invalid(err error) error {
+// invalid is what an answer fails with that a check refused; nil: it is not known.
+func invalid(err error, answer any) error {
 	if !errtree.Nil(err) && errtree.Any(err, hasOpinion) {
 		return err
 	}
-	return &strategies.InvalidAnswerError{Err: err}
+	return &strategies.InvalidAnswerError{Err: err, Answer: answer}
 }
 
 func hasOpinion(err error) bool {

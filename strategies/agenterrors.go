@@ -69,8 +69,14 @@ func (e *PanicError) Unwrap() error {
 // RecoveryClass is [ClassPanic].
 func (e *PanicError) RecoveryClass() Class { return ClassPanic }
 
-// InvalidAnswerError is an answer that came and was refused by validation.
-type InvalidAnswerError struct{ Err error }
+// InvalidAnswerError is an answer that came and was refused by validation. Its text
+// is what the validation said, and nothing of the answer.
+type InvalidAnswerError struct {
+	Err error
+	// Answer is what was refused: as the agent returned it, or an [Answer] of a stream
+	// that has checks. nil: it is not known.
+	Answer any
+}
 
 func (e *InvalidAnswerError) Error() string {
 	return fmt.Sprintf("understudy: invalid answer: %v", e.Err)
@@ -170,6 +176,24 @@ func AnswerFault(err error) string {
 		return short(fault, 1000)
 	}
 	return ""
+}
+
+// RefusedAnswer is the answer that err says is none, as the agent or the adapter gave
+// it, and its text as far as that is known. nil and "" if err is no such failure.
+func RefusedAnswer(err error) (answer any, text string) {
+	if refused, ok := errtree.As[*InvalidAnswerError](err); ok {
+		switch a := refused.Answer.(type) {
+		case Answer:
+			return a, a.Text
+		case string:
+			return a, a
+		}
+		return refused.Answer, ""
+	}
+	if refused, ok := errtree.As[*AnswerError](err); ok {
+		return refused.Answer, refused.Text
+	}
+	return nil, ""
 }
 
 // faultOf says the reason why an answer is not whole to the model that gave it.

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
-	"slices"
 	"strings"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
-
-	"github.com/understudy-go/understudy/middleware"
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
@@ -18,25 +15,6 @@ func Model(name sdk.Model) func(context.Context, sdk.MessageNewParams) (sdk.Mess
 		params.Model = name
 		return params, nil
 	}
-}
-
-// Told is for RetryVia: it tells the model what was wrong with its last answer, in the
-// user's last message, or in one more. Other failures leave the request as it is.
-func Told(_ context.Context, params sdk.MessageNewParams, failure middleware.Failure) (sdk.MessageNewParams, error) {
-	reason := failure.Reason()
-	if reason == "" {
-		return params, nil
-	}
-	block := sdk.NewTextBlock("Your last answer to this could not be used: " + reason + ". Please answer again.")
-	params.Messages = slices.Clone(params.Messages)
-	if n := len(params.Messages); n > 0 && params.Messages[n-1].Role == sdk.MessageParamRoleUser {
-		last := params.Messages[n-1]
-		last.Content = append(slices.Clone(last.Content), block)
-		params.Messages[n-1] = last
-		return params, nil
-	}
-	params.Messages = append(params.Messages, sdk.NewUserMessage(block))
-	return params, nil
 }
 
 // Canned gives the same answer to everything, whole or as a stream.

@@ -3,11 +3,8 @@ package genai
 import (
 	"context"
 	"iter"
-	"slices"
 
 	sdk "google.golang.org/genai"
-
-	"github.com/understudy-go/understudy/middleware"
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
@@ -16,16 +13,6 @@ func Model(name string) func(context.Context, Request) (Request, error) {
 		req.Model = name
 		return req, nil
 	}
-}
-
-// Told is for RetryVia: it tells the model what was wrong with its last answer, as one
-// more turn of the user's. Other failures leave the request as it is.
-func Told(_ context.Context, req Request, failure middleware.Failure) (Request, error) {
-	if reason := failure.Reason(); reason != "" {
-		told := sdk.NewContentFromText("Your last answer to this could not be used: "+reason+". Please answer again.", sdk.RoleUser)
-		req.Contents = append(slices.Clone(req.Contents), told)
-	}
-	return req, nil
 }
 
 // Canned gives the same answer to everything, whole or as a stream.

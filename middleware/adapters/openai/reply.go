@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"slices"
 
 	sdk "github.com/openai/openai-go/v3"
-
-	"github.com/understudy-go/understudy/middleware"
 )
 
 // Model returns a function that asks another model the same, for FallbackVia.
@@ -18,19 +15,6 @@ func Model(name sdk.ChatModel) func(context.Context, sdk.ChatCompletionNewParams
 		params.Model = name
 		return params, nil
 	}
-}
-
-// Told is for RetryVia: it tells the model what was wrong with its last answer, as one
-// more message of the user's. Other failures leave the request as it is.
-func Told(_ context.Context, params sdk.ChatCompletionNewParams, failure middleware.Failure) (sdk.ChatCompletionNewParams, error) {
-	if reason := failure.Reason(); reason != "" {
-		params.Messages = append(slices.Clone(params.Messages), sdk.UserMessage(told(reason)))
-	}
-	return params, nil
-}
-
-func told(reason string) string {
-	return "Your last answer to this could not be used: " + reason + ". Please answer again."
 }
 
 // Canned gives the same answer to everything, whole or as a stream.
