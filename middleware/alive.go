@@ -24,13 +24,26 @@ func (s *Settings) TimeoutWhileAlive(silence, most time.Duration) *Settings {
 
 // Alive says that the agent, or a tool of its, is at work: the limit of its attempt,
 // and of those that it is part of, begins anew where the chain says so, see
-// [Settings.TimeoutWhileAlive]. It costs next to nothing, and nothing elsewhere.
+// [Settings.TimeoutWhileAlive]. The adapters say it for the progress of MCP tools and
+// the messages of gRPC streams. It costs next to nothing, and nothing elsewhere.
 func (c Call) Alive() {
 	for at := c.c; at != nil; at = at.up {
 		if at.life != nil {
 			at.life.renew()
 		}
 	}
+}
+
+// Prolongs says whether Alive does anything: whether the limit of an attempt that the
+// call is part of can begin anew. Who must ask for signs of life first, such as the
+// progress of a server, need not where nobody listens.
+func (c Call) Prolongs() bool {
+	for at := c.c; at != nil; at = at.up {
+		if at.life != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // life is the limit of one attempt that can begin anew.

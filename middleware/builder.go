@@ -361,10 +361,10 @@ func (c *chainBuilder[Req, Resp]) untyped(p part) {
 				return newLimit(o, "attempt", p.first, 0, next)
 			}
 		case *validatePart:
-			return c.validated(next)
+			return c.validated()(next)
 		case *checkPart:
 			if c.validate == nil {
-				return c.validated(next)
+				return c.validated()(next)
 			}
 		}
 		return next
@@ -422,17 +422,19 @@ func (c *chainBuilder[Req, Resp]) bounded() Middleware[Req, Resp] {
 }
 
 func (c *chainBuilder[Req, Resp]) bare() Middleware[Req, Resp] {
-	bounded := c.bounded()
-	built := *c.Builder // stand-ins are looked up later, when the builder may have changed
-	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return built.validated(bounded(next)) }
+	bounded, validated := c.bounded(), c.validated()
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] { return validated(bounded(next)) }
 }
 
-// validated puts whatever looks at answers around a runner: Validate first.
-func (b *Builder[Req, Resp]) validated(next Runner[Req, Resp]) Runner[Req, Resp] {
-	for _, check := range [...]func(context.Context, Req, Resp) error{b.validate, b.answers} {
-		if check != nil {
-			next = &validator[Req, Resp]{check: check, next: next}
+// validated puts whatever looks at answers now around a runner: Validate first.
+func (c *chainBuilder[Req, Resp]) validated() Middleware[Req, Resp] {
+	checks := [...]func(context.Context, Req, Resp) error{c.validate, c.answers}
+	return func(next Runner[Req, Resp]) Runner[Req, Resp] {
+		for _, check := range checks {
+			if check != nil {
+				next = &validator[Req, Resp]{check: check, next: next}
+			}
 		}
+		return next
 	}
-	return next
 }

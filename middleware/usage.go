@@ -108,13 +108,43 @@ func (c Call) Spent(usage strategies.Usage) {
 	}
 }
 
+// Spending is for whoever reads from outside what a step has cost, such as an adapter
+// of a framework that reports tokens. The step runs in the context that is returned;
+// report, called once it has ended, well or not, tells the call what it has cost, see
+// [Call.Spent], unless somebody within has reported tokens already: nothing is counted
+// twice where one guarded agent calls another. It costs an allocation, and a look-up
+// where nobody measures.
+func Spending(ctx context.Context) (inner context.Context, report func(usage strategies.Usage)) {
+	up := callOf(ctx)
+	if up == nil || up.meter == nil {
+		return ctx, func(strategies.Usage) {}
+	}
+	m := &struct {
+		call
+		meter
+	}{}
+	m.call = *up // the same call, with a meter of its own
+	m.meter.begin(up.meter, nil, strategies.UsageLimits{})
+	m.meter.step = true
+	m.call.Context, m.call.meter = ctx, &m.meter
+	return &m.call, func(usage strategies.Usage) {
+		if within := m.meter.total(); within.TokensIn == 0 && within.TokensOut == 0 {
+			Call{up}.Spent(usage)
+		}
+	}
+}
+
 // Usage returns what has been spent so far of the innermost limits that the call
 // belongs to, or of the innermost [Guarded.Outcome].
 func (c Call) Usage() strategies.Usage {
 	if c.c == nil {
 		return strategies.Usage{}
 	}
-	return c.c.meter.total()
+	m := c.c.meter
+	for m != nil && m.step {
+		m = m.outer
+	}
+	return m.total()
 }
 
 // meter counts what one call costs, or what several do, and knows what they may.
@@ -125,6 +155,7 @@ type meter struct {
 	began   time.Time // if time is limited
 	problem error
 	also    *allowance // of the key that the call is of; nil: of none
+	step    bool       // of a step whose cost is read from outside
 
 	mu    sync.Mutex
 	spent strategies.Usage

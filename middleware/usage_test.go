@@ -261,3 +261,42 @@ func BenchmarkUsageLimits(b *testing.B) {
 	g := promised(b, breakerOf("consecutive"), func(c *middleware.Builder[string, string]) { c.UsageLimits(calls(1 << 40)) })
 	measureRunner(b, g, false)
 }
+
+// What is read from outside of a step is booked unless somebody within has reported.
+func TestSpending(t *testing.T) {
+	read := strategies.Usage{TokensIn: 5, TokensOut: 2}
+	for it, tc := range map[string]struct {
+		within func(ctx context.Context)
+		want   strategies.Usage
+	}{
+		"nobody within":               {func(context.Context) {}, read},
+		"somebody within":             {func(ctx context.Context) { middleware.CallOf(ctx).Spent(strategies.Usage{TokensIn: 4}) }, strategies.Usage{TokensIn: 4}},
+		"requests alone are no words": {func(ctx context.Context) { middleware.CallOf(ctx).Spent(strategies.Usage{Calls: 1}) }, read.Add(strategies.Usage{Calls: 1})},
+		"a guarded agent within that reports": {func(ctx context.Context) {
+			_, _ = built(t, middleware.Wrap(plays(stepFunc(func(ctx context.Context, _ string) (string, error) {
+				middleware.CallOf(ctx).Spent(strategies.Usage{TokensOut: 9})
+				return "", nil
+			})))).Run(ctx, "")
+		}, strategies.Usage{Calls: 1, TokensOut: 9}},
+	} {
+		t.Run(it, func(t *testing.T) {
+			agent := stepFunc(func(ctx context.Context, _ string) (string, error) {
+				for range 2 { // one step does not hide the next
+					inner, report := middleware.Spending(ctx)
+					before := middleware.CallOf(ctx).Usage()
+					tc.within(inner)
+					if got := middleware.CallOf(inner).Usage(); got.Calls < before.Calls {
+						t.Errorf("within the step the call has cost %v", got)
+					}
+					report(read)
+				}
+				return "", nil
+			})
+			o := built(t, middleware.Wrap(plays(agent))).Outcome(t.Context(), "")
+			expect(t, "usage", o.Usage, tc.want.Add(tc.want).Add(strategies.Usage{Calls: 1}))
+		})
+	}
+	inner, report := middleware.Spending(t.Context())
+	report(read)
+	expect(t, "where nobody measures it is the same context", inner, t.Context())
+}

@@ -48,6 +48,9 @@ func (t *TurnAgent) Accept(reasons ...genai.FinishReason) *TurnAgent {
 func (t *TurnAgent) Stream(ctx context.Context, turn agent.InvocationContext) iter.Seq2[*session.Event, error] {
 	return func(yield func(*session.Event, error) bool) {
 		acted := false
+		ctx, report := middleware.Spending(ctx)
+		cost := spent{}
+		defer func() { report(cost.total()) }()
 		for event, err := range t.agent.Run(turn.WithContext(ctx)) {
 			if err != nil {
 				if errors.Is(err, workflow.ErrNodeInterrupted) || errors.Is(err, tool.ErrConfirmationRequired) {
@@ -58,6 +61,9 @@ func (t *TurnAgent) Stream(ctx context.Context, turn agent.InvocationContext) it
 			}
 			if event == nil {
 				continue
+			}
+			if cost.hear(&event.LLMResponse); !event.Partial {
+				cost.next() // a turn may ask its model often
 			}
 			if !acted || len(callsOf(&event.LLMResponse)) > 0 {
 				if e := t.judge(&event.LLMResponse); e != nil {

@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
+
+	"github.com/understudy-go/understudy/middleware"
 )
 
 // Call is what a model is asked: the framework's request, and whether it wants
@@ -60,8 +62,14 @@ func (a *LLMAgent) Accept(reasons ...genai.FinishReason) *LLMAgent {
 // reason and is an error is nobody's concern any more.
 func (a *LLMAgent) Stream(ctx context.Context, call Call) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
+		ctx, report := middleware.Spending(ctx)
+		cost := spent{}
+		defer func() { report(cost.total()) }()
 		h := hearing{agent: a, stream: call.Stream, tools: offered(call.Request), yield: yield}
 		for r, err := range a.llm.GenerateContent(ctx, a.own(call), call.Stream) {
+			if r != nil {
+				cost.hear(r)
+			}
 			if err != nil {
 				if h.finish == "" {
 					yield(nil, explain(err))

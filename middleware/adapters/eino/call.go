@@ -10,6 +10,7 @@ import (
 	"github.com/cloudwego/eino/schema"
 
 	"github.com/understudy-go/understudy/middleware"
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // Builder is the core's builder for a model: its settings are those of any
@@ -159,7 +160,9 @@ func speak[M adk.MessageType](ctx context.Context, m model.BaseModel[M], c Typed
 	messages, options := slices.Clip(c.Messages), slices.Clip(c.Options)
 	return func(yield func(M, error) bool) {
 		var none M
+		ctx, report := middleware.Spending(ctx)
 		s := speech[M]{ctx: ctx, yield: yield, answer: answer{accept: accept, tools: offered(c.tools, options)}}
+		defer func() { report(s.usage) }()
 		if !c.Whole {
 			reader, err := m.Stream(ctx, messages, options...)
 			if err != nil {
@@ -171,6 +174,7 @@ func speak[M adk.MessageType](ctx context.Context, m model.BaseModel[M], c Typed
 		}
 		whole, err := m.Generate(ctx, messages, options...)
 		if err == nil {
+			hears(&s.usage, whole)
 			s.answer.add(look(whole))
 			err = s.answer.judge(whole)
 		}
@@ -194,6 +198,7 @@ type speech[M adk.MessageType] struct {
 	ctx    context.Context
 	yield  func(M, error) bool
 	answer answer
+	usage  strategies.Usage
 	held   []M  // ends, before there is anything
 	opened bool // something was passed on
 	said   bool // and it was something that commits
@@ -213,6 +218,7 @@ func (s *speech[M]) hear(reader *schema.StreamReader[M]) {
 			continue
 		}
 		last = chunk
+		hears(&s.usage, chunk)
 		l := look(chunk)
 		s.answer.add(l)
 		if l.finish != "" {

@@ -100,7 +100,9 @@ func (a *ModelAgent) stream(ctx context.Context, call Call, emit func(Chunk) err
 
 func (a *ModelAgent) ask(ctx context.Context, call Call, heard ai.ModelStreamCallback) (*ai.ModelResponse, error) {
 	request := attempt(call.Request)
+	ctx, report := middleware.Spending(ctx)
 	var resp *ai.ModelResponse
+	defer func() { report(spent(resp)) }()
 	var err error
 	switch {
 	case a.model != nil:

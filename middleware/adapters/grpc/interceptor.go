@@ -38,12 +38,41 @@ func (c Call) fresh() any {
 // retries of its service config. With methods, only the calls of these have
 // layers: "/grpc.health.v1.Health/Check", or "/grpc.health.v1.Health/" for all of
 // a service. The error says what is wrong with the settings.
+//
+// Streams get no layers, but each message that comes by one is a sign of life of the
+// call that opened it; see [middleware.Call.Alive].
 func DialOptions(settings func(b *Builder), methods ...string) ([]sdk.DialOption, error) {
 	unary, err := Interceptor(settings, methods...)
 	if err != nil {
 		return nil, err
 	}
-	return []sdk.DialOption{sdk.WithChainUnaryInterceptor(unary), sdk.WithDisableRetry()}, nil
+	return []sdk.DialOption{sdk.WithChainUnaryInterceptor(unary), sdk.WithChainStreamInterceptor(AliveInterceptor()), sdk.WithDisableRetry()}, nil
+}
+
+// AliveInterceptor is the stream interceptor of [DialOptions] alone: an agent or a tool
+// that reads a stream in the course of its call is at work for as long as messages
+// come, so that a chain with TimeoutWhileAlive leaves it the time.
+func AliveInterceptor() sdk.StreamClientInterceptor {
+	return func(ctx context.Context, desc *sdk.StreamDesc, cc *sdk.ClientConn, method string, open sdk.Streamer, options ...sdk.CallOption) (sdk.ClientStream, error) {
+		stream, err := open(ctx, desc, cc, method, options...)
+		if err != nil || stream == nil {
+			return stream, err
+		}
+		return &alive{stream, middleware.CallOf(ctx)}, nil
+	}
+}
+
+type alive struct {
+	sdk.ClientStream
+	call middleware.Call
+}
+
+func (s *alive) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if err == nil {
+		s.call.Alive()
+	}
+	return err
 }
 
 // Interceptor is the interceptor of [DialOptions] alone: turn off the service

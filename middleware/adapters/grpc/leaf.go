@@ -22,7 +22,8 @@ func Unary[Req, Resp any](method func(ctx context.Context, in Req, options ...sd
 
 // Stream makes a method that answers in a stream an agent: Stream(client.Watch).
 // It needs no Complete: gRPC ends a stream with a status, and one that is cut off
-// has none.
+// has none. Each message is a sign of life of the call it is made in, see
+// [middleware.Call.Alive].
 func Stream[Req, Chunk any](method func(ctx context.Context, in Req, options ...sdk.CallOption) (sdk.ServerStreamingClient[Chunk], error), options ...sdk.CallOption) middleware.Streamer[Req, *Chunk] {
 	if method == nil {
 		return nil // refused by the builder
@@ -36,8 +37,13 @@ func Stream[Req, Chunk any](method func(ctx context.Context, in Req, options ...
 				yield(nil, err)
 				return
 			}
+			call := middleware.CallOf(ctx)
 			for {
-				switch chunk, err := stream.Recv(); {
+				chunk, err := stream.Recv()
+				if err == nil {
+					call.Alive()
+				}
+				switch {
 				case errors.Is(err, io.EOF):
 					return
 				case err != nil:

@@ -34,6 +34,10 @@ func (r *recovery) around(next sdk.MethodHandler) sdk.MethodHandler {
 			return result, err
 		case method == methodCall && ok && params != nil && ctx.Value(bareKey{}) == nil:
 			return r.call(ctx, Call{Session: session, Params: params})
+		case method == methodCall && ok && params != nil: // of a stand-in
+			heard, done := r.listens(ctx, session, params)
+			defer done()
+			return next(ctx, method, &sdk.ClientRequest[*sdk.CallToolParams]{Session: session, Params: heard})
 		}
 		return next(ctx, method, req)
 	}
@@ -129,6 +133,8 @@ func lastWord(err error) *ToolError {
 func (r *recovery) ask(ctx context.Context, c Call) (*sdk.CallToolResult, error) {
 	s := stateOf(ctx)
 	answer, err := s.act(ctx, c, s.over, func(ctx context.Context, params *sdk.CallToolParams) (*sdk.CallToolResult, error) {
+		params, done := r.listens(ctx, c.Session, params)
+		defer done()
 		result, err := r.next(ctx, methodCall, &sdk.ClientRequest[*sdk.CallToolParams]{Session: c.Session, Params: params})
 		answer, _ := result.(*sdk.CallToolResult)
 		return answer, err

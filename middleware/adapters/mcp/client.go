@@ -68,6 +68,7 @@ func NewClientWith(impl *sdk.Implementation, options *sdk.ClientOptions, setting
 	}
 	client := sdk.NewClient(impl, r.listen(options))
 	client.AddSendingMiddleware(r.around)
+	client.AddReceivingMiddleware(r.hears)
 	return client, nil
 }
 
@@ -82,6 +83,8 @@ type recovery struct {
 	settings func(*Builder)
 	tools    Tools
 	next     sdk.MethodHandler // what the client did before
+
+	tokens atomic.Int64 // of progress that was asked for
 
 	mu      sync.Mutex
 	servers map[weak.Pointer[sdk.ClientSession]]*server
@@ -105,6 +108,8 @@ type server struct {
 
 	mu    sync.Mutex
 	kinds map[string]strategies.Effect // of its tools, as it lists them
+
+	listeners map[*listener]bool // for the progress of calls
 }
 
 // of returns the server of a session. It is forgotten with the session.
@@ -114,7 +119,7 @@ func (r *recovery) of(session *sdk.ClientSession) *server {
 	defer r.mu.Unlock()
 	s, ok := r.servers[key]
 	if !ok {
-		s = &server{kinds: map[string]strategies.Effect{}}
+		s = &server{kinds: map[string]strategies.Effect{}, listeners: map[*listener]bool{}}
 		if s.chain, r.spare = r.spare, nil; s.chain == nil {
 			s.chain, s.err = r.build()
 		}
