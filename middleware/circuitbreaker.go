@@ -362,16 +362,6 @@ func (l *circuitBreaker[Req, Resp]) trial(ctx context.Context, req Req, permit s
 	return resp, nil, err
 }
 
-// breaker is the agent's; nil: it has none.
-func (o *Owner) breaker() *strategies.Breaker {
-	for _, p := range o.chain() {
-		if b, ok := p.(*breakerPart); ok {
-			return b.breaker
-		}
-	}
-	return nil
-}
-
 // each calls watch for every observer of the agent.
 func (o *Owner) each(watch func(Observer)) {
 	if many, ok := o.Observer.(observers); ok {

@@ -112,7 +112,7 @@ func (p *degradePart) explain(e *explaining) {
 
 func (p *degradePart) health(h *Health) {
 	if p.ladder != nil {
-		h.Level = p.ladder.Level()
+		h.Level, h.Pinned = p.ladder.State()
 	}
 }
 

@@ -49,6 +49,24 @@ const (
 	DriftAllowed
 )
 
+var driftNames = [...]string{"refused", "asked", "allowed"}
+
+// String returns refused, asked or allowed.
+func (d Drift) String() string {
+	if int(d) < len(driftNames) {
+		return driftNames[d]
+	}
+	return "unknown"
+}
+
+// MarshalText returns the word of String.
+func (d Drift) MarshalText() ([]byte, error) { return textOf("drift", d, int(d) < len(driftNames)) }
+
+// UnmarshalText reads a word back.
+func (d *Drift) UnmarshalText(text []byte) error {
+	return readText("drift", text, driftNames[:], func(i int) { *d = Drift(i) })
+}
+
 // Effects gives calls an identity and writes down what the tools of the agent do
 // that are wrapped by [WrapTool], its stand-ins' and its nested agents' too. A
 // later attempt of a call, a stand-in, or the same call repeated under its id after

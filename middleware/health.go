@@ -16,14 +16,18 @@ type Health struct {
 	Failures   int              // failed calls since the last recovery
 	Spent      bool             // retries used up, until the agent succeeds
 	Level      strategies.Level
+	Pinned     bool             // the level is held by hand
 	LastClass  strategies.Class // of the last attempt that was made and failed; unclassified: none yet
 	LastError  string           // what it said, as [strategies.Redact] leaves it
 	// OthersSince is since when others have answered for the agent; zero: it answers
 	// itself.
-	OthersSince time.Time
-	InFlight    int // attempts in the bulkhead, if there is one
-	LeftBehind  int // attempts a hard timeout left running, and questions whose Ask is deaf
-	Waiting     int // calls that wait for a slot of the bulkhead, or for their turn of the pace
+	OthersSince time.Time `json:",omitzero"`
+	InFlight    int       // attempts in the bulkhead, if there is one
+	LeftBehind  int       // attempts a hard timeout left running, and questions whose Ask is deaf
+	Waiting     int       // calls that wait for a slot of the bulkhead, or for their turn of the pace
+	// BudgetLeft is what is left of the retry budget, of BudgetSize; 0 of 0: there is no
+	// Retry.
+	BudgetLeft, BudgetSize int
 	// CallsPerMinute and TokensPerMinute are what the pace lets through at present; 0:
 	// it has no such limit, or there is none.
 	CallsPerMinute, TokensPerMinute float64

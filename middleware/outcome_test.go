@@ -110,6 +110,7 @@ func TestHealth(t *testing.T) {
 			want := middleware.Health{
 				Agent: "bard", Breaker: strategies.StateOpen, RetryAfter: time.Minute, Failures: 1, Spent: true,
 				Level: strategies.LevelMinimal, LastClass: strategies.ClassOverloaded, LastError: "a overloaded failure", OthersSince: time.Now().UTC(),
+				BudgetLeft: 495, BudgetSize: 500,
 			}
 			expect(t, "health", g.Health(), want)
 			expect(t, "health, asked again", g.Health(), want)

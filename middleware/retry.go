@@ -66,6 +66,7 @@ func (p *retryPart) explain(e *explaining) {
 }
 
 func (p *retryPart) health(h *Health) {
+	h.BudgetLeft, h.BudgetSize = p.policy.Budget.Left(), p.policy.Budget.Size()
 	if p.policy.Allowance == strategies.AllowancePerAgent {
 		h.Spent = h.Failures >= p.policy.Max() // the next failed call is above it
 	}

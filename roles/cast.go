@@ -2,6 +2,7 @@ package roles
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -191,6 +192,17 @@ func (c *Cast[Req, Resp]) Names() []string {
 	return names
 }
 
+// Owners returns all agents without their types, in the order of registration: for
+// a console, or whatever else keeps agents of many types.
+func (c *Cast[Req, Resp]) Owners() []*middleware.Owner {
+	members := c.members()
+	owners := make([]*middleware.Owner, len(members))
+	for i, m := range members {
+		owners[i] = m.guarded.Owner()
+	}
+	return owners
+}
+
 // Role returns the role of a registered agent.
 func (c *Cast[Req, Resp]) Role(name string) (Role, bool) {
 	if m, ok := c.guarded.Load(name); ok {
@@ -247,6 +259,29 @@ func (c *Cast[Req, Resp]) Reset(name string) bool {
 type Health struct {
 	Role Role
 	middleware.Health
+}
+
+// MarshalJSON writes the role beside what [middleware.Health] writes.
+func (h Health) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(h.Health)
+	if err != nil {
+		return nil, err
+	}
+	role, err := json.Marshal(h.Role)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]byte(`{"Role":`), role, []byte{','}, text[1:]), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON has written.
+func (h *Health) UnmarshalJSON(text []byte) error {
+	var role struct{ Role Role }
+	if err := json.Unmarshal(text, &role); err != nil {
+		return err
+	}
+	h.Role = role.Role
+	return h.Health.UnmarshalJSON(text)
 }
 
 // Health returns a snapshot of every agent, in the order of registration. Taking

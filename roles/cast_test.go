@@ -2,6 +2,7 @@ package roles_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -351,11 +352,18 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 			{Role: "writer", Health: middleware.Health{
 				Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second,
 				Failures: 2, Spent: true, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient, LastError: errSick.Error(), OthersSince: since,
+				BudgetLeft: 495, BudgetSize: 500,
 			}},
-			{Role: "editor", Health: middleware.Health{Agent: "ed"}},
+			{Role: "editor", Health: middleware.Health{Agent: "ed", BudgetLeft: 500, BudgetSize: 500}},
 		}
 		expect(t, "health, in the order of registration", c.Health(), want)
 		expect(t, "health, for taking it changes nothing", c.Health(), want)
+		text, err := json.Marshal(c.Health())
+		expect(t, "error", err, nil)
+		var read []roles.Health
+		expect(t, "error", json.Unmarshal(text, &read), nil)
+		expect(t, "health that was written and read, with the roles", read, want)
+		expect(t, "owners", c.Owners()[0] == g.Owner() && len(c.Owners()) == 2, true)
 		expect(t, "failures", []int{c.Failures("will"), c.Failures("ed"), c.Failures("unknown")}, []int{2, 0, 0})
 
 		role, ok := c.Role("ed")
@@ -373,6 +381,7 @@ func TestCastTellsWhatItKnows(t *testing.T) {
 		expect(t, "Reset", c.Reset("will"), true)
 		expect(t, "health after Reset, breaker and ladder left alone", c.Health()[0].Health, middleware.Health{
 			Agent: "will", Breaker: strategies.StateOpen, RetryAfter: 30 * time.Second, Level: strategies.LevelMinimal, LastClass: strategies.ClassTransient, LastError: errSick.Error(), OthersSince: since,
+			BudgetLeft: 495, BudgetSize: 500,
 		})
 		time.Sleep(31 * time.Second)
 		will.turn(errSick, "a scene")

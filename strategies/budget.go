@@ -123,6 +123,9 @@ func (b *Budget) Remembers() Memory {
 
 func (b *Budget) conf() *Budget { b = b.Itself(); return b.set.of(b) }
 
+// Size returns the tokens of a full bucket.
+func (b *Budget) Size() int { return int(b.capacity()) }
+
 // Validate refuses negative numbers and a bucket too small for one retry.
 func (b *Budget) Validate() error {
 	var p problems

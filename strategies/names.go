@@ -12,14 +12,14 @@ import (
 type enum interface{ ~uint8 }
 
 func nameOf[E enum](e E, names []string) string {
-	if int(e) < len(names) {
+	if int(e) < len(names) && names[e] != "" {
 		return names[e]
 	}
 	return "unknown"
 }
 
 func marshal[E enum](kind string, e E, names []string) ([]byte, error) {
-	if int(e) < len(names) {
+	if int(e) < len(names) && names[e] != "" {
 		return []byte(names[e]), nil
 	}
 	return nil, &ConfigError{Setting: kind, Problem: fmt.Sprintf("%d has no name", e), Fix: "use one of the constants"}
@@ -27,12 +27,12 @@ func marshal[E enum](kind string, e E, names []string) ([]byte, error) {
 
 func unmarshal[E enum](kind string, e *E, text []byte, names []string) error {
 	for i, name := range names {
-		if name == string(text) {
+		if name == string(text) && name != "" {
 			*e = E(i)
 			return nil
 		}
 	}
-	return &ConfigError{Setting: kind, Problem: fmt.Sprintf("%.40q is not known", text), Fix: "use one of: " + strings.Join(names, ", ")}
+	return &ConfigError{Setting: kind, Problem: fmt.Sprintf("%.40q is not known", text), Fix: "use one of: " + strings.TrimPrefix(strings.Join(names, ", "), ", ")}
 }
 
 // String returns the class as it appears in logs and metrics: lower case, with
@@ -124,4 +124,26 @@ func (s EffectState) MarshalText() ([]byte, error) {
 // UnmarshalText reads what MarshalText has written.
 func (s *EffectState) UnmarshalText(text []byte) error {
 	return unmarshal("effect state", s, text, effectStateNames[:])
+}
+
+// String returns put, gone, current or lost.
+func (k ChangeKind) String() string { return nameOf(k, changeNames[:]) }
+
+// MarshalText writes what String returns.
+func (k ChangeKind) MarshalText() ([]byte, error) { return marshal("change kind", k, changeNames[:]) }
+
+// UnmarshalText reads what MarshalText has written.
+func (k *ChangeKind) UnmarshalText(text []byte) error {
+	return unmarshal("change kind", k, text, changeNames[:])
+}
+
+// String returns nothing, counts or holds.
+func (m Memory) String() string { return nameOf(m, memoryNames[:]) }
+
+// MarshalText writes what String returns.
+func (m Memory) MarshalText() ([]byte, error) { return marshal("memory", m, memoryNames[:]) }
+
+// UnmarshalText reads what MarshalText has written.
+func (m *Memory) UnmarshalText(text []byte) error {
+	return unmarshal("memory", m, text, memoryNames[:])
 }

@@ -190,13 +190,6 @@ const (
 
 var changeNames = [...]string{"", "put", "gone", "current", "lost"}
 
-func (k ChangeKind) String() string {
-	if k == 0 || int(k) >= len(changeNames) {
-		return fmt.Sprintf("ChangeKind(%d)", uint8(k))
-	}
-	return changeNames[k]
-}
-
 // Change is what a watch of a [Store] tells.
 type Change struct {
 	Kind   ChangeKind

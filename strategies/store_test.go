@@ -59,7 +59,7 @@ func TestWritesThatNoStoreTakes(t *testing.T) {
 func TestAChangeHasAName(t *testing.T) {
 	for kind, want := range map[strategies.ChangeKind]string{
 		strategies.ChangePut: "put", strategies.ChangeGone: "gone", strategies.ChangeCurrent: "current", strategies.ChangeLost: "lost",
-		0: "ChangeKind(0)", 9: "ChangeKind(9)",
+		0: "unknown", 9: "unknown",
 	} {
 		if got := kind.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -258,6 +258,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Err.Error() }
 
+// MarshalText writes what the error says, in JSON too.
+func (e *Error) MarshalText() ([]byte, error) { return []byte(errtree.Text(e)), nil }
+
 // Unwrap returns the error as the client gave it.
 func (e *Error) Unwrap() error { return e.Err }
 
