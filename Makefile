@@ -7,10 +7,10 @@ FUZZTIME  ?= 20s
 SCENARIOS ?= lab/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream demo-orders test lint bench lab fuzz cover tidy
+.PHONY: help demo demo-stream demo-orders demo-console test lint bench lab fuzz cover tidy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## the story: a game master's agents fail, the players never notice
 	@sh .ci/demo tavern
@@ -20,6 +20,9 @@ demo-stream: ## the same while the answer is streaming
 
 demo-orders: ## an order desk at the worst moments: each order is paid once, and twice without a journal
 	@sh .ci/demo orders
+
+demo-console: ## a stream of players, a provider that fails, and a console in the browser: http://127.0.0.1:7070/
+	@sh .ci/demo tavern -console 127.0.0.1:7070
 
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
 	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain

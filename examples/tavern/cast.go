@@ -56,16 +56,19 @@ func (t timing) scale(d time.Duration) time.Duration { return time.Duration(floa
 // newCast registers the four agents of the game master's table. All get the same layers, but
 // for one: a ruling must not be made up, so there is no reduced answer in the place of the
 // consistency agent, and what nobody can judge is put before the game master.
-func newCast(client openai.Client, model func(agent string) string, t timing, master strategies.Intervenor, watch middleware.Observer) (*roles.Cast[scene, string], error) {
+func newCast(client openai.Client, model func(agent string) string, t timing, master middleware.Intervention, watch middleware.Observer, more ...roles.Recipe[scene, string]) (*roles.Cast[scene, string], error) {
 	recipe := func(b *middleware.Builder[scene, string], agent roles.Agent[scene, string]) {
 		b.Retry(strategies.Retry{Backoff: strategies.Delays{t.scale(1 * time.Second), t.scale(2 * time.Second), t.scale(4 * time.Second)}}).
 			CircuitBreaker(&strategies.Breaker{OpenFor: t.openFor, NoJitter: true}).
 			Timeout(t.attempt).
-			Intervene(middleware.Intervention{Ask: master}).
+			Intervene(master).
 			Observe(watch)
 		if agent.Role() != roles.Consistency {
 			b.Degrade(strategies.LevelReduced, middleware.Func(promptBook(agent.Name()))).
 				Degrade(strategies.LevelMinimal, middleware.Func(shrug(agent.Name())))
+		}
+		for _, add := range more {
+			add(b, agent)
 		}
 	}
 	cast, err := roles.NewCast(roles.GameMaster(), recipe)

@@ -5,6 +5,7 @@
 //	go run ./tavern -ask              # be the game master yourself
 //	go run ./tavern -seed 7           # another night: the faults fall by the dice
 //	go run ./tavern -session my.txt   # another story
+//	go run ./tavern -console 127.0.0.1:7070   # on and on, behind a console in the browser
 //
 // By default the provider is a server on the loopback interface, and no network is needed. With
 // OPENAI_BASE_URL, OPENAI_API_KEY and TAVERN_MODEL set, the agents call that endpoint instead.
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/endpoint"
+	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/inbox"
 )
 
@@ -63,6 +65,7 @@ func run(ctx context.Context, args []string, st stage) error {
 		session = flags.String("session", "", "play the session in `file` instead of the default one")
 		pace    = flags.Float64("pace", 0, "scale every delay, 1 being real life (default 0.1, or 1 with a real provider)")
 		ask     = flags.Bool("ask", false, "be the game master: decide at the terminal what no agent can")
+		board   = flags.String("console", "", "play on and on behind a console at this loopback `address`, such as 127.0.0.1:7070")
 		seed    = flags.Uint64("seed", 0, "let the faults fall by the dice of this seed; 0 is the night of the default session")
 	)
 	flags.SetOutput(st.errs)
@@ -91,6 +94,12 @@ func run(ctx context.Context, args []string, st stage) error {
 	}
 
 	times := timingOf(*pace)
+	if *board != "" {
+		if !from.loopback() {
+			return errors.New("-console plays with the provider on the loopback interface only: it never ends, and a real one costs")
+		}
+		return playOn(ctx, *board, *seed, times, turns, st.out)
+	}
 	if from.loopback() {
 		server, err := endpoint.Start(plan(*seed, times))
 		if err != nil {
@@ -104,7 +113,7 @@ func run(ctx context.Context, args []string, st stage) error {
 	if *ask {
 		master = &inbox.Terminal{In: st.in, Out: st.out, By: "you"}
 	}
-	cast, err := newCast(newClient(from.url, from.key), from.modelOf, times, master, watch(p))
+	cast, err := newCast(newClient(from.url, from.key), from.modelOf, times, middleware.Intervention{Ask: master}, watch(p))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ var above = map[string][]string{
 
 // What stands beside the core of middleware is for those who want it: the core does without. Its
 // tests may use it.
-var beside = []string{"middleware/adapters", "middleware/inbox", "middleware/middlewaretest", "middleware/zaplog"}
+var beside = []string{"middleware/adapters", "middleware/console", "middleware/inbox", "middleware/middlewaretest", "middleware/zaplog"}
 
 // A source is one Go file, named by its slash-separated path from the root.
 type source struct {

@@ -80,8 +80,8 @@ var (
 		"middleware.RenewError":         &middleware.RenewError{Refusal: errSecret, Err: errSecret},
 		"middleware.UndoError":          &middleware.UndoError{Err: errSecret},
 		"httphint.Error":                &httphint.Error{Err: errSecret},
-		"inbox.ClosedError":             &inbox.ClosedError{},
-		"inbox.ClaimedError":            &inbox.ClaimedError{},
+		"inbox.ClosedError":             &inbox.ClosedError{Entry: inbox.Entry{ID: "i", State: inbox.StateExpired}},
+		"inbox.ClaimedError":            &inbox.ClaimedError{Entry: inbox.Entry{ID: "i", Claim: &inbox.Claim{By: "ada"}}},
 		// It has fields of its own in JSON, with the texts of the errors in it.
 		"strategies.RecoveryError": &strategies.RecoveryError{Agent: "a", Attempts: []strategies.Attempt{{Agent: "a", Err: errSecret}}, Cause: errSecret},
 	}
