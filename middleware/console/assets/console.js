@@ -18,7 +18,7 @@ async function answerOf(response) {
 
 const views = { stage, agent: stage, questions, question: questions, calls: recoveries, record };
 let open = null; // the view that is shown
-let queued = false;
+let queued = false, shown = -1000;
 
 const app = {
   me: () => know.me,
@@ -37,7 +37,9 @@ const app = {
   render() {
     if (queued) return;
     queued = true;
-    requestAnimationFrame(() => { queued = false; show(); });
+    const now = () => { queued = false; shown = performance.now(); show(); };
+    const wait = document.hidden ? 500 : 150 - (performance.now() - shown); // the title counts in the background too
+    if (wait > 0) setTimeout(now, wait); else requestAnimationFrame(now);
   },
   confirm,
 };
@@ -53,6 +55,7 @@ function show() {
     $('main').replaceChildren(open.root);
   }
   open.update();
+  $('main').dataset.shown = location.hash;
   for (const a of document.querySelectorAll('nav a')) {
     const here = views[a.dataset.view] === views[view];
     if (here) a.setAttribute('aria-current', 'page'); else a.removeAttribute('aria-current');

@@ -53,7 +53,7 @@ export function icon(name) {
   return el;
 }
 
-export const moods = { out: 'out', care: 'needs care', helped: 'others answer', well: 'in form' };
+export const moods = { out: 'out', care: 'in need of care', helped: 'others answer', well: 'in form' };
 
 const states = { closed: 'closed', open: 'open', 'half-open': 'half-open: on trial', isolated: 'isolated by hand', held: 'held by the provider' };
 export const stateWords = (state) => states[state] ?? state;

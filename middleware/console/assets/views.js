@@ -103,16 +103,24 @@ function line(a) {
   return all.slice(0, 2).map((x, i) => (i ? [' · ', x] : x));
 }
 
+const chains = new Map(); // of the last agents that were looked at
+
 function agentPart(app, id) {
   const facts = h('dl', { class: 'facts' }), acts = h('div', { class: 'acts' }), drawing = h('div', {}), notes = h('ul', { class: 'notes' });
   const head = h('div', {}), worst = h('p', { class: 'worst' }), lately = h('ul', { class: 'calls' }), none = h('p', { class: 'empty' }, 'Nothing has happened to its calls lately.');
   const root = h('div', {}, h('a', { class: 'back', href: '#/stage' }, '← The cast'), head, facts, acts,
     h('h3', {}, 'Its chain'), worst, drawing, notes, h('h3', {}, 'Its last recoveries'), none, lately);
-  let explained = null, sign = '', asked = 0;
+  let explained = chains.get(id) ?? null, sign = '', asked = 0;
 
   function explain() {
     asked = Date.now();
-    app.get(`agents/${encodeURIComponent(id)}`).then((a) => { explained = a.chain; sign = ''; app.render(); }).catch(() => {});
+    app.get(`agents/${encodeURIComponent(id)}`).then((a) => {
+      explained = a.chain;
+      sign = '';
+      chains.set(id, explained);
+      if (chains.size > 50) chains.delete(chains.keys().next().value);
+      app.render();
+    }).catch(() => {});
   }
 
   function update(a) {
