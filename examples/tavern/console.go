@@ -34,7 +34,7 @@ func playOn(ctx context.Context, address string, seed uint64, t timing, turns []
 	defer server.Close()
 
 	company := &assembly{}
-	desk := inbox.NewDesk(64)
+	desk := inbox.NewDesk()
 	board, err := console.New(console.Settings{
 		Agents: company.owners,
 		Role:   func(agent string) string { return string(parts[agent].role) },

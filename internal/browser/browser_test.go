@@ -205,7 +205,7 @@ type house struct {
 	mu     sync.Mutex
 }
 
-func newDesk() *inbox.Desk { return inbox.NewDesk(2000) }
+func newDesk() *inbox.Desk { return inbox.NewDesk() }
 
 func open(t *testing.T, change func(*console.Settings)) *house {
 	t.Helper()

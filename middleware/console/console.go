@@ -36,11 +36,12 @@ type Settings struct {
 	Hosts []string
 	// ShowRequest makes a text of what an agent was asked. nil: it is not shown.
 	ShowRequest func(request any) string
-	// ShowError makes a text of an error. nil: what it says.
+	// ShowError makes a text of an error. nil: what it says, as [strategies.Redact]
+	// leaves it.
 	ShowError func(err error) string
 	// Answer makes an answer of an agent's type from what a person has typed. Its
 	// error is shown to the person. nil: the text itself, for agents that answer with
-	// a string.
+	// a string; for others it is read as JSON of their type, if that is known.
 	Answer func(agent, text string) (any, error)
 	// Record is told of everything that was done here, after it was done. It is
 	// called on the request's goroutine. nil: the console's own record of the last

@@ -31,7 +31,7 @@ func expect(t *testing.T, what string, got, want any) {
 }
 
 // newDesk is a desk on which questions wait.
-func newDesk() *inbox.Desk { return inbox.NewDesk(2000) }
+func newDesk() *inbox.Desk { return inbox.NewDesk() }
 
 // ada may do all, bob nothing but look, eve not even that; nobody else is known.
 func who(r *http.Request) (console.Person, error) {
@@ -241,6 +241,21 @@ func TestTheScriptsMakeNoMarkupOfText(t *testing.T) {
 		}
 		if lines := strings.Count(text, "\n"); lines > 450 {
 			t.Errorf("%s has %d lines", file, lines)
+		}
+	}
+}
+
+// Each kind of event has a sentence on the page.
+func TestEveryEventCanBeTold(t *testing.T) {
+	text := open(t, nil).ask("GET", "/draw.js", "", "").Body.String()
+	for kind := middleware.EventAttemptFailed; ; kind++ {
+		word, err := kind.MarshalText()
+		if err != nil {
+			expect(t, "kinds that were looked at", kind > 20, true)
+			return
+		}
+		if !strings.Contains(text, fmt.Sprintf("\n  %s: (", word)) {
+			t.Errorf("the page does not know %s: add it to kinds in draw.js", word)
 		}
 	}
 }
@@ -462,6 +477,37 @@ func TestAnAnswerOfTheRightType(t *testing.T) {
 	expect(t, "open", h.desk.Waiting(id), true)
 	expect(t, "decided", h.ask("POST", "/api/v1/questions/"+id+"/decide", "ada", `{"action":"answer","answer":"la"}`).Code, 200)
 	expect(t, "the caller gets", <-said, "bard says la")
+}
+
+// An agent that answers with something else than a text gets what JSON makes of it.
+func TestAnAnswerIsReadAsTheTypeThatIsWanted(t *testing.T) {
+	h := open(t, nil)
+	type verdict struct{ Guilty bool }
+	judge, err := middleware.WrapFunc(func(context.Context, string) (verdict, error) { return verdict{}, errSick }).Named("judge").
+		Intervene(middleware.Intervention{Ask: h.desk, Deadline: time.Minute}).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan verdict, 1)
+	go func() { v, _ := judge.Run(context.Background(), "is he?"); said <- v }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for len(h.desk.Open()) == 0 {
+		<-tick.C
+	}
+	path := "/api/v1/questions/" + h.desk.Open()[0].ID + "/decide"
+	expect(t, "no JSON", h.ask("POST", path, "ada", `{"action":"answer","answer":"guilty"}`).Code, 422)
+	expect(t, "JSON", h.ask("POST", path, "ada", `{"action":"answer","answer":"{\"Guilty\":true}"}`).Code, 200)
+	expect(t, "verdict", (<-said).Guilty, true)
+}
+
+// A secret in an error is not shown, where nobody has said that it may be.
+func TestSecretsAreNotShown(t *testing.T) {
+	h := open(t, nil)
+	h.Observe(t.Context(), middleware.Event{Kind: middleware.EventFailed, Agent: "bard", Call: "c", Err: errors.New("Incorrect API key provided: sk-proj-4fGh0123456789abcdef0123456789")})
+	text := h.ask("GET", "/api/v1/calls", "ada", "").Body.String()
+	expect(t, "the key in "+text, strings.Contains(text, "4fGh"), false)
+	expect(t, "the rest in "+text, strings.Contains(text, "Incorrect API key provided"), true)
 }
 
 // Requests and answers are not shown, unless the user says how; errors may be held back.

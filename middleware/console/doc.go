@@ -9,7 +9,7 @@
 //
 // It is an [http.Handler], to be mounted wherever you like:
 //
-//	desk := inbox.NewDesk(16)
+//	desk := inbox.NewDesk()
 //	board, err := console.New(console.Settings{
 //		Agents: cast.Owners,
 //		Inbox:  console.Desk(desk),
@@ -27,8 +27,9 @@
 // changes something has a name, which goes into the record.
 //
 // Requests and answers are not shown, unless Settings.ShowRequest says how. The
-// texts of errors are, for nobody can decide without: an error may quote a request.
-// Settings.ShowError can hold them back.
+// texts of errors are, without what looks like a secret ([strategies.Redact]), for
+// nobody can decide without: an error may quote a request. Settings.ShowError can hold
+// them back.
 //
 // # What it costs
 //

@@ -1,7 +1,10 @@
 package console
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -214,16 +217,40 @@ func (q *request) decide() {
 
 // value makes an answer of what a person has typed.
 func (q *request) value(in Inbox, id, text string) (v any, problem string) {
-	if q.c.set.Answer == nil {
-		return text, ""
-	}
 	var asked Question
 	err := q.ask(func() (err error) { asked, err = in.Question(q.Context(), id); return err })
-	if err == nil {
-		err = q.ask(func() (err error) { v, err = q.c.set.Answer(asked.Agent, text); return err })
+	if err != nil {
+		return text, "" // the inbox will say why
 	}
+	parse := q.c.set.Answer
+	if parse == nil {
+		parse = func(_, text string) (any, error) { return typed(asked.Answers, text) }
+	}
+	err = q.ask(func() (err error) { v, err = parse(asked.Agent, text); return err })
 	if err != nil {
 		return nil, "this is no answer: " + clip(errtree.Text(err), errorWidth)
 	}
 	return v, ""
+}
+
+// typed reads a text as the first type that it can be.
+func typed(types []reflect.Type, text string) (any, error) {
+	var err error
+	for _, t := range types {
+		if t.Kind() == reflect.String {
+			return reflect.ValueOf(text).Convert(t).Interface(), nil
+		}
+		if t.Kind() == reflect.Interface {
+			break // anything will do
+		}
+		v := reflect.New(t)
+		if err = json.Unmarshal([]byte(text), v.Interface()); err == nil {
+			return v.Elem().Interface(), nil
+		}
+		err = fmt.Errorf("a %v in JSON is wanted: %w", t, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/strategies"
 )
 
 // What comes from providers, tools, users and callers may be anything: a text of a
@@ -61,7 +62,7 @@ func (c *Console) says(err error) string {
 		return ""
 	}
 	if c.set.ShowError == nil {
-		return clip(errtree.Text(err), errorWidth)
+		return clip(strategies.Redact(errtree.Text(err)), errorWidth)
 	}
 	text := ""
 	if problem := safely(func() { text = c.set.ShowError(err) }); problem != nil {
@@ -72,7 +73,7 @@ func (c *Console) says(err error) string {
 
 func (c *Console) saysText(text string) string {
 	if text == "" || c.set.ShowError == nil {
-		return clip(text, errorWidth)
+		return clip(text, errorWidth) // an agent's health is redacted already
 	}
 	return c.says(errors.New(text))
 }

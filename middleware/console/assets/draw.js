@@ -111,6 +111,8 @@ const kinds = {
   renewed: (x) => [x.error ? 'miss' : 'good', [x.error ? 'the credential could not be renewed' : 'the credential was renewed']],
   hedged: (x) => ['stand', [who(x), ' is asked too, after ', duration(x.delay_ms ?? 0)]],
   effect: (x) => ['note', ['effect ', b(x.detail), ': ', words(x.to)]],
+  decision_refused: (x) => ['miss', [b(x.by || 'somebody'), ' decided, and it was refused']],
+  parked: (x) => ['person', ['the call is parked until a person has decided ', x.incident ? h('a', { href: `#/question/${encodeURIComponent(x.incident)}` }, 'see the question') : '']],
   work_abandoned: () => ['care', ['an attempt was left running']],
 };
 const b = (text) => h('b', {}, text);
