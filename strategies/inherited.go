@@ -42,6 +42,8 @@ const (
 	MemoryHolds
 )
 
+var memoryNames = [...]string{"nothing", "counts", "holds"}
+
 func usedAlready(setting string) error {
 	return &ConfigError{Setting: setting, Problem: "is in use itself", Fix: "give it one that nobody has used yet, for its settings"}
 }

@@ -136,3 +136,14 @@ func (k ChangeKind) MarshalText() ([]byte, error) { return marshal("change kind"
 func (k *ChangeKind) UnmarshalText(text []byte) error {
 	return unmarshal("change kind", k, text, changeNames[:])
 }
+
+// String returns nothing, counts or holds.
+func (m Memory) String() string { return nameOf(m, memoryNames[:]) }
+
+// MarshalText writes what String returns.
+func (m Memory) MarshalText() ([]byte, error) { return marshal("memory", m, memoryNames[:]) }
+
+// UnmarshalText reads what MarshalText has written.
+func (m *Memory) UnmarshalText(text []byte) error {
+	return unmarshal("memory", m, text, memoryNames[:])
+}

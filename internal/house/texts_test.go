@@ -39,6 +39,7 @@ var enums = map[string]any{
 	"strategies.EffectState": strategies.EffectState(0),
 	"strategies.ChangeKind":  strategies.ChangeKind(0),
 	"strategies.Priority":    strategies.Priority(0),
+	"strategies.Memory":      strategies.Memory(0),
 	"middleware.Stage":       middleware.Stage(0),
 	"middleware.EventKind":   middleware.EventKind(0),
 	"middleware.Drift":       middleware.Drift(0),
@@ -48,7 +49,6 @@ var enums = map[string]any{
 var wordless = map[string]string{
 	"middlewaretest.Liberty": "an argument of Conform",
 	"middlewaretest.Call":    "what a test looks at",
-	"strategies.Memory":      "what the table of keys asks a strategy",
 	"strategies.Resumption":  "handed to code of ours; what is kept of it is a record of its own",
 }
 
@@ -79,9 +79,9 @@ var (
 		"strategies.UncertainError":     &strategies.UncertainError{Err: errSecret},
 		"middleware.RenewError":         &middleware.RenewError{Refusal: errSecret, Err: errSecret},
 		"middleware.UndoError":          &middleware.UndoError{Err: errSecret},
-		"inbox.ClosedError":             &inbox.ClosedError{},
-		"inbox.ClaimedError":            &inbox.ClaimedError{},
 		"httphint.Error":                &httphint.Error{Err: errSecret},
+		"inbox.ClosedError":             &inbox.ClosedError{Entry: inbox.Entry{ID: "i", State: inbox.StateExpired}},
+		"inbox.ClaimedError":            &inbox.ClaimedError{Entry: inbox.Entry{ID: "i", Claim: &inbox.Claim{By: "ada"}}},
 		// It has fields of its own in JSON, with the texts of the errors in it.
 		"strategies.RecoveryError": &strategies.RecoveryError{Agent: "a", Attempts: []strategies.Attempt{{Agent: "a", Err: errSecret}}, Cause: errSecret},
 	}

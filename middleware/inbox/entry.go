@@ -249,9 +249,6 @@ func (e *ClosedError) Error() string {
 	}
 }
 
-// MarshalText writes what Error returns: in JSON an error is its text.
-func (e *ClosedError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
-
 // ClaimedError is why a question cannot be claimed: somebody else is at it.
 type ClaimedError struct{ Entry Entry }
 
@@ -261,6 +258,3 @@ func (e *ClaimedError) Error() string {
 	}
 	return fmt.Sprintf("is claimed by %s until %s", e.Entry.Claim.By, e.Entry.Claim.Until.Format(time.RFC3339))
 }
-
-// MarshalText writes what Error returns: in JSON an error is its text.
-func (e *ClaimedError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }

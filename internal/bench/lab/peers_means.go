@@ -52,6 +52,6 @@ func failsafeMeans(env Env, policies []failsafe.Policy[Answer]) ([]failsafe.Poli
 
 // failsafeRefused says that a limiter of its own let nobody through: no failure of
 // the agent's.
-func failsafeRefused(err error) bool { 
+func failsafeRefused(err error) bool {
 	return errors.Is(err, ratelimiter.ErrExceeded) || errors.Is(err, adaptivelimiter.ErrExceeded)
 }
