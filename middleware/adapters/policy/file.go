@@ -134,7 +134,7 @@ func Guard[Req, Resp any](f *File, agent string, make func(r *Recipe) *middlewar
 			return nil, err
 		}
 		b.With(s.settings(agent))
-		if err := b.Check(); err != nil {
+		if err := b.Problems(); err != nil {
 			return nil, err
 		}
 		return func() (err error) {
@@ -160,7 +160,7 @@ func GuardStream[Req, Chunk any](f *File, agent string, make func(r *Recipe) *mi
 			return nil, err
 		}
 		b.With(s.settings(agent))
-		if err := b.Check(); err != nil {
+		if err := b.Problems(); err != nil {
 			return nil, err
 		}
 		return func() (err error) {

@@ -346,7 +346,7 @@ var sections = map[string]string{
 
 // check says what Build would say, and where.
 func (d *decoder) check(r *Recipe, path string, at *yaml.Node) {
-	for _, problem := range flat(chain("agent", r).Check()) {
+	for _, problem := range flat(chain("agent", r).Problems()) {
 		kind, name, _ := strings.Cut(problem.Setting, ".")
 		kind, _, _ = strings.Cut(kind, "[")
 		where := join(path, sections[kind])
