@@ -125,3 +125,16 @@ func (s EffectState) MarshalText() ([]byte, error) {
 func (s *EffectState) UnmarshalText(text []byte) error {
 	return unmarshal("effect state", s, text, effectStateNames[:])
 }
+
+// String returns away, back, size or skipped.
+func (k FleetKind) String() string { return nameOf(k, fleetKindNames[:]) }
+
+// MarshalText writes what String returns.
+func (k FleetKind) MarshalText() ([]byte, error) {
+	return marshal("fleet change", k, fleetKindNames[:])
+}
+
+// UnmarshalText reads what MarshalText has written.
+func (k *FleetKind) UnmarshalText(text []byte) error {
+	return unmarshal("fleet change", k, text, fleetKindNames[:])
+}
