@@ -7,7 +7,7 @@ FUZZTIME  ?= 20s
 SCENARIOS ?= lab/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream demo-orders test lint bench lab fuzz cover tidy
+.PHONY: help demo demo-stream demo-orders demo-fleet test lint bench lab fuzz cover tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ demo-stream: ## the same while the answer is streaming
 
 demo-orders: ## an order desk at the worst moments: each order is paid once, and twice without a journal
 	@cd examples && go run ./orders
+
+demo-fleet: ## three processes share a breaker; one of them is killed, and then the store
+	@cd examples/fleet && go run .
 
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests with the race detector
 	@sh .ci/check gofmt vet staticcheck race plain
