@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -95,6 +96,25 @@ func (l *bulkhead[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, la
 		}
 		return none, nil, err
 	}
+	if l.slots.Adapts() {
+		return l.measured(ctx, req, priority)
+	}
+	return l.inside(ctx, req, priority)
+}
+
+// measured tells a bulkhead that adapts how an attempt went. A panic says nothing.
+func (l *bulkhead[Req, Resp]) measured(ctx context.Context, req Req, priority strategies.Priority) (Resp, error, error) {
+	began := time.Now()
+	resp, late, err := l.inside(ctx, req, priority)
+	v := strategies.Verdict{}
+	if err != nil {
+		v = l.owner.judge(ctx, err)
+	}
+	l.slots.Settle(time.Since(began), v)
+	return resp, late, err
+}
+
+func (l *bulkhead[Req, Resp]) inside(ctx context.Context, req Req, priority strategies.Priority) (_ Resp, late, _ error) {
 	if l.hard != nil {
 		resp, err := l.hard.hold(ctx, req, func() { l.slots.ReleaseAs(priority) }) // which may leave the attempt behind, in flight
 		return resp, nil, err

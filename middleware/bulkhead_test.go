@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +99,49 @@ func TestBulkhead(t *testing.T) {
 			close(open)
 			<-done
 		})
+	})
+	t.Run("one that adapts is told how attempts went", func(t *testing.T) {
+		for _, hard := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				b := &strategies.Bulkhead{MaxConcurrent: 64, Adaptive: true, MaxWait: time.Hour}
+				slow := time.Second
+				agent := middleware.Func(func(ctx context.Context, _ string) (string, error) {
+					select {
+					case <-time.After(slow):
+						return "hi", nil
+					case <-ctx.Done():
+						return "", ctx.Err()
+					}
+				})
+				chain := middleware.Wrap(agent).Bulkhead(b)
+				if hard {
+					chain.HardTimeout(10*time.Second, 100)
+				} else {
+					chain.Timeout(10 * time.Second)
+				}
+				g := built(t, chain)
+				many := func() {
+					var all sync.WaitGroup
+					for range 400 {
+						all.Go(func() { _, _ = g.Run(t.Context(), "") })
+					}
+					all.Wait()
+				}
+				first := b.Limit()
+				many()
+				raised := b.Limit()
+				if raised < 2*first {
+					t.Errorf("%d slots of an agent that is never slow, %d at first", raised, first)
+				}
+				slow = time.Hour
+				many()
+				if b.Limit() > raised/4 {
+					t.Errorf("%d slots of an agent that is always late, %d before", b.Limit(), raised)
+				}
+				synctest.Wait() // those that were left behind
+				expect(t, "in flight", g.Health().InFlight, 0)
+			})
+		}
 	})
 	t.Run("it gives the slot back after a panic", func(t *testing.T) {
 		b := &strategies.Bulkhead{MaxConcurrent: 1}

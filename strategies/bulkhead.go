@@ -24,17 +24,26 @@ type Bulkhead struct {
 	MaxConcurrent int
 	// MaxWait is how long a call may wait for a slot. 0: not at all.
 	MaxWait time.Duration
-	// Reserve is how many of the slots are kept for [PriorityInteractive]. 0: none.
+	// Reserve is how many of the slots are kept for [PriorityInteractive]: of those that
+	// an Adaptive one leaves open, the same share. 0: none.
 	Reserve int
+	// Adaptive finds out how many of the slots the agent bears, and closes the others:
+	// for a model of one's own, whose answers take the longer the more it works on at a
+	// time. It begins with 4, and needs some hundred answers under load. A chain tells
+	// it how its calls went; somebody else must, see [Bulkhead.Settle]. It costs a call
+	// some looks at the clock and a lock.
+	Adaptive bool
 
 	set   inherited[Bulkhead]
 	ready atomic.Pointer[Bulkhead] // the settings, once somebody has looked at them
 	// word is all that a call reads while nobody waits: how many slots are taken, in
 	// the lower half, how many of them not by the interactive, in the upper, and
 	// whether somebody waits. While somebody does, it is written to under mu only.
-	word atomic.Uint64
-	mu   sync.Mutex
-	line line
+	word  atomic.Uint64
+	limit atomic.Int32 // how many slots are open, if it is Adaptive
+	mu    sync.Mutex
+	line  line
+	adapt adaptive
 }
 
 const (
@@ -62,12 +71,18 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 	rank := p.rank()
 	for {
 		w := b.word.Load()
-		if w&someoneBit != 0 || !is.fits(w, rank) {
+		if w&someoneBit != 0 || !b.fits(is, w, rank) {
 			break
 		}
 		if b.word.CompareAndSwap(w, w+slot(rank)) {
+			if is.Adaptive {
+				b.adapt.taken(int(w&takenMask) + 1)
+			}
 			return nil
 		}
+	}
+	if is.Adaptive {
+		b.adapt.taken(is.MaxConcurrent)
 	}
 	if is.MaxWait <= 0 {
 		return b.full(0, nil)
@@ -79,8 +94,17 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 }
 
 // fits says whether there is a slot for a rank, by these settings.
-func (b *Bulkhead) fits(w uint64, rank int) bool {
-	return int(w&takenMask) < b.MaxConcurrent && (rank == 0 || b.Reserve == 0 || int(w>>31&takenMask) < b.MaxConcurrent-b.Reserve)
+func (b *Bulkhead) fits(is *Bulkhead, w uint64, rank int) bool {
+	open := b.open(is)
+	return int(w&takenMask) < open && (rank == 0 || is.Reserve == 0 || int(w>>31&takenMask) < open-is.Reserve*open/is.MaxConcurrent)
+}
+
+// open is how many slots there are at present, by these settings.
+func (b *Bulkhead) open(is *Bulkhead) int {
+	if is.Adaptive {
+		return min(int(b.limit.Load()), is.MaxConcurrent)
+	}
+	return is.MaxConcurrent
 }
 
 // slot is what a slot of a rank is in the word.
@@ -116,11 +140,11 @@ func (b *Bulkhead) serve() {
 	for {
 		word, below := b.word.Load(), ranks
 		is := b.ready.Load()
-		if !is.fits(word, ranks-1) {
+		if !b.fits(is, word, ranks-1) {
 			below = 1
 		}
 		w := b.line.next(below)
-		if w == nil || !is.fits(word, w.rank) {
+		if w == nil || !b.fits(is, word, w.rank) {
 			break
 		}
 		b.word.Add(slot(w.rank))
@@ -144,7 +168,7 @@ func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
 }
 
 func (b *Bulkhead) full(waited time.Duration, cause error) error {
-	return &FullError{What: b.what(), Limit: b.conf().MaxConcurrent, Waited: waited, Err: cause}
+	return &FullError{What: b.what(), Limit: b.Limit(), Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -225,6 +249,7 @@ func (b *Bulkhead) init() error {
 	if err := b.Validate(); err != nil {
 		return err
 	}
+	b.adapts(b)
 	b.ready.Store(b)
 	return nil
 }
@@ -252,6 +277,7 @@ func (b *Bulkhead) Update(to *Bulkhead) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.adapts(to)
 	b.ready.Store(to)
 	b.serve()
 	return nil
@@ -272,7 +298,7 @@ func (b *Bulkhead) Used() bool { return b.ready.Load() != nil || b.set.name.Load
 // Anew returns a bulkhead with the same settings, as they are now, that is free.
 func (b *Bulkhead) Anew() *Bulkhead {
 	c := b.conf()
-	return &Bulkhead{Name: b.Itself().Name, MaxConcurrent: c.MaxConcurrent, MaxWait: c.MaxWait, Reserve: c.Reserve}
+	return &Bulkhead{Name: b.Itself().Name, MaxConcurrent: c.MaxConcurrent, MaxWait: c.MaxWait, Reserve: c.Reserve, Adaptive: c.Adaptive}
 }
 
 // Remembers says what would be forgotten with the bulkhead.
@@ -302,6 +328,9 @@ func (b *Bulkhead) Validate() error {
 	if b.MaxConcurrent > math.MaxInt32 {
 		p.add("Bulkhead.MaxConcurrent", fmt.Sprintf("is %d", b.MaxConcurrent), "leave the bulkhead out for no limit")
 	}
+	if b.Adaptive && b.MaxConcurrent == 1 {
+		p.add("Bulkhead.Adaptive", "has nothing to find out: MaxConcurrent is 1", "say how many calls may be in flight at most")
+	}
 	negative(&p, "Bulkhead.MaxWait", b.MaxWait, "leave it 0 for no waiting")
 	negative(&p, "Bulkhead.Reserve", b.Reserve, "leave it 0 to keep no slot back")
 	if b.MaxConcurrent > 0 && b.Reserve >= b.MaxConcurrent {
@@ -314,6 +343,9 @@ func (b *Bulkhead) Validate() error {
 func (b *Bulkhead) String() string {
 	b = b.conf()
 	s := fmt.Sprintf("%d at a time, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	if b.Adaptive {
+		s = fmt.Sprintf("up to %d at a time, as many as it bears, waits %v for a slot", b.MaxConcurrent, b.MaxWait)
+	}
 	if b.Reserve > 0 {
 		s += fmt.Sprintf(", %d kept for the interactive", b.Reserve)
 	}

@@ -169,6 +169,8 @@ func meansTable(rows []row) string {
 		{"told-why: answered · calls a request", "told-why", answered},
 		{"runaway: most calls of one request", "runaway", text("most_calls", "")},
 		{"runaway: answered · calls a request", "runaway", answered},
+		{"local-model: answered · calls a request", "local-model", answered},
+		{"local-model: half of them within", "local-model", text("p50_s", " s")},
 	} {
 		b.WriteString("| " + line.name)
 		for _, system := range []string{"none", "retry-go", "retry-go+gobreaker", "failsafe-go", ours} {

@@ -55,6 +55,7 @@ type backend struct {
 	passed map[window]int  // calls let through by a limit
 	at     int             // calls that it works on
 	plan   *bucket         // nil: there is none
+	shared *sharing        // nil: a call takes as long as it takes
 	bears  int             // how many of them it bears; 0: it is warm
 	calls  []*Call
 }
@@ -70,7 +71,7 @@ func newBackend(name string, agent Agent, day *Scenario, requests int) *backend 
 	b := &backend{
 		name: name, agent: agent, day: day, start: time.Now(),
 		asked: make([]int, requests), free: make([]time.Duration, agent.Servers), passed: map[window]int{},
-		plan: newBucket(agent.Plan),
+		plan: newBucket(agent.Plan), shared: newSharing(agent.Thrash),
 	}
 	for i := range day.Faults {
 		if day.Faults[i].On == name {
@@ -101,8 +102,12 @@ func (b *backend) Run(ctx context.Context, req Request) (Answer, error) {
 	if d.works {
 		defer b.leaves()
 	}
-	if err := sleep(ctx, d.takes); err != nil {
-		call.Crowded = d.queued > b.agent.Median.D() // mostly spent waiting
+	takes := sleep
+	if d.works && b.shared != nil {
+		takes = b.shared.work
+	}
+	if err := takes(ctx, d.takes); err != nil {
+		call.Crowded = d.queued > b.agent.Median.D() || b.shared != nil // mostly spent waiting
 		return Answer{}, err
 	}
 	if d.refusal != nil {
@@ -184,9 +189,6 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 	service := float64(b.agent.lognormal(luck(forLatency), luck(forLatency2))) * slow
 	if t := b.agent.Tail; t != nil && luck(forTail) < t.Share {
 		service *= t.Times
-	}
-	if t := b.agent.Thrash; t != nil && b.at >= t.Over {
-		service *= math.Pow(float64(b.at+1)/float64(t.Over), t.Power)
 	}
 	wait, ok := time.Duration(0), true
 	if b.agent.Servers > 0 {

@@ -12,7 +12,7 @@ import (
 
 // The days of the means, and what they are to show.
 func TestMeans(t *testing.T) {
-	days := shipped(t, "token-limit", "long-tail", "told-why", "runaway")
+	days := shipped(t, "token-limit", "long-tail", "told-why", "runaway", "local-model")
 	systems := slices.DeleteFunc(lab.Systems(), func(s lab.System) bool {
 		return !slices.Contains([]string{"none", "retry-go", "failsafe-go", "understudy"}, s.Name)
 	})
@@ -55,6 +55,12 @@ func TestMeans(t *testing.T) {
 		}
 		if ours.Full < retry.Full {
 			t.Errorf("%.3f %% answered, retry-go %.3f %%: the limit is for those who run away", ours.Full, retry.Full)
+		}
+	})
+	t.Run("a model of one's own is given what it bears", func(t *testing.T) {
+		_, _, failsafe, ours := of("local-model")
+		if ours.Full < 99 || ours.Full < failsafe.Full || ours.P50 > failsafe.P50 || ours.P99 > failsafe.P99 {
+			t.Errorf("%.3f %% answered within %v and %v, failsafe-go %.3f %% within %v and %v", ours.Full, ours.P50, ours.P99, failsafe.Full, failsafe.P50, failsafe.P99)
 		}
 	})
 }
@@ -127,7 +133,7 @@ func TestTempers(t *testing.T) {
 		day := parsed(t, `{"name": "x", "seed": 1, "length": "1h", "rate": 1, "primary": {"median": "1s", "sigma": 0.0001, "thrash": {"over": 4, "power": 2}}}`)
 		synctest.Test(t, func(t *testing.T) {
 			ask := lab.NewAgent(day, 100)
-			for n, most := range map[int]time.Duration{4: 1100 * time.Millisecond, 8: 4100 * time.Millisecond} {
+			for n, most := range map[int]time.Duration{4: 1050 * time.Millisecond, 8: 4050 * time.Millisecond} {
 				start := time.Now()
 				together(t, ask, day, 0, n)
 				if d := time.Since(start); d > most || d < most-100*time.Millisecond {

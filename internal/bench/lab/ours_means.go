@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"time"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -25,6 +26,9 @@ func given(b *middleware.Builder[Request, Answer], env Env) *middleware.Builder[
 	}
 	if m.Calls > 0 {
 		b.UsageLimits(strategies.UsageLimits{Calls: m.Calls})
+	}
+	if m.Adaptive > 0 {
+		b.Bulkhead(&strategies.Bulkhead{MaxConcurrent: m.Adaptive, Adaptive: true, MaxWait: time.Minute})
 	}
 	return b
 }

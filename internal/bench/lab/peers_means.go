@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"github.com/failsafe-go/failsafe-go/timeout"
@@ -19,6 +20,13 @@ func failsafeMeans(env Env, policies []failsafe.Policy[Answer]) ([]failsafe.Poli
 	if m.Hedge {
 		policies = append(policies, hedgepolicy.NewBuilderWithDelayQuantile[Answer](0.984, 128, 20).
 			CancelIf(func(answer Answer, err error) bool { return err == nil && answer.Good }).
+			Build())
+	}
+	if m.Adaptive > 0 {
+		most := uint(m.Adaptive)
+		policies = append(policies, adaptivelimiter.NewBuilder[Answer]().
+			WithLimits(1, most, min(20, most)).
+			WithMaxWaitTime(time.Minute).
 			Build())
 	}
 	if m.Pace > 0 {
@@ -44,4 +52,6 @@ func failsafeMeans(env Env, policies []failsafe.Policy[Answer]) ([]failsafe.Poli
 
 // failsafeRefused says that a limiter of its own let nobody through: no failure of
 // the agent's.
-func failsafeRefused(err error) bool { return errors.Is(err, ratelimiter.ErrExceeded) }
+func failsafeRefused(err error) bool { 
+	return errors.Is(err, ratelimiter.ErrExceeded) || errors.Is(err, adaptivelimiter.ErrExceeded)
+}
