@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -83,6 +84,9 @@ func BenchmarkLayer(b *testing.B) {
 		{"timeout", middleware.Timeout[string, string](s, time.Minute)},
 		{"hard timeout", middleware.HardTimeout[string, string](s, time.Minute, 8)},
 		{"bulkhead", middleware.Bulkhead[string, string](s, &strategies.Bulkhead{MaxConcurrent: 64})},
+		{"adaptive bulkhead", middleware.Bulkhead[string, string](s, &strategies.Bulkhead{MaxConcurrent: 64, Adaptive: true})},
+		{"pace", middleware.Pace[string, string](s, &strategies.Pace{RequestsPerMinute: math.MaxInt32}, nil)},
+		{"usage limits", middleware.UsageLimits[string, string](s, strategies.UsageLimits{Calls: math.MaxInt})},
 		{"breaker", middleware.CircuitBreaker[string, string](s, &strategies.Breaker{})},
 		{"breaker with a window", middleware.CircuitBreaker[string, string](s, &strategies.Breaker{Window: 10 * time.Second})},
 		{"retry", middleware.Retry[string, string](s, strategies.Retry{})},
@@ -119,6 +123,16 @@ func BenchmarkChain(b *testing.B) {
 	b.Run("and validate, bulkhead, ladder", func(b *testing.B) { measureRunner(b, wholeChain(b, nil), false) })
 	b.Run("with Timeout", func(b *testing.B) {
 		measureRunner(b, promised(b, breakerOf("consecutive"), func(c *middleware.Builder[string, string]) { c.Timeout(time.Minute) }), false)
+	})
+	b.Run("with Pace", func(b *testing.B) {
+		measureRunner(b, promised(b, breakerOf("consecutive"), func(c *middleware.Builder[string, string]) {
+			c.Pace(&strategies.Pace{RequestsPerMinute: math.MaxInt32})
+		}), false)
+	})
+	b.Run("with UsageLimits", func(b *testing.B) {
+		measureRunner(b, promised(b, breakerOf("consecutive"), func(c *middleware.Builder[string, string]) {
+			c.UsageLimits(strategies.UsageLimits{Calls: math.MaxInt})
+		}), false)
 	})
 	b.Run("Outcome", func(b *testing.B) {
 		g := promised(b, breakerOf("consecutive"), nil)

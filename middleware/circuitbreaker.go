@@ -188,6 +188,9 @@ func (l *circuitBreaker[Req, Resp]) under(ctx context.Context, req Req, permit s
 	default:
 		resp, err = l.next.Run(ctx, req)
 	}
+	if l.pace != nil && err == nil {
+		turn.Answered()
+	}
 	if err == nil && late == nil && l.slow == 0 {
 		settled = true
 		permit.Success()

@@ -136,7 +136,9 @@ func (l *pacer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		return none, err
 	}
 	resp, err := l.next.Run(ctx, req)
-	if err != nil {
+	if err == nil {
+		turn.Answered()
+	} else {
 		l.ended(turn, tokens, err)
 	}
 	return resp, err

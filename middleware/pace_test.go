@@ -57,6 +57,49 @@ func TestPace(t *testing.T) {
 		}
 		expect(t, "breaker", breaker.State(), strategies.StateClosed)
 	})
+	bubble("lets nobody wait who would have no time left for the call", func(t *testing.T) {
+		for _, breaker := range []bool{false, true} {
+			agent := plays(stepFunc(func(ctx context.Context, _ string) (string, error) {
+				select {
+				case <-time.After(10 * time.Second):
+					return "hi", nil
+				case <-ctx.Done():
+					return "", ctx.Err()
+				}
+			}))
+			b := middleware.Wrap(agent).Pace(&strategies.Pace{RequestsPerMinute: 60, Burst: time.Second}).Fallback("other", plays("stand-in"))
+			if breaker {
+				b.CircuitBreaker(&strategies.Breaker{})
+			}
+			g := built(t, b)
+			for range 20 { // it learns that a call takes 10 s
+				asked(t, g, "hi")
+			}
+			within := func(d time.Duration) (string, time.Duration) {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				go func() { _, _ = g.Run(t.Context(), "") }() // takes the turn that there is
+				synctest.Wait()
+				start := time.Now()
+				answer, err := g.Run(ctx, "")
+				expect(t, "error", err, nil)
+				return answer, time.Since(start)
+			}
+			answer, took := within(10 * time.Second)
+			expect(t, "in too short a time", answer, "stand-in")
+			expect(t, "told after", took, 0)
+			time.Sleep(time.Minute)
+			answer, took = within(12 * time.Second)
+			expect(t, "in time", answer, "hi")
+			expect(t, "waited and answered after", took, 11*time.Second)
+			time.Sleep(time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+1)
+			answer, err := g.Run(ctx, "") // who need not wait is not held up
+			cancel()
+			expect(t, "error", err, nil)
+			expect(t, "without a wait", answer, "hi")
+		}
+	})
 	bubble("learns from rate limits, also without a breaker", func(t *testing.T) {
 		limit := strategies.WithClass(strategies.ClassRateLimited, errors.New("slow down"))
 		p := &strategies.Pace{RequestsPerMinute: 100}

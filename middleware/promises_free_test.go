@@ -63,6 +63,8 @@ func TestPromise7FreeWhenHealthy(t *testing.T) {
 		"with a second observer": {func(b *middleware.Builder[string, string]) { b.Observe(&diary{}) }, 0},
 		"with a shared tally":    {func(b *middleware.Builder[string, string]) { b.Tally(&strategies.Tally{}) }, 0},
 		"with Timeout":           {func(b *middleware.Builder[string, string]) { b.Timeout(time.Minute) }, limit},
+		"with Pace":              {func(b *middleware.Builder[string, string]) { b.Pace(&strategies.Pace{RequestsPerMinute: 1 << 30}) }, 0},
+		"with UsageLimits":       {func(b *middleware.Builder[string, string]) { b.UsageLimits(strategies.UsageLimits{Calls: 1 << 30}) }, 1},
 		"with Timeout and Deadline": {
 			func(b *middleware.Builder[string, string]) { b.Timeout(time.Minute).Deadline(time.Hour) }, limits,
 		},

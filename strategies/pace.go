@@ -10,8 +10,8 @@ import (
 )
 
 // Pace keeps calls to so many a minute, and to so many tokens: what a provider's
-// plan allows. A call waits for its turn if that comes before its deadline and
-// within MaxWait; otherwise it is refused at once, with a [PaceError], so that a
+// plan allows. A call waits for its turn if that comes within MaxWait, and leaves what
+// a call usually takes before its deadline; otherwise it is refused at once, with a [PaceError], so that a
 // stand-in is asked instead. It stands inside of retry and of the breaker, which
 // does not count its refusals, and outside of the bulkhead: who waits for a turn
 // holds no slot.
@@ -63,6 +63,8 @@ type Pace struct {
 	requests, tokens *bucket
 	timer            *time.Timer
 	share            float64   // of the configured rate; 1: all of it
+	start            time.Time // when it was first used
+	takes, varies    time.Duration
 	since            time.Time // of the last limit, or of the last raise
 	held             time.Time // nobody has a turn before
 }
@@ -85,6 +87,7 @@ const (
 type PaceTurn struct {
 	pace *Pace
 	age  uint32
+	at   time.Duration // since the pace's start; 0: not known, as of most
 }
 
 // Acquire waits for a turn: for one call, and an estimate of the tokens that it will
@@ -95,7 +98,7 @@ func (p *Pace) Acquire(ctx context.Context, priority Priority, tokens int) (Pace
 		tokens = min(max(tokens, 0), p.conf().TokensPerMinute)
 	}
 	if age := p.lowered.Load(); p.spend(uint64(tokens)) {
-		return PaceTurn{p, age}, nil
+		return PaceTurn{p, age, 0}, nil
 	}
 	p, err := p.own()
 	if err != nil {
@@ -123,7 +126,7 @@ func (p *Pace) wait(ctx context.Context, rank, tokens int) (PaceTurn, error) {
 	if d <= 0 && p.line.count == 0 {
 		p.take(now, tokens)
 		p.shut(now)
-		return PaceTurn{p, p.lowered.Load()}, nil
+		return PaceTurn{p, p.lowered.Load(), now.Sub(p.start)}, nil
 	}
 	if ctx == nil {
 		p.shut(now)
@@ -132,7 +135,7 @@ func (p *Pace) wait(ctx context.Context, rank, tokens int) (PaceTurn, error) {
 	limit := p.Longest()
 	patience := limit
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = min(limit, deadline.Sub(now)-1) // at the deadline itself it is too late
+		patience = min(limit, deadline.Sub(now)-max(p.room(), 1)) // at the deadline itself it is too late
 	}
 	if d > patience || ctx.Err() != nil {
 		p.shut(now)
@@ -166,7 +169,7 @@ func (p *Pace) turn(w *waiter) (PaceTurn, error) {
 	if w.err != nil {
 		return PaceTurn{}, w.err
 	}
-	return PaceTurn{p, p.lowered.Load()}, nil
+	return PaceTurn{p, p.lowered.Load(), time.Since(p.start)}, nil
 }
 
 // open takes the lock, and puts the credit back.
@@ -356,7 +359,7 @@ func (p *Pace) init() error {
 		return err
 	}
 	p.fill(p)
-	p.share = 1
+	p.share, p.start = 1, time.Now().Add(-1)
 	p.looked.Store(true)
 	return nil
 }

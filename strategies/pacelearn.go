@@ -19,6 +19,29 @@ func (t PaceTurn) Settle(v Verdict) {
 	}
 }
 
+// Answered tells the pace that the call was answered: so it learns how long a call
+// takes, and what a wait must leave of its caller's time. It costs nothing but to those
+// who had to look at the clock for their turn.
+func (t PaceTurn) Answered() {
+	p := t.pace
+	if p == nil || t.at == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	took := time.Since(p.start) - t.at
+	if p.takes == 0 {
+		p.takes, p.varies = took, took/2
+		return
+	}
+	p.varies += (max(took-p.takes, p.takes-took) - p.varies) / 4
+	p.takes += (took - p.takes) / 8
+}
+
+// room is what nine calls in ten take: the average and twice what they differ from it,
+// each as TCP keeps them (RFC 6298). It is called under the lock.
+func (p *Pace) room() time.Duration { return p.takes + 2*p.varies }
+
 // Return gives the turn back: no call was made of it.
 func (t PaceTurn) Return(tokens int) {
 	p := t.pace
