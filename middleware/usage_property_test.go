@@ -34,11 +34,11 @@ type spending struct {
 	rng    *rand.Rand
 	agents []func(ctx context.Context) error
 	runs   []middleware.Runner[string, string] // guarded, to stand in
-	loose  bool                                // calls may be left behind, or shared
+	loose  bool                                // calls may be left behind, made twice, or shared
 
 	mu                                                               sync.Mutex
 	calls, refused, checked, ran, streams, over, helped, rungs, free int
-	deepest                                                          int
+	deepest, hedged, told, paced                                     int
 }
 
 func (s *spending) n(n int) int { s.mu.Lock(); defer s.mu.Unlock(); return s.rng.IntN(n) }
@@ -203,6 +203,23 @@ func (s *spending) common(i int, whole bool) (*middleware.Settings, strategies.U
 	if s.n(4) == 0 {
 		set.Intervene(s.person())
 	}
+	if s.n(4) == 0 {
+		set.Pace(&strategies.Pace{RequestsPerMinute: 60 + s.n(2000), MaxWait: time.Duration(1+s.n(3000)) * time.Millisecond})
+		s.paced++
+	}
+	if s.n(4) == 0 {
+		set.Bulkhead(&strategies.Bulkhead{MaxConcurrent: 2 + s.n(4), Adaptive: s.coin(), MaxWait: time.Duration(s.n(1000)) * time.Millisecond})
+	}
+	if s.loose && whole && s.coin() {
+		set.Hedge(&strategies.Hedge{After: time.Duration(1+s.n(300)) * time.Millisecond, MaxRatio: 1, ReadOnly: true}).
+			Observe(middleware.ObserverFunc(func(_ context.Context, e middleware.Event) {
+				if e.Kind == middleware.EventHedged {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.hedged++
+				}
+			}))
+	}
 	switch s.n(6) {
 	case 0:
 		set.Effects(middleware.Effects{})
@@ -256,6 +273,14 @@ func (s *spending) whole(i int) {
 			s.mu.Unlock()
 			return "sorry", nil
 		})))
+	}
+	if s.coin() {
+		b.RetryVia(func(_ context.Context, req string, _ middleware.Failure) (string, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told++
+			return req, nil
+		})
 	}
 	if s.loose && s.coin() {
 		b.Coalesce(func(string) string { return "same" })
@@ -350,7 +375,7 @@ func TestPropertyUsageIsWhatTheBackendCounted(t *testing.T) {
 	if testing.Short() {
 		seeds = 300
 	}
-	var calls, refused, checked, ran, streams, over, helped, rungs, free, deepest, trees int
+	var calls, refused, checked, ran, streams, over, helped, rungs, free, deepest, trees, hedged, told, paced int
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			s := &spending{t: t, rng: rand.New(rand.NewPCG(seed, 23)), loose: seed%5 == 0}
@@ -371,6 +396,7 @@ func TestPropertyUsageIsWhatTheBackendCounted(t *testing.T) {
 			trees++
 			calls, refused, checked, ran, streams = calls+s.calls, refused+s.refused, checked+s.checked, ran+s.ran, streams+s.streams
 			over, helped, rungs, free, deepest = over+s.over, helped+s.helped, rungs+s.rungs, free+s.free, max(deepest, s.deepest)
+			hedged, told, paced = hedged+s.hedged, told+s.told, paced+s.paced
 			if t.Failed() {
 				t.Fatalf("seed %d", seed)
 			}
@@ -379,6 +405,9 @@ func TestPropertyUsageIsWhatTheBackendCounted(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d trees up to %d deep, %d calls of agents (%d streams), %d attempts; %d limits reached, %d calls ended by one; %d stand-ins, %d rungs, %d free answers; %d outcomes are what the backend counted",
-		trees, deepest, ran, streams, calls, over, refused, helped, rungs, free, checked)
+	if deepest < 5 || hedged == 0 || told == 0 || paced == 0 || streams == 0 || over == 0 || checked == 0 {
+		t.Error("it did not try everything")
+	}
+	t.Logf("%d trees up to %d deep, %d calls of agents (%d streams), %d attempts; %d limits reached, %d calls ended by one; %d stand-ins, %d rungs, %d free answers, %d hedges, %d told, %d paces; %d outcomes are what the backend counted",
+		trees, deepest, ran, streams, calls, over, refused, helped, rungs, free, hedged, told, paced, checked)
 }
