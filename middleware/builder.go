@@ -137,7 +137,7 @@ func (b *Builder[Req, Resp]) generation(set *Settings, before *generation[Req, R
 	n.short = c.compose(agent, StageBreaker, stages)
 	c.short = n.short
 	n.retried = &published[Req, Resp]{next: c.compose(n.short, StageRetry, StageBreaker)}
-	n.chain = c.compose(n.short, StageObserve, StageBreaker)
+	n.chain = n.hot.gather(c.compose(n.short, StageObserve, StageBreaker))
 	if b.stream != nil {
 		n.rules = b.stream.rules
 		b.stream.made(n.owner)

@@ -190,7 +190,10 @@ func (k *keyed[Req, Resp]) run(ctx context.Context, req Req) (Resp, error) {
 		return none, k.base.owner.publish(ctx, err)
 	}
 	defer at.Leave()
-	return n.chain.Run(inside(allowed(ctx, at), n.owner), req)
+	if ctx = allowed(ctx, at); callOf(ctx) != nil {
+		ctx = callOf(ctx).inside(ctx, n.owner)
+	}
+	return n.chain.Run(ctx, req)
 }
 
 // enter finds the chain of a request's key, and keeps it until at is left.

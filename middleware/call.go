@@ -113,15 +113,7 @@ func (c *call) whole() *call {
 	return c
 }
 
-// inside is the context of a whole new call of an agent. One that nobody above
-// has a call for needs none.
-func inside(ctx context.Context, o *Owner) context.Context {
-	if up := callOf(ctx); up != nil {
-		return up.inside(ctx, o)
-	}
-	return ctx
-}
-
+// inside is the context of a whole new call of an agent that another call causes.
 func (up *call) inside(ctx context.Context, o *Owner) *call {
 	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, priority: up.priority}
 }

@@ -111,13 +111,13 @@ func (p *breakerPart) attach(o *Owner) {
 }
 
 type circuitBreaker[Req, Resp any] struct {
-	owner   *Owner
-	breaker *strategies.Breaker
-	slow    time.Duration       // the breaker's SlowCall: one line of the cache less to read
+	breaker *strategies.Breaker // first what a healthy call reads, see hot
+	plain   Runner[Req, Resp]   // the next, if there is none of slow, timed and pace
+	next    Runner[Req, Resp]
+	slow    time.Duration       // the breaker's SlowCall
 	timed   punctual[Req, Resp] // the next, if that knows whether an answer was late
 	pace    *pacer[Req, Resp]   // if that stands between: a wait for a turn is no slowness
-	next    Runner[Req, Resp]
-	plain   bool // none of slow, timed and pace
+	owner   *Owner
 }
 
 // punctual is a layer that knows whether an answer came after its limit.
@@ -132,7 +132,9 @@ func newCircuitBreaker[Req, Resp any](o *Owner, b *strategies.Breaker, slow time
 	}
 	timed, _ := next.(punctual[Req, Resp])
 	l := &circuitBreaker[Req, Resp]{owner: o, breaker: b, slow: slow, timed: timed, pace: pace, next: next}
-	l.plain = l.slow == 0 && timed == nil && pace == nil
+	if l.slow == 0 && timed == nil && pace == nil {
+		l.plain = next
+	}
 	return l
 }
 
@@ -141,7 +143,7 @@ func (l *circuitBreaker[Req, Resp]) Run(ctx context.Context, req Req) (Resp, err
 	if err != nil {
 		return l.refused(ctx, req, err)
 	}
-	if l.plain && !permit.IsTrial() && !hurried(ctx) {
+	if l.plain != nil && !permit.IsTrial() && !hurried(ctx) {
 		return l.plainly(ctx, req, permit)
 	}
 	return l.under(ctx, req, permit)
@@ -155,7 +157,7 @@ func (l *circuitBreaker[Req, Resp]) plainly(ctx context.Context, req Req, permit
 			l.aborted(ctx, permit)
 		}
 	}()
-	if resp, err = l.next.Run(ctx, req); err == nil {
+	if resp, err = l.plain.Run(ctx, req); err == nil {
 		settled = true
 		permit.Success()
 		return resp, nil

@@ -73,7 +73,10 @@ func (g *Guarded[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	if n.keys != nil {
 		return n.keys.run(ctx, req)
 	}
-	return n.chain.Run(inside(ctx, n.owner), req)
+	if up := callOf(ctx); up != nil {
+		ctx = up.inside(ctx, n.owner)
+	}
+	return n.chain.Run(ctx, req)
 }
 
 func (g *Guarded[Req, Resp]) usable(ctx context.Context) bool {

@@ -36,6 +36,7 @@ type Owner struct {
 	count  *strategies.Count
 	alone  strategies.Count // without a Tally
 	others atomic.Int64     // since when others answer for it, Unix ns; 0: it does itself
+	past   *Owner           // whose record this one continues; nil: it has its own
 
 	last   atomic.Pointer[judged] // failure that was real, for health
 	deaf   atomic.Int64           // questions that were left behind
@@ -53,7 +54,6 @@ type Owner struct {
 	// An agent has one owner for each set of settings that it has had, and one for each
 	// key that it has; see update.go.
 	origin *Owner                // the first, by which it is known; nil: this one
-	past   *Owner                // whose record this one continues; nil: it has its own
 	heir   atomic.Pointer[Owner] // of the first: who has the settings of now; nil: itself
 	key    string                // that it is of; "": of none
 	byKey  interface{ health() map[string]Health }

@@ -29,18 +29,19 @@ func (p *recoverPart) explain(e *explaining) { e.row(StageRecover, "a panic beco
 // one layer less to pass.
 type recoverer[Req, Resp any] struct {
 	next    Runner[Req, Resp]
-	charges *charging[Req, Resp]
+	charges *charging[Req, Resp] // nil: nobody
+	bare    bool                 // there is nobody where the context is no call
 }
 
 func newRecoverer[Req, Resp any](next Runner[Req, Resp]) Runner[Req, Resp] {
 	if c, ok := next.(*charging[Req, Resp]); ok {
-		return &recoverer[Req, Resp]{next: c.next, charges: c}
+		return &recoverer[Req, Resp]{next: c.next, charges: c, bare: c.bare}
 	}
-	return &recoverer[Req, Resp]{next: next}
+	return &recoverer[Req, Resp]{next: next, bare: true}
 }
 
 func (l *recoverer[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
-	if c, is := ctx.(*call); l.charges != nil && (is && c.meter != nil || !is && !l.charges.bare) {
+	if c, is := ctx.(*call); is && c.meter != nil && l.charges != nil || !is && !l.bare {
 		if m := l.charges.due(ctx); m != nil {
 			if err := m.charge(); err != nil {
 				var none Resp

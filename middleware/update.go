@@ -10,15 +10,16 @@ import (
 // generation is a chain with one set of settings. It never changes: to replace the
 // settings is to put another one in its place.
 type generation[Req, Resp any] struct {
-	owner *Owner
+	keys  *keyed[Req, Resp] // nil: one state for all
 	chain Runner[Req, Resp] // the whole
+	hot   hot[Req, Resp]    // of it, what a healthy call passes
+	owner *Owner
 	short Runner[Req, Resp] // from the breaker inward: how it stands in
 	// retried is from the retries inward: how it stands in by WithRetries.
 	retried Runner[Req, Resp]
 
 	budget *strategies.Budget
 	twins  *twins[Resp]
-	keys   *keyed[Req, Resp]      // nil: one state for all
 	rules  any                    // of a stream
 	before *generation[Req, Resp] // while it is made: whose place it takes
 }

@@ -116,14 +116,15 @@ type Breaker struct {
 	// hints. 0: 1.
 	Keys int
 
-	// word is all that a healthy call reads; see breakerword.go.
+	set inherited[Breaker]
+
+	// What a healthy call reads stands in one line of the cache. See breakerword.go.
 	word atomic.Uint64
-	set  inherited[Breaker]
+	good atomic.Pointer[success] // nil: successes need no record
 
 	once    sync.Once
 	engine  atomic.Pointer[engine]
-	good    atomic.Pointer[success] // nil: successes need no record
-	started time.Time               // base of the times below
+	started time.Time // base of the times below
 
 	openUntil atomic.Int64 // since started
 	heldUntil atomic.Int64 // since started
