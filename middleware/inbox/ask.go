@@ -21,6 +21,9 @@ func (b *Inbox) Decide(ctx context.Context, i strategies.Incident) (strategies.D
 		return strategies.Decision{}, err
 	}
 	r.Process = b.s.Process
+	// A decision needs a moment to reach its call, which takes none after the deadline.
+	left := r.Deadline.Sub(r.Opened)
+	r.Deadline = r.Deadline.Add(-min(left/20, time.Second))
 	key := b.openKey(r.ID)
 	if !b.hold(key, true) {
 		return strategies.Decision{}, &strategies.InterventionError{Incident: r.ID, Problem: "is open already: give each question an ID of its own"}
@@ -32,13 +35,18 @@ func (b *Inbox) Decide(ctx context.Context, i strategies.Incident) (strategies.D
 		b.later(key, r.ID, b.endingOf(ctx), "its caller could not ask") // it may have been written
 		return strategies.Decision{}, err
 	}
+	retry := time.NewTimer(0) // again, if it could not be read
+	defer retry.Stop()
 	for {
 		select {
 		case <-changed:
+			retry.Reset(0)
+		case <-retry.C:
 			got, err := b.get(ctx, r.ID)
 			switch {
 			case err != nil && ctx.Err() == nil:
-				b.trouble(err) // the next change, or the end of the store's absence, tells
+				b.trouble(err)
+				retry.Reset(b.s.Heartbeat / 5)
 			case err != nil || got.State == StateOpen:
 			default:
 				b.nudge()
@@ -126,21 +134,20 @@ func (b *Inbox) question(ctx context.Context, i strategies.Incident) (*record, e
 		return nil, err
 	}
 	r := &record{Entry: Entry{
-		ID: i.ID, State: StateOpen, Agent: short(i.Agent, maxText), Call: short(i.Call, maxText), Round: max(i.Round, 1),
+		ID: i.ID, State: StateOpen, Agent: short(i.Agent, maxName), Call: i.Call, Round: max(i.Round, 1),
 		Opened: now, Quorum: b.s.Quorum, Groups: b.s.Groups,
 	}}
 	left := 5 * time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
-	// A decision needs a moment to reach its call, which takes none after the deadline.
-	r.Deadline = now.Add(left - min(left/20, time.Second))
+	r.Deadline = now.Add(left)
 	if i.Err != nil {
 		r.Class = i.Err.Class
 		r.Attempts, r.More = attempts(i.Err.Attempts)
 	}
 	for _, name := range i.Agents[:min(len(i.Agents), maxNames)] {
-		r.Agents = append(r.Agents, short(name, maxText))
+		r.Agents = append(r.Agents, short(name, maxName))
 	}
 	for _, t := range i.Answers {
 		r.Answers = append(r.Answers, t.String())

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/inboxtest"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
@@ -205,13 +206,13 @@ func TestInboxDecides(t *testing.T) {
 		expect(t, "answer", <-done, reply{text: "hi"})
 	})
 	bubble("for nobody once the process that asked has died", func(t *testing.T, store strategies.Store) {
-		cut := &severed{Store: store}
+		cut := &inboxtest.Line{Store: store}
 		dies, lives := opened(t, cut, inbox.Settings{}), opened(t, store, inbox.Settings{})
 		_ = calls(t, asking(t, middleware.Intervention{Ask: dies, Deadline: 5 * time.Minute}), "hello")
 		e := listed(t, lives, 1)[0]
 		time.Sleep(time.Minute)
 		listed(t, lives, 1)
-		cut.cut()
+		cut.Cut()
 		time.Sleep(45 * time.Second)
 		got, err := lives.Get(t.Context(), e.ID)
 		expect(t, "error", err, nil)
@@ -221,13 +222,13 @@ func TestInboxDecides(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 	})
 	bubble("also after the store was away for long: nobody is taken for dead who lives", func(t *testing.T, store strategies.Store) {
-		flaky := &severed{Store: store}
+		flaky := &inboxtest.Line{Store: store}
 		one, two := opened(t, flaky, inbox.Settings{}), opened(t, flaky, inbox.Settings{})
 		done := calls(t, asking(t, middleware.Intervention{Ask: one, Deadline: time.Hour}), "hello")
 		e := listed(t, two, 1)[0]
-		flaky.cut()
+		flaky.Cut()
 		time.Sleep(10 * time.Minute)
-		flaky.mend()
+		flaky.Mend()
 		time.Sleep(time.Minute)
 		_, err := two.Resolve(t.Context(), e.ID, answer("hi"))
 		expect(t, "error", err, nil)
@@ -373,7 +374,7 @@ func TestParkedCalls(t *testing.T) {
 		expect(t, "calls", agent.called(), 2)
 	})
 	bubble("are taken over from a process that died with them", func(t *testing.T, store strategies.Store) {
-		cut := &severed{Store: store}
+		cut := &inboxtest.Line{Store: store}
 		dies, lives := opened(t, cut, inbox.Settings{}), opened(t, store, inbox.Settings{})
 		begun, other := make(chan struct{}, 1), &second{}
 		stuck := park(t, dies, middleware.Func(func(ctx context.Context, req string) (string, error) {
@@ -394,7 +395,7 @@ func TestParkedCalls(t *testing.T) {
 		expect(t, "Resume", inbox.Resume(lives, park(t, lives, other)), nil)
 		time.Sleep(time.Minute)
 		expect(t, "not while it lives", other.called(), 0)
-		cut.cut()
+		cut.Cut()
 		got, err := inbox.Wait[string](t.Context(), lives, id)
 		expect(t, "error", err, nil)
 		expect(t, "answer", got, "yes: hello")

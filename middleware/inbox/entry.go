@@ -207,7 +207,7 @@ func attempts(list []strategies.Attempt) (kept []Attempt, more int) {
 		list = slices.Concat(list[:maxKept/2], list[len(list)-maxKept/2:])
 	}
 	for _, a := range list {
-		kept = append(kept, Attempt{Agent: short(a.Agent, maxText), Class: a.Class, Error: short(words(a.Err), maxText)})
+		kept = append(kept, Attempt{Agent: short(a.Agent, maxName), Class: a.Class, Error: short(words(a.Err), maxText)})
 	}
 	return kept, more
 }

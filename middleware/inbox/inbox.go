@@ -63,7 +63,7 @@ func Open(store strategies.Store, s Settings) (*Inbox, error) {
 	}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	b.mirror.init()
-	b.life.init(b.s.Heartbeat)
+	b.life.init(b.s.Heartbeat, b.fence)
 	for _, work := range []func(){b.follow, b.beat, b.tend} {
 		b.own.Add(1)
 		go func() { defer b.own.Done(); work() }()

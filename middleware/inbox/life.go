@@ -21,26 +21,24 @@ var errFenced = errors.New("understudy: this process could not say that it is al
 // life is the own heartbeat.
 type life struct {
 	mu    sync.Mutex
-	until time.Time     // by our clock: then others may take us for dead
+	until time.Time     // by our clock: soon after it others may take us for dead
+	end   *time.Timer   // at that time
 	first chan struct{} // closed once the first one is there
 	ahead time.Duration // the store's clock before ours
 	ttl   time.Duration
+	spare time.Duration // for what is cancelled to end
 }
 
-func (l *life) init(every time.Duration) { l.first, l.ttl = make(chan struct{}), heartbeats*every }
+func (l *life) init(every time.Duration, fence func()) {
+	l.first, l.ttl, l.spare = make(chan struct{}), heartbeats*every, every/2
+	l.end = time.AfterFunc(l.ttl, fence)
+}
 
 // guess is the store's clock as it was at the last heartbeat, gone on with.
 func (l *life) guess() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Now().Add(l.ahead)
-}
-
-// offset is how far the store's clock is before ours.
-func (l *life) offset() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ahead
 }
 
 // alive says whether others take this process for alive, with some time to spare.
@@ -53,7 +51,8 @@ func (l *life) alive() bool {
 func (l *life) renewed(begun time.Time, store time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until = begun.Add(l.ttl)
+	l.until = begun.Add(l.ttl - l.spare)
+	l.end.Reset(time.Until(l.until))
 	if !store.IsZero() {
 		l.ahead = store.Sub(time.Now())
 	}
@@ -68,6 +67,7 @@ func (l *life) renewed(begun time.Time, store time.Time) {
 func (b *Inbox) beat() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer b.life.end.Stop()
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -78,9 +78,6 @@ func (b *Inbox) beat() {
 		if err := b.sayAlive(); err != nil {
 			b.trouble(fmt.Errorf("understudy: the inbox could not say that it is alive: %w", err))
 			wait /= 5
-		}
-		if !b.life.alive() {
-			b.fence()
 		}
 		timer.Reset(wait)
 	}

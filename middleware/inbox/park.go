@@ -2,9 +2,12 @@ package inbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/strategies"
@@ -33,7 +36,8 @@ type run struct {
 	again  bool    // it asked anew, and is parked again
 }
 
-// Park keeps a call until somebody decides. Layers call it.
+// Park keeps a call until somebody decides. Layers call it. A call that is parked
+// already, by its id, keeps its ticket, unless it has failed since.
 func (b *Inbox) Park(ctx context.Context, i strategies.Incident) (string, error) {
 	if err := b.ready(ctx); err != nil {
 		return "", err
@@ -41,13 +45,6 @@ func (b *Inbox) Park(ctx context.Context, i strategies.Incident) (string, error)
 	r, err := b.question(ctx, i)
 	if err != nil {
 		return "", err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		r.Deadline = i.Deadline
-		if left := deadline.Sub(i.Deadline); left < 0 || i.Deadline.IsZero() {
-			r.Deadline = deadline
-		}
-		r.Deadline = r.Deadline.Add(b.life.offset())
 	}
 	r.Ticket, r.Stage = i.Ticket, StageWaiting
 	if i.Ticket != "" {
@@ -61,7 +58,67 @@ func (b *Inbox) Park(ctx context.Context, i strategies.Incident) (string, error)
 	if n := len(r.Parked.Request); n > b.s.MaxRequest {
 		return "", fmt.Errorf("understudy: the request has %d bytes, of which at most %d are kept (Settings.MaxRequest)", n, b.s.MaxRequest)
 	}
+	if ticket, err := b.reserve(ctx, r); err != nil || ticket != r.Ticket {
+		return ticket, err
+	}
 	return r.Ticket, b.create(ctx, r)
+}
+
+// callKey is where the ticket of a call is kept, by the id of the call.
+func (b *Inbox) callKey(r *record) string {
+	sum := sha256.Sum256([]byte(r.Agent + "\x00" + r.Call))
+	return b.prefix("call") + hex.EncodeToString(sum[:])
+}
+
+// reserve returns the ticket of a call: its own, or that of the same call, which was
+// parked before and has not failed since.
+func (b *Inbox) reserve(ctx context.Context, r *record) (ticket string, err error) {
+	if r.Call == "" {
+		return r.Ticket, nil
+	}
+	w := strategies.Write{Key: b.callKey(r), Value: []byte(r.Ticket), TTL: r.Deadline.Sub(r.Opened) + b.s.Keep}
+	err = b.again(ctx, func(ctx context.Context) error {
+		for {
+			_, err := b.store.Put(ctx, w)
+			if !errors.Is(err, strategies.ErrConflict) {
+				ticket = r.Ticket
+				return err
+			}
+			there, err := b.store.Get(ctx, w.Key)
+			switch {
+			case errors.Is(err, strategies.ErrNotFound):
+				w.Revision = 0
+				continue
+			case err != nil:
+				return err
+			}
+			if ticket = string(there.Value); ticket == r.Ticket {
+				return nil // our own, to which nobody answered
+			}
+			old, err := b.get(ctx, ticket)
+			if err == nil && (old.Stage != StageDone || old.Parked.Failure == nil) {
+				return nil
+			}
+			if err != nil && !errors.Is(err, strategies.ErrNotFound) {
+				return err
+			}
+			w.Revision = there.Revision // that one was never asked, or has failed: ask anew
+		}
+	})
+	return ticket, err
+}
+
+// superseded says whether the call of a ticket was parked anew, under another one: who
+// could not know whether the first was kept.
+func (b *Inbox) superseded(ctx context.Context, r *record) (bool, error) {
+	if r.Call == "" {
+		return false, nil
+	}
+	there, err := b.store.Get(ctx, b.callKey(r))
+	if errors.Is(err, strategies.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && string(there.Value) != r.Ticket, err
 }
 
 // parkAgain asks anew about a call that this process goes on with.
@@ -168,13 +225,23 @@ func (b *Inbox) resume(ctx context.Context, e Entry) error {
 	}
 	b.mu.Lock()
 	agent := b.agents[r.Agent]
-	taken := b.runs[key] != nil
+	no := agent == nil || b.runs[key] != nil || len(b.runs) >= b.s.Running
 	b.mu.Unlock()
-	if agent == nil || taken {
+	if no {
 		return nil
 	}
-	if r.Parked.Runs >= mostRuns {
-		r.done(nil, &failure{Text: fmt.Sprintf("understudy: the parked call was given up: %d processes ended while they went on with it", r.Parked.Runs), Class: strategies.ClassUncertain, Plain: true})
+	var f *failure
+	old, err := b.superseded(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case old:
+		f = &failure{Text: "understudy: the call was parked anew, under another ticket", Class: strategies.ClassCanceled, Plain: true}
+	case r.Parked.Runs >= mostRuns:
+		f = &failure{Text: fmt.Sprintf("understudy: the parked call was given up: %d processes ended while they went on with it", r.Parked.Runs), Class: strategies.ClassUncertain, Plain: true}
+	}
+	if f != nil {
+		r.done(nil, f)
 		if err := b.put(ctx, r, r.Revision); err != nil {
 			return err
 		}
@@ -191,6 +258,9 @@ func (b *Inbox) resume(ctx context.Context, e Entry) error {
 	b.mu.Lock()
 	b.runs[key] = own
 	b.mu.Unlock()
+	if !b.life.alive() { // it took too long: another process may go on with it by now
+		own.cancel(errFenced)
+	}
 	started := b.spawn(func() {
 		defer own.cancel(nil)
 		defer func() {
@@ -229,6 +299,10 @@ func (b *Inbox) goOn(ctx context.Context, own *run, agent *resumer) {
 			b.finish(ctx, r, nil, errors.New("understudy: the agent ended its goroutine (runtime.Goexit)"))
 		}
 	}()
+	if ctx.Err() != nil {
+		returned = true
+		return
+	}
 	answer, err := agent.run(ctx, how, r.Parked.Request)
 	returned = true
 	b.mu.Lock()
@@ -269,7 +343,14 @@ func (b *Inbox) finish(ctx context.Context, r *record, answer []byte, err error)
 		}
 		cancel()
 		b.trouble(err)
-		if !errors.Is(err, strategies.ErrUnavailable) || !b.life.alive() || b.ctx.Err() != nil {
+		if !errors.Is(err, strategies.ErrUnavailable) || !b.life.alive() {
+			return
+		}
+		pause := time.NewTimer(b.s.Heartbeat / 10)
+		select {
+		case <-pause.C:
+		case <-b.ctx.Done():
+			pause.Stop()
 			return
 		}
 	}

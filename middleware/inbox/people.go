@@ -220,9 +220,6 @@ func (b *Inbox) Resolve(ctx context.Context, id string, d strategies.Decision) (
 	if err := errors.Join(b.ready(ctx), checkID(id)); err != nil {
 		return Entry{}, err
 	}
-	if b.s.Quorum > 1 && d.By == "" {
-		return Entry{}, &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("needs %d people, and it is not said who this is: set Decision.By", b.s.Quorum)}
-	}
 	mine := mark{ID: ids.New()}
 	if d.Action == strategies.ActionAnswer {
 		data, err := b.encodeAnswer(d.Value)
@@ -232,6 +229,9 @@ func (b *Inbox) Resolve(ctx context.Context, id string, d strategies.Decision) (
 		mine.Value = &payload{data}
 	}
 	return b.changeMarked(ctx, id, mine.ID, func(r *record, now time.Time) error {
+		if r.Quorum > 1 && d.By == "" {
+			return &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("needs %d people, and it is not said who this is: set Decision.By", r.Quorum)}
+		}
 		if err := b.checkDecision(r, d, mine.Value); err != nil {
 			return err
 		}
@@ -261,6 +261,9 @@ func (r *record) vote(v Vote, m mark, action strategies.Action) {
 	}
 	r.close(StateDecided, v.At)
 	r.Decision, r.Action, r.Value = &v, action, m.Value
+	for i := range r.Marks {
+		r.Marks[i].Value = nil // what the others said is of no use any more
+	}
 }
 
 func (p *payload) same(other *payload) bool {

@@ -76,7 +76,8 @@ const (
 	maxShown    = 4 << 10  // bytes of a request as it is shown
 	maxText     = 500      // bytes of another text
 	maxKept     = 20       // attempts, the first and the last
-	maxNames    = 100      // agents that may be named
+	maxNames    = 50       // agents that may be named
+	maxName     = 200      // bytes of a name
 	maxPayload  = 64 << 10 // of a request and of an answer, unless it is said
 	maxPayloads = 256 << 10
 	maxID       = 200
