@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,7 +39,7 @@ func listed(t *testing.T, box *inbox.Inbox, n int) []inbox.Entry {
 		if len(p.Entries) == n {
 			return p.Entries
 		}
-		time.Sleep(10 * time.Millisecond) // virtual
+		time.Sleep(10 * time.Millisecond) // in a bubble
 	}
 	t.Fatalf("never %d entries", n)
 	return nil
@@ -357,6 +358,9 @@ func TestParkedCalls(t *testing.T) {
 		id := ticket(t, err)
 		_, err = box.Resolve(t.Context(), id, strategies.Decision{Action: strategies.ActionRetryNow, By: "Ada"})
 		expect(t, "error", err, nil)
+		p, err := box.List(t.Context(), inbox.Query{}) // who has decided sees so
+		expect(t, "error", err, nil)
+		expect(t, "is open", slices.ContainsFunc(p.Entries, func(e inbox.Entry) bool { return e.ID == id }), false)
 		e := listed(t, box, 1)[0]
 		expect(t, "id", e.ID, id+".2")
 		expect(t, "ticket", e.Ticket, id)

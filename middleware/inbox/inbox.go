@@ -150,6 +150,7 @@ func (b *Inbox) put(ctx context.Context, r *record, revision uint64) error {
 	sr, err := b.store.Put(ctx, strategies.Write{Key: b.openKey(r.ID), Value: value, Revision: revision})
 	if err == nil {
 		r.Revision = sr.Revision
+		b.mirror.saw(sr.Key, r.Entry)
 	}
 	return err
 }

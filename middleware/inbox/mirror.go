@@ -121,12 +121,27 @@ func (b *Inbox) nudge() {
 func (m *mirror) put(key string, e Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.entries[key]; !known {
+	was, known := m.entries[key]
+	if known && was.Revision > e.Revision {
+		return // our own write was quicker than the watch
+	}
+	if !known {
 		i, _ := slices.BinarySearch(m.keys, key)
 		m.keys = slices.Insert(m.keys, i, key)
 	}
 	m.entries[key] = e
 	m.changed(key)
+}
+
+// saw takes over what this process has written itself, so that whoever decides sees it
+// decided. Only of what is known: it may be put away already.
+func (m *mirror) saw(key string, e Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if was, known := m.entries[key]; known && was.Revision < e.Revision {
+		m.entries[key] = e
+		m.changed(key)
+	}
 }
 
 func (m *mirror) remove(key string) {
