@@ -28,6 +28,8 @@ type Builder[Req, Resp any] struct {
 
 	tokens func(context.Context, Req) int // estimates them; nil: nobody does
 
+	by func(Req) string // nil: one state for all
+
 	stream *streamChain[Req, Resp] // what a stream's builder puts in other places
 }
 
@@ -116,12 +118,18 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 // is one.
 func (b *Builder[Req, Resp]) generation(set *Settings, before *generation[Req, Resp]) *generation[Req, Resp] {
 	n := &generation[Req, Resp]{before: before}
+	if b.by != nil {
+		n.keys = b.keyed(set, n)
+	}
 	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner(), made: n}
 	if n.twins = (&twins[Resp]{calls: map[string]*twin[Resp]{}}); before != nil {
 		n.twins = before.twins
 	}
 	c.assemble()
 	n.owner, n.budget = c.owner, c.budget
+	if n.keys != nil {
+		n.owner.byKey = n.keys
+	}
 	agent := charged(b.agent)
 	if l, ok := agent.(*charging[Req, Resp]); ok {
 		l.bare = c.bareContext()

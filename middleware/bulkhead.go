@@ -36,6 +36,8 @@ func newBulkheadPart(b *strategies.Bulkhead) *bulkheadPart {
 	return &bulkheadPart{basics: basics{"Bulkhead", StageBulkhead}, slots: b}
 }
 
+func (p *bulkheadPart) anew() part { return newBulkheadPart(p.slots.Anew()) }
+
 func (p *bulkheadPart) inherit(before part) (part, func() error) {
 	was, ok := before.(*bulkheadPart)
 	is := p.slots.Itself()

@@ -41,6 +41,7 @@ type breakerPart struct {
 	basics
 	breaker *strategies.Breaker
 	next    *strategies.Breaker // whose settings it is about to have; nil: its own
+	own     bool                // of a key alone
 }
 
 func newBreakerPart(b *strategies.Breaker) *breakerPart {
@@ -57,13 +58,17 @@ func (p *breakerPart) slow() time.Duration {
 	return 0
 }
 
+func (p *breakerPart) anew() part {
+	return &breakerPart{basics: p.basics, breaker: p.breaker.Anew(), own: true}
+}
+
 func (p *breakerPart) inherit(before part) (part, func() error) {
 	was, ok := before.(*breakerPart)
 	is := p.breaker.Itself()
 	if !ok || is.Used() || is.Name != was.breaker.Name {
-		return &breakerPart{p.basics, is, nil}, nil
+		return &breakerPart{p.basics, is, nil, p.own}, nil
 	}
-	return &breakerPart{p.basics, was.breaker, is}, func() error { return was.breaker.Update(is) }
+	return &breakerPart{p.basics, was.breaker, is, p.own}, func() error { return was.breaker.Update(is) }
 }
 
 func (p *breakerPart) check(s *Settings) []error {
@@ -91,11 +96,14 @@ func (p *breakerPart) health(h *Health) {
 }
 
 func (p *breakerPart) attach(o *Owner) {
+	agent, key := o.name(), o.key
+	if key != "" && !p.own {
+		return // it is watched for all
+	}
 	o.each(func(told Observer) {
-		agent := o.name()
 		o.watch(p.breaker.WatchAs(told, func(c strategies.BreakerChange) {
 			told.Observe(background, Event{
-				Kind: EventBreakerChanged, Agent: agent, ServedBy: agent, Time: c.At,
+				Kind: EventBreakerChanged, Agent: agent, Key: key, ServedBy: agent, Time: c.At,
 				From: c.From.String(), To: c.To.String(), Detail: c.From.String() + " → " + c.To.String(), Delay: c.OpenFor, Err: c.Cause,
 			})
 		}))

@@ -117,7 +117,7 @@ func (p *degradePart) health(h *Health) {
 }
 
 func (p *degradePart) attach(o *Owner) {
-	if p.ladder == nil {
+	if p.ladder == nil || o.key != "" { // one for all keys
 		return
 	}
 	o.each(func(told Observer) {

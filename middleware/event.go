@@ -92,6 +92,7 @@ type Event struct {
 	Kind     EventKind
 	Time     time.Time
 	Agent    string // whose call it is
+	Key      string // of an agent that keeps one state for each: whose; "": of all, or none
 	Call     string // the call's id: the same in all its events; "" if no call caused it
 	Parent   string // the id of the call that caused this one, as far as it is known
 	ServedBy string // who was, or is, asked in fact

@@ -70,6 +70,9 @@ func (g *Guarded[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 		return none, g.problem("Run", ctx)
 	}
 	n := g.now.Load()
+	if n.keys != nil {
+		return n.keys.run(ctx, req)
+	}
 	return n.chain.Run(inside(ctx, n.owner), req)
 }
 

@@ -24,6 +24,9 @@ type Health struct {
 	InFlight    int // attempts in the bulkhead, if there is one
 	LeftBehind  int // attempts a hard timeout left running, and questions whose Ask is deaf
 	Waiting     int // calls that wait for a slot of the bulkhead, or for their turn of the pace
+	// Keys is how many keys have a state of their own, and Crowded how often there was no
+	// room for one more; see [Builder.By] and [Owner.HealthByKey].
+	Keys, Crowded int
 	// CallsPerMinute and TokensPerMinute are what the pace lets through at present; 0:
 	// it has no such limit, or there is none.
 	CallsPerMinute, TokensPerMinute float64

@@ -56,6 +56,14 @@ func (g *Guarded[Req, Resp]) Outcome(ctx context.Context, req Req) Outcome[Resp]
 		return Outcome[Resp]{Err: g.problem("Outcome", ctx)}
 	}
 	n := g.now.Load()
+	if n.keys != nil {
+		at, own, err := n.keys.enter(req)
+		if err != nil {
+			return Outcome[Resp]{Err: n.owner.publish(ctx, err)}
+		}
+		defer at.Leave()
+		n, ctx = own, allowed(ctx, at)
+	}
 	traced := n.owner.traced(ctx)
 	traced.measure()
 	value, err := n.chain.Run(&traced.call, req)

@@ -55,6 +55,8 @@ type Owner struct {
 	origin *Owner                // the first, by which it is known; nil: this one
 	before *Owner                // whose record this one continues; nil: it has its own
 	heir   atomic.Pointer[Owner] // of the first: who has the settings of now; nil: itself
+	key    string                // that it is of; "": of none
+	byKey  interface{ health() map[string]Health }
 }
 
 const defaultName = "agent"
@@ -317,7 +319,7 @@ func (o *Owner) emit(ctx context.Context, id uint64, e Event) {
 	if c != nil {
 		e.Parent = c.textOf(c.id)
 	}
-	e.Agent = o.name()
+	e.Agent, e.Key = o.name(), o.key
 	if e.ServedBy == "" {
 		e.ServedBy = e.Agent
 	}

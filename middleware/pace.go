@@ -86,6 +86,8 @@ func newPacePart(p *strategies.Pace) *pacePart {
 	return &pacePart{basics: basics{"Pace", StagePace}, pace: p}
 }
 
+func (p *pacePart) anew() part { return newPacePart(p.pace.Anew()) }
+
 func (p *pacePart) inherit(before part) (part, func() error) {
 	was, ok := before.(*pacePart)
 	is := p.pace.Itself()

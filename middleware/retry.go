@@ -37,6 +37,12 @@ func newRetryPart(policy strategies.Retry) *retryPart {
 	return &retryPart{basics: basics{"Retry", StageRetry}, policy: policy.Copy()}
 }
 
+func (p *retryPart) anew() part {
+	next := *p
+	next.policy.Budget = p.policy.Budget.Anew()
+	return &next
+}
+
 // inherit goes on with the budget of the chain before.
 func (p *retryPart) inherit(before *strategies.Budget) (part, func() error) {
 	next := *p

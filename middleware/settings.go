@@ -30,6 +30,9 @@ type Settings struct {
 	observers  observers
 	count      *strategies.Count // shared by all who get these settings
 
+	origin, past *Owner // see Owner
+	key          string
+
 	parts []part
 	given map[string]bool
 	errs  []error
@@ -177,7 +180,7 @@ func (s *Settings) Observe(o Observer) *Settings {
 
 // owner makes the owner of a chain.
 func (s *Settings) owner() *Owner {
-	o := &Owner{Name: s.name, Classifier: s.classifier, Tally: s.tally, count: s.count}
+	o := &Owner{Name: s.name, Classifier: s.classifier, Tally: s.tally, count: s.count, origin: s.origin, before: s.past, key: s.key}
 	if s.tally != nil {
 		o.count = nil
 	}

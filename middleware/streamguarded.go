@@ -87,6 +87,19 @@ func (g *GuardedStream[Req, Chunk]) open(ctx context.Context, req Req, yield fun
 		return
 	}
 	n := g.inner.now.Load()
+	if n.keys != nil {
+		at, own, err := n.keys.enter(streamCall[Req, Chunk]{req: req})
+		if err != nil {
+			err = n.owner.publish(ctx, err)
+			if out != nil {
+				*out = StreamOutcome{Ended: true, Err: err}
+			}
+			yield(none, err)
+			return
+		}
+		defer at.Leave()
+		n, ctx = own, allowed(ctx, at)
+	}
 	r := &reader[Req, Chunk]{rules: n.rules.(*streamRules[Req, Chunk]), yield: yield}
 	r.sent.kept, r.sources = r.firstSent[:0], r.firstSources[:0]
 	r.side.reader = r

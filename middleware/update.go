@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"slices"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -17,6 +18,7 @@ type generation[Req, Resp any] struct {
 
 	budget *strategies.Budget
 	twins  *twins[Resp]
+	keys   *keyed[Req, Resp]      // nil: one state for all
 	rules  any                    // of a stream
 	before *generation[Req, Resp] // while it is made: whose place it takes
 }
@@ -70,7 +72,7 @@ func (g *Guarded[Req, Resp]) Update(b *Builder[Req, Resp]) error {
 	}
 	for {
 		before := g.now.Load()
-		next, adopt := b.following(set.clone(), before)
+		next, adopt := b.following(set.clone(), before, nil)
 		if done, err := g.exchange(before, next, adopt); done || err != nil {
 			return err
 		}
@@ -90,11 +92,14 @@ func (g *GuardedStream[Req, Chunk]) Update(b *StreamBuilder[Req, Chunk]) error {
 }
 
 // following is the chain that takes the place of another, and what has to be done when
-// it does.
-func (b *Builder[Req, Resp]) following(set *Settings, before *generation[Req, Resp]) (next *generation[Req, Resp], adopt []func() error) {
+// it does. What stands at a stage that keys share is not theirs to hand on.
+func (b *Builder[Req, Resp]) following(set *Settings, before *generation[Req, Resp], shared []Stage) (next *generation[Req, Resp], adopt []func() error) {
 	old := before.owner.chain()
 	for i, p := range set.parts {
 		var follows func() error
+		if slices.Contains(shared, p.stage()) {
+			continue
+		}
 		switch p := p.(type) {
 		case *retryPart:
 			set.parts[i], follows = p.inherit(before.budget)
@@ -107,12 +112,14 @@ func (b *Builder[Req, Resp]) following(set *Settings, before *generation[Req, Re
 			adopt = append(adopt, follows)
 		}
 	}
-	if set.tally == nil && before.owner.Tally == nil {
+	if set.tally == nil && before.owner.Tally == nil { // of a key too
 		set.count = before.owner.count
 	}
+	set.origin, set.past, set.key = before.owner.agent(), before.owner.record(), before.owner.key
 	next = b.generation(set, before)
-	next.owner.origin = before.owner.agent()
-	next.owner.before = before.owner.record()
+	if next.keys != nil && before.keys != nil {
+		adopt = append(adopt, func() error { next.keys.follow(before.keys); return nil })
+	}
 	return next, adopt
 }
 
@@ -140,7 +147,7 @@ func (g *Guarded[Req, Resp]) exchange(before, next *generation[Req, Resp], adopt
 	}
 	next.attach() // before the old one is told of nothing any more: no change goes unheard
 	g.now.Store(next)
-	g.owner.agent().heir.Store(next.owner)
+	g.owner.heir.Store(next.owner)
 	before.owner.retire()
 	return true, nil
 }
@@ -195,6 +202,15 @@ const (
 
 func (h *help[Req, Resp]) Run(ctx context.Context, req Req) (Resp, error) {
 	n := h.of.now.Load()
+	if n.keys != nil {
+		at, own, err := n.keys.enter(req)
+		if err != nil {
+			var none Resp
+			return none, err
+		}
+		defer at.Leave()
+		n, ctx = own, allowed(ctx, at)
+	}
 	if n.owner != h.of.owner {
 		ctx = taken(ctx, h.of.owner, n.owner)
 	}

@@ -104,6 +104,7 @@ func (c Call) Spent(usage strategies.Usage) {
 		m.mu.Lock()
 		m.spent = m.spent.Add(usage)
 		m.mu.Unlock()
+		m.also.add(usage)
 	}
 }
 
@@ -123,6 +124,7 @@ type meter struct {
 	limits  strategies.UsageLimits
 	began   time.Time // if time is limited
 	problem error
+	also    *allowance // of the key that the call is of; nil: of none
 
 	mu    sync.Mutex
 	spent strategies.Usage
@@ -135,9 +137,35 @@ func (m *meter) begin(outer *meter, of *Owner, limits strategies.UsageLimits) {
 	}
 }
 
-// charge books an attempt with this meter and all around it, or with none of them.
-// The locks are taken from the inside to the outside, always.
+// charge books an attempt with this meter and all around it, and with the allowances
+// of the keys that it is of; or with none of them.
 func (m *meter) charge() error {
+	for at := m; at != nil; at = at.outer {
+		if at.also == nil {
+			continue
+		}
+		if err := at.also.take(); err != nil {
+			m.giveBack(at)
+			return err
+		}
+	}
+	err := m.book()
+	if err != nil {
+		m.giveBack(nil)
+	}
+	return err
+}
+
+// giveBack gives back what was taken of allowances, up to a meter.
+func (m *meter) giveBack(until *meter) {
+	for at := m; at != until; at = at.outer {
+		at.also.add(strategies.Usage{Calls: -1})
+	}
+}
+
+// book is charge without the allowances. The locks are taken from the inside to the
+// outside, always.
+func (m *meter) book() error {
 	if m == nil {
 		return nil
 	}
@@ -146,7 +174,7 @@ func (m *meter) charge() error {
 	if err := m.over(); err != nil {
 		return err
 	}
-	if err := m.outer.charge(); err != nil {
+	if err := m.outer.book(); err != nil {
 		return err
 	}
 	m.spent = m.spent.Add(strategies.Usage{Calls: 1})
@@ -160,6 +188,9 @@ func (m *meter) exhausted() error {
 		err := m.over()
 		m.mu.Unlock()
 		if err != nil {
+			return err
+		}
+		if err := m.also.over(); err != nil {
 			return err
 		}
 	}

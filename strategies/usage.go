@@ -147,12 +147,21 @@ type LimitError struct {
 	Max, Spent int64  // in the limit's own unit: millionths of a currency unit, nanoseconds
 	By         string // the agent whose limit it is; "": that of a whole tree of agents
 	Usage      Usage  // what had been spent
+	// Key is whose allowance it is, of an agent that keeps one for each; "": of a call.
+	// Wait is how long it takes until that begins anew.
+	Key  string
+	Wait time.Duration
 }
 
 func (e *LimitError) Error() string {
 	whose := "the usage limit of this tree of agents"
 	if e.By != "" {
 		whose = fmt.Sprintf("the usage limit of agent %q", e.By)
+	}
+	again := ""
+	if e.Key != "" {
+		whose = fmt.Sprintf("the allowance of %q of agent %q", e.Key, e.By)
+		again = fmt.Sprintf("; it begins anew in %v", e.Wait.Round(time.Second))
 	}
 	number := func(n int64) string {
 		switch e.Limit {
@@ -163,7 +172,7 @@ func (e *LimitError) Error() string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	return fmt.Sprintf("understudy: %s is reached: %s of %s %s", whose, number(e.Spent), number(e.Max), e.Limit)
+	return fmt.Sprintf("understudy: %s is reached: %s of %s %s%s", whose, number(e.Spent), number(e.Max), e.Limit, again)
 }
 
 // Is makes a LimitError match [ErrLimit], and [ErrRejected]: nobody was called.
