@@ -145,6 +145,9 @@ func (b *Builder[Req, Resp]) generation(set *Settings, before *generation[Req, R
 	return n
 }
 
+// Problems says what Build would say is wrong, and builds nothing.
+func (b *Builder[Req, Resp]) Problems() error { return b.check(b.settings().clone()) }
+
 func (b *Builder[Req, Resp]) check(set *Settings) error {
 	errs := []error{set.check()}
 	if b.standIns != nil {

@@ -230,6 +230,9 @@ func (b *StreamBuilder[Req, Chunk]) Build() (*GuardedStream[Req, Chunk], error) 
 	return &GuardedStream[Req, Chunk]{inner: built}, nil
 }
 
+// Problems says what Build would say is wrong, and builds nothing.
+func (b *StreamBuilder[Req, Chunk]) Problems() error { return b.ready().Problems() }
+
 // ready is the builder of the calls that a stream is, as the settings are now.
 func (b *StreamBuilder[Req, Chunk]) ready() *Builder[streamCall[Req, Chunk], streamEnd] {
 	b.chained()
