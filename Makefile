@@ -7,7 +7,7 @@ FUZZTIME  ?= 20s
 SCENARIOS ?= lab/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream demo-orders test lint bench lab fuzz cover tidy
+.PHONY: help demo demo-stream demo-orders demo-gateway test lint bench lab fuzz cover tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ demo-stream: ## the same while the answer is streaming
 
 demo-orders: ## an order desk at the worst moments: each order is paid once, and twice without a journal
 	@sh .ci/demo orders
+
+demo-gateway: ## an OpenAI endpoint over three providers: one limited, one slow, one dead, and nobody notices
+	@sh .ci/demo gateway
 
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
 	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain
