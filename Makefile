@@ -7,7 +7,7 @@ FUZZTIME  ?= 20s
 SCENARIOS ?= lab/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream demo-orders demo-console demo-fleet test lint bench lab fuzz cover tidy
+.PHONY: help demo demo-stream demo-orders demo-console demo-fleet demo-gateway test lint bench lab fuzz cover tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ demo-console: ## a stream of players, a provider that fails, and a console in th
 
 demo-fleet: ## three processes share a breaker; one of them is killed, and then the store
 	@sh .ci/demo fleet
+
+demo-gateway: ## an OpenAI endpoint over three providers: one limited, one slow, one dead, and nobody notices
+	@sh .ci/demo gateway
 
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
 	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain
