@@ -20,7 +20,6 @@ type generation[Req, Resp any] struct {
 
 	budget *strategies.Budget
 	twins  *twins[Resp]
-	keys   *keyed[Req, Resp]      // nil: one state for all
 	rules  any                    // of a stream
 	before *generation[Req, Resp] // while it is made: whose place it takes
 }
