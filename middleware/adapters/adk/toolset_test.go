@@ -13,6 +13,7 @@ import (
 	"google.golang.org/adk/v2/tool/functiontool"
 	"google.golang.org/genai"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/adk"
 	"github.com/understudy-go/understudy/strategies"
@@ -41,8 +42,8 @@ func TestToolset(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"plain", "that changes requests"} {
 		t.Run(way, func(t *testing.T) {
-			b := founds(t, never)
-			pay, err := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays."}, func(ctx agent.Context, _ order) (string, error) { return b.pays(ctx) })
+			b := conformance.OpenBank(t, conformance.Never)
+			pay, err := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays."}, func(ctx agent.Context, _ order) (string, error) { return b.Pay(ctx) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,8 +66,8 @@ func TestToolset(t *testing.T) {
 			if _, err := g.Run(t.Context(), "Pay"); err != nil {
 				t.Fatal(err)
 			}
-			if b.received() != 1 || !slices.Contains(named, "pay") || way != "plain" && requests == 0 {
-				t.Errorf("paid %d times, settings asked for %q, %d requests changed", b.received(), named, requests)
+			if b.Received() != 1 || !slices.Contains(named, "pay") || way != "plain" && requests == 0 {
+				t.Errorf("paid %d times, settings asked for %q, %d requests changed", b.Received(), named, requests)
 			}
 		})
 	}
