@@ -609,3 +609,27 @@ func TestRewind(t *testing.T) {
 	_, err := middleware.Wrap(agent).Rewind(nil).Build()
 	expectIs(t, err, strategies.ErrConfig)
 }
+
+func TestHistory(t *testing.T) {
+	chat := make([]string, 0, 8)
+	var sent []string
+	agent := plays(stepFunc(func(_ context.Context, q string) (string, error) {
+		if len(chat) > 0 {
+			chat[0] = "changed"
+		}
+		chat = append(chat, q)
+		sent = append(sent, strings.Join(chat, ","))
+		if len(sent) < 3 {
+			return "", errSick
+		}
+		chat = append(chat, "answer")
+		return "answer", nil
+	}))
+	chat = append(chat, "before")
+	g := built(t, middleware.Wrap(agent).Retry(strategies.Retry{MaxRetries: 2, Backoff: strategies.Delays{0}}).Rewind(middleware.History(&chat)))
+	asked(t, g, "answer")
+	expect(t, "what the agent sent", strings.Join(sent, " | "), "changed,hello | changed,hello | changed,hello")
+	expect(t, "what it knows", strings.Join(chat, ","), "changed,hello,answer")
+	_, err := middleware.Wrap(agent).Rewind(middleware.History[string](nil)).Build()
+	expectIs(t, err, strategies.ErrConfig)
+}

@@ -1,6 +1,9 @@
 package middleware
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Rewind is for an agent with a memory, such as a chat that appends the question to
 // its history before it asks: asked again it would send the question twice. mark is
@@ -12,6 +15,19 @@ import "context"
 // It costs a healthy call an allocation and what mark does.
 func (s *Settings) Rewind(mark func() (restore func())) *Settings {
 	return s.add(&rewindPart{basics{"Rewind", StageIdentify}, mark}, missing("Rewind", mark == nil))
+}
+
+// History is for Rewind, of an agent that keeps its conversation in a slice, as those of
+// OpenAI's and Anthropic's clients do: .Rewind(middleware.History(&chat.messages)). The
+// slice is copied once a call, its elements as they are.
+func History[Message any](messages *[]Message) func() (restore func()) {
+	if messages == nil {
+		return nil // refused by the builder
+	}
+	return func() func() {
+		before := slices.Clone(*messages)
+		return func() { *messages = slices.Clip(slices.Clone(before)) }
+	}
 }
 
 type rewindPart struct {

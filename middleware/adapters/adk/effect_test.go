@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -21,166 +19,31 @@ import (
 	"google.golang.org/adk/v2/tool/toolconfirmation"
 	"google.golang.org/genai"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	wire "github.com/understudy-go/understudy/internal/gemini"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/adk"
-	"github.com/understudy-go/understudy/middleware/adapters/httphint"
 	"github.com/understudy-go/understudy/strategies"
 )
-
-var errWritten = errors.New("the journal is out of ink")
-
-// bank is where the tool acts: it counts what it did, and the first request ends as
-// it is told.
-type bank struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests int
-	paid     int
-	keys     map[string]bool
-	first    string
-	during   func() // the first request, when it has acted
-}
-
-// received and asked are what it has counted so far.
-func (b *bank) received() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.paid
-}
-
-func (b *bank) asked() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.requests
-}
-
-func founds(t *testing.T, first string) *bank {
-	t.Helper()
-	b := &bank{first: first, keys: map[string]bool{}}
-	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.mu.Lock()
-		b.requests++
-		first := b.first
-		if b.requests > 1 {
-			first = ""
-		}
-		b.keys[r.Header.Get(httphint.IdempotencyKey)] = true
-		if first != refused && first != lost {
-			b.paid++
-		}
-		during := b.during
-		b.mu.Unlock()
-		switch first {
-		case refused:
-			w.WriteHeader(http.StatusTooManyRequests)
-		case lost, unanswered:
-			panic(http.ErrAbortHandler)
-		case leaves:
-			during()
-			panic(http.ErrAbortHandler)
-		}
-		_, _ = io.WriteString(w, "receipt")
-	}))
-	t.Cleanup(b.Close)
-	return b
-}
-
-// The moments at which something goes wrong.
-const (
-	never      = "never"
-	unwritten  = "before it is written down"
-	refused    = "the destination refuses it"
-	lost       = "on the way to the destination"
-	unanswered = "after it has acted, before its answer"
-	leaves     = "the caller leaves before its answer"
-	panics     = "the tool panics after the answer"
-	unrecorded = "after the answer, before the record"
-	later      = "after the record"
-)
-
-// moments are those at which something goes wrong, and what comes of each.
-var moments = []struct {
-	at   string
-	paid int  // at the destination
-	open bool // it is uncertain, and so nobody asks again
-}{
-	{never, 1, false}, {unwritten, 1, false}, {refused, 1, false}, {lost, 0, true}, {unanswered, 1, true},
-	{leaves, 1, true}, {panics, 1, true}, {unrecorded, 1, false}, {later, 1, false},
-}
-
-// pays asks the bank, once.
-func (b *bank) pays(ctx context.Context) (string, error) {
-	client := &http.Client{Transport: httphint.Idempotent{Base: &http.Transport{DisableKeepAlives: true}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return "", strategies.WithClass(strategies.ClassRateLimited, errors.New(resp.Status))
-	}
-	if b.first == panics {
-		panic("out of paper")
-	}
-	body, err := io.ReadAll(resp.Body)
-	return string(body), err
-}
-
-// ledger is a journal that cannot always be written.
-type ledger struct {
-	strategies.MemoryJournal
-	mu    sync.Mutex
-	fails string // at which moment the first time
-	spent bool
-}
-
-func (l *ledger) once(at string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fails != at || l.spent {
-		return false
-	}
-	l.spent = true
-	return true
-}
-
-func (l *ledger) Begin(ctx context.Context, r strategies.EffectRecord) (strategies.EffectRecord, bool, error) {
-	if l.once(unwritten) {
-		return strategies.EffectRecord{}, false, errWritten
-	}
-	return l.MemoryJournal.Begin(ctx, r)
-}
-
-func (l *ledger) End(ctx context.Context, r strategies.EffectRecord) error {
-	if r.State == strategies.EffectDone && l.once(unrecorded) {
-		return errWritten
-	}
-	return l.MemoryJournal.End(ctx, r)
-}
 
 type order struct {
 	Order string `json:"order"`
 }
 
 // payments are the kinds of tool that the framework runs.
-func (b *bank) payments(t *testing.T, confirm bool) map[string]tool.Tool {
+func payments(t *testing.T, b *conformance.Bank, confirm bool) map[string]tool.Tool {
 	t.Helper()
 	plain, err := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays.", RequireConfirmation: confirm},
-		func(ctx agent.Context, _ order) (string, error) { return b.pays(ctx) })
+		func(ctx agent.Context, _ order) (string, error) { return b.Pay(ctx) })
 	long, err1 := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays.", RequireConfirmation: confirm, IsLongRunning: true},
 		func(ctx agent.Context, _ order) (map[string]any, error) {
-			said, err := b.pays(ctx)
+			said, err := b.Pay(ctx)
 			return map[string]any{"status": "pending", "ticket": said}, err
 		})
 	stream, err2 := functiontool.NewStreaming(functiontool.Config{Name: "pay", Description: "Pays."},
 		func(ctx agent.Context, _ order) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
-				said, err := b.pays(ctx)
+				said, err := b.Pay(ctx)
 				for _, piece := range strings.SplitAfter(said, "c") { // rec eipt
 					if !yield(piece, err) || err != nil {
 						return
@@ -244,48 +107,22 @@ func statesOf(out middleware.Outcome[string]) string {
 	return strings.Join(all, " ")
 }
 
-// settled checks what came of a call against what the moment promises.
-func settled(t *testing.T, b *bank, out middleware.Outcome[string], paid int, open bool) {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.paid != paid {
-		t.Errorf("paid %d times, want %d", b.paid, paid)
-	}
-	if b.keys[""] || len(b.keys) > 1 {
-		t.Errorf("it was sent the keys %v", b.keys)
-	}
-	uncertain := false
-	for _, e := range out.Effects {
-		uncertain = uncertain || e.State == strategies.EffectUncertain && e.Tool == "pay"
-	}
-	if uncertain != open {
-		t.Errorf("the effects are %+v", out.Effects)
-	}
-	if open == (out.Err == nil) || !open && !strings.Contains(out.Value, "Hello") {
-		t.Errorf("got %q, %v", out.Value, out.Err)
-	}
-	if open && b.requests != 1 {
-		t.Errorf("the bank was asked %d times", b.requests)
-	}
-}
-
 // However a call is recovered, and whenever it went wrong: what must happen once does.
 func TestEffectsHappenOnce(t *testing.T) {
 	t.Parallel()
 	// The model hears of an error as of any result, so that the turn goes on: it is the
 	// model that fails in each of these.
-	sick := map[string]int{unwritten: 1, refused: 1, lost: 1, unanswered: 1, leaves: 1, panics: 1, unrecorded: 1, later: 1}
-	for _, m := range moments {
-		for kind := range founds(t, "").payments(t, false) {
+	sick := map[string]int{conformance.Unwritten: 1, conformance.Refused: 1, conformance.Lost: 1, conformance.Unanswered: 1, conformance.Leaves: 1, conformance.Panics: 1, conformance.Unrecorded: 1, conformance.Later: 1}
+	for _, m := range conformance.Moments() {
+		for kind := range payments(t, conformance.OpenBank(t, ""), false) {
 			for form, mode := range forms {
-				name := fmt.Sprintf("%s, %s, %s", m.at, kind, form)
-				rig := func(t *testing.T, confirm bool) (*bank, tool.Tool, context.Context, middleware.Effects) {
-					b := founds(t, m.at)
+				name := fmt.Sprintf("%s, %s, %s", m.At, kind, form)
+				rig := func(t *testing.T, confirm bool) (*conformance.Bank, tool.Tool, context.Context, middleware.Effects) {
+					b := conformance.OpenBank(t, m.At)
 					ctx, leave := context.WithCancel(t.Context())
 					t.Cleanup(leave)
-					b.during = leave
-					return b, b.payments(t, confirm)[kind], ctx, middleware.Effects{Journal: &ledger{fails: m.at}}
+					b.During(leave)
+					return b, payments(t, b, confirm)[kind], ctx, middleware.Effects{Journal: conformance.NewLedger(m.At)}
 				}
 				turn := func(server *wire.Server, pay tool.Tool) middleware.Runner[string, string] {
 					return middleware.Func(func(ctx context.Context, q string) (string, error) { // in a session of its own
@@ -294,26 +131,26 @@ func TestEffectsHappenOnce(t *testing.T) {
 				}
 				t.Run("retry: "+name, func(t *testing.T) {
 					b, pay, ctx, effects := rig(t, false)
-					g, err := middleware.Wrap(turn(cashier(t, sick[m.at]), pay)).Retry(soon).Effects(effects).Build()
+					g, err := middleware.Wrap(turn(cashier(t, sick[m.At]), pay)).Retry(soon).Effects(effects).Build()
 					if err != nil {
 						t.Fatal(err)
 					}
-					settled(t, b, g.Outcome(ctx, "Pay"), m.paid, m.open)
+					b.Settled(t, g.Outcome(ctx, "Pay"), m)
 				})
 				t.Run("a stand-in: "+name, func(t *testing.T) {
 					b, pay, ctx, effects := rig(t, false)
-					g, err := middleware.Wrap(turn(cashier(t, sick[m.at]), pay)).Fallback("second", turn(cashier(t, 0), pay)).Effects(effects).Build()
+					g, err := middleware.Wrap(turn(cashier(t, sick[m.At]), pay)).Fallback("second", turn(cashier(t, 0), pay)).Effects(effects).Build()
 					if err != nil {
 						t.Fatal(err)
 					}
-					settled(t, b, g.Outcome(ctx, "Pay"), m.paid, m.open)
+					b.Settled(t, g.Outcome(ctx, "Pay"), m)
 				})
 				if kind == "streaming" {
 					continue
 				}
 				t.Run("confirmed: "+name, func(t *testing.T) {
 					b, pay, ctx, effects := rig(t, true)
-					s := paying(t, cashier(t, sick[m.at]), pay)
+					s := paying(t, cashier(t, sick[m.At]), pay)
 					question := ""
 					asks, err := middleware.WrapFunc(func(ctx context.Context, q string) (string, error) {
 						out := s.turn(ctx, mode, genai.NewContentFromText(q, genai.RoleUser))
@@ -328,9 +165,9 @@ func TestEffectsHappenOnce(t *testing.T) {
 						t.Fatal(err)
 					}
 					ctx = middleware.WithCallID(ctx, "order-7")
-					if _, err := asks.Run(ctx, "Pay"); m.at == unwritten {
+					if _, err := asks.Run(ctx, "Pay"); m.At == conformance.Unwritten {
 						return // then nobody was asked
-					} else if err != nil || question == "" || b.asked() != 0 {
+					} else if err != nil || question == "" || b.Asked() != 0 {
 						t.Fatalf("got %v; the question is %q", err, question)
 					}
 					resumes, err := middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
@@ -342,15 +179,13 @@ func TestEffectsHappenOnce(t *testing.T) {
 						t.Fatal(err)
 					}
 					out := resumes.Outcome(ctx, "")
-					if m.at == refused { // the model asks for it again, and so is the person
-						b.mu.Lock()
-						defer b.mu.Unlock()
-						if b.paid != 0 || b.requests != 1 || statesOf(out) != "" {
-							t.Errorf("paid %d times, %d requests, %s", b.paid, b.requests, statesOf(out))
+					if m.At == conformance.Refused { // the model asks for it again, and so is the person
+						if b.Received() != 0 || b.Asked() != 1 || statesOf(out) != "" {
+							t.Errorf("paid %d times, %d requests, %s", b.Received(), b.Asked(), statesOf(out))
 						}
 						return
 					}
-					settled(t, b, out, m.paid, m.open)
+					b.Settled(t, out, m)
 				})
 			}
 		}
@@ -407,8 +242,8 @@ func TestEffect(t *testing.T) {
 		}
 	})
 	t.Run("a confirmation that was refused leaves nothing open", func(t *testing.T) {
-		b := founds(t, never)
-		s := paying(t, cashier(t, 0), b.payments(t, true)["plain"])
+		b := conformance.OpenBank(t, conformance.Never)
+		s := paying(t, cashier(t, 0), payments(t, b, true)["plain"])
 		effects := middleware.Effects{}
 		question, confirmed := "", false
 		g, err := middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) {
@@ -434,13 +269,13 @@ func TestEffect(t *testing.T) {
 				t.Errorf("got %v, %+v", out.Err, out.Effects)
 			}
 		}
-		if question == "" || b.asked() != 0 {
-			t.Errorf("question %q, %d requests", question, b.asked())
+		if question == "" || b.Asked() != 0 {
+			t.Errorf("question %q, %d requests", question, b.Asked())
 		}
 	})
 	t.Run("its settings are the core's", func(t *testing.T) {
-		b := founds(t, unanswered)
-		pay, err := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays."}, func(ctx agent.Context, _ order) (string, error) { return b.pays(ctx) })
+		b := conformance.OpenBank(t, conformance.Unanswered)
+		pay, err := functiontool.New(functiontool.Config{Name: "pay", Description: "Pays."}, func(ctx agent.Context, _ order) (string, error) { return b.Pay(ctx) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -459,8 +294,8 @@ func TestEffect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, err := g.Run(t.Context(), "Pay"); said != "Hello" || err != nil || asks != "A1" || b.received() != 1 {
-			t.Errorf("got %q, %v; asked about %q, paid %d times", said, err, asks, b.received())
+		if said, err := g.Run(t.Context(), "Pay"); said != "Hello" || err != nil || asks != "A1" || b.Received() != 1 {
+			t.Errorf("got %q, %v; asked about %q, paid %d times", said, err, asks, b.Received())
 		}
 	})
 }

@@ -2,8 +2,9 @@ package anthropic
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
+
+	"github.com/understudy-go/understudy/internal/sent"
 )
 
 // offered says of a tool whether the request offers it. It looks at the request
@@ -15,7 +16,7 @@ func offered(resp **http.Response, params any) func(name string) bool {
 			var request struct {
 				Tools []struct{ Name string }
 			}
-			if err := json.Unmarshal(sent(*resp, params), &request); err != nil {
+			if err := json.Unmarshal(sent.Body(*resp, params), &request); err != nil {
 				return true // nothing is known
 			}
 			names = make(map[string]bool, len(request.Tools))
@@ -25,19 +26,4 @@ func offered(resp **http.Response, params any) func(name string) bool {
 		}
 		return names[name]
 	}
-}
-
-// sent is the body of a request.
-func sent(resp *http.Response, params any) []byte {
-	if resp != nil && resp.Request != nil && resp.Request.GetBody != nil {
-		if body, err := resp.Request.GetBody(); err == nil {
-			raw, err := io.ReadAll(body)
-			_ = body.Close() // it is a copy in memory
-			if err == nil && len(raw) > 0 {
-				return raw
-			}
-		}
-	}
-	raw, _ := json.Marshal(params) // one that cannot be written was never sent
-	return raw
 }

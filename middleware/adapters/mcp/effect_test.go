@@ -11,14 +11,14 @@ import (
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/understudy-go/understudy/internal/conformance"
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/middleware/adapters/mcp"
 	"github.com/understudy-go/understudy/strategies"
 )
 
 var (
-	errSick    = errors.New("the model is out of order")
-	errWritten = errors.New("the journal is out of ink")
+	errSick = errors.New("the model is out of order")
 )
 
 // till is where the tool acts, whichever server it is called on.
@@ -65,48 +65,17 @@ func (b *till) serve(t *testing.T, p protocol, faults ...fault) *server {
 	return s
 }
 
-// ledger is a journal that cannot always be written.
-type ledger struct {
-	strategies.MemoryJournal
-	mu    sync.Mutex
-	fails string // at which moment, the first time
-}
-
-func (l *ledger) once(at string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fails != at {
-		return false
-	}
-	l.fails = ""
-	return true
-}
-
-func (l *ledger) Begin(ctx context.Context, r strategies.EffectRecord) (strategies.EffectRecord, bool, error) {
-	if l.once(unwritten) {
-		return strategies.EffectRecord{}, false, errWritten
-	}
-	return l.MemoryJournal.Begin(ctx, r)
-}
-
-func (l *ledger) End(ctx context.Context, r strategies.EffectRecord) error {
-	if r.State == strategies.EffectDone && l.once(unrecorded) {
-		return errWritten
-	}
-	return l.MemoryJournal.End(ctx, r)
-}
-
 // The moments at which something goes wrong.
 const (
 	never      = "never"
-	unwritten  = "before it is written down"
+	unwritten  = conformance.Unwritten
 	refused    = "the server is too busy"
 	lost       = "on the way to the server"
 	unanswered = "after it has acted, before its answer"
 	broken     = "the server fails after it has acted"
 	admitted   = "the tool says that it failed"
 	leaves     = "the caller leaves before the answer"
-	unrecorded = "after the answer, before the record"
+	unrecorded = conformance.Unrecorded
 	later      = "after the record"
 	panics     = "the agent panics after the answer"
 )
@@ -155,7 +124,7 @@ func TestEffectsHappenOnce(t *testing.T) {
 					}
 					s := b.serve(t, p, faults...)
 					second := connect(t, client(t, nil, nil), b.serve(t, p))
-					effects := middleware.Effects{Journal: &ledger{fails: m.at}}
+					effects := middleware.Effects{Journal: conformance.NewLedger(m.at)}
 					session := connect(t, client(t, nil, func(b *mcp.Builder) {
 						switch way {
 						case "a retry by the client":

@@ -2,8 +2,9 @@ package openai
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
+
+	"github.com/understudy-go/understudy/internal/sent"
 )
 
 // offered says of a tool whether the request offers it. It looks at the request
@@ -12,25 +13,10 @@ func offered(resp **http.Response, params any) func(name string) bool {
 	var all *toolbox
 	return func(name string) bool {
 		if all == nil {
-			all = read(sent(*resp, params))
+			all = read(sent.Body(*resp, params))
 		}
 		return all.open || all.names[name]
 	}
-}
-
-// sent is the body of a request.
-func sent(resp *http.Response, params any) []byte {
-	if resp != nil && resp.Request != nil && resp.Request.GetBody != nil {
-		if body, err := resp.Request.GetBody(); err == nil {
-			raw, err := io.ReadAll(body)
-			_ = body.Close() // it is a copy in memory
-			if err == nil && len(raw) > 0 {
-				return raw
-			}
-		}
-	}
-	raw, _ := json.Marshal(params) // one that cannot be written was never sent
-	return raw
 }
 
 // toolbox is the functions of a request. An open one may hold more than can be
