@@ -49,6 +49,7 @@ type explaining struct {
 	spoken                  bool                  // a stream that delivers as it comes
 	follows                 int                   // a stream's continuations, at most
 	breaker, timeout        bool
+	twice                   bool // a hedge asks the agent itself once more
 }
 
 func (e *explaining) row(stage Stage, format string, args ...any) {
@@ -105,6 +106,9 @@ func (e *explaining) sum() {
 	known = known && e.attempt > 0
 	if known || e.deadline > 0 {
 		own := times(saturate(e.attempt, e.wait), 1+e.retries)
+		if e.twice { // it may begin when the last attempt is about to end
+			own = saturate(own, saturate(e.attempt, e.wait))
+		}
 		total := func(delays time.Duration) time.Duration {
 			t := saturate(saturate(own, others), delays)
 			if e.deadline > 0 && (!known || t > e.deadline) {

@@ -75,6 +75,22 @@ agent: fallback
 worst case of one call: 1 call, 1s
 note: no CircuitBreaker: an agent that is down is called every time
 `},
+		{"of a hedge, a pace and limits", middleware.Wrap(plays("hi")).Timeout(time.Second).Hedge(&strategies.Hedge{After: time.Second / 2, ReadOnly: true}).
+			Pace(&strategies.Pace{RequestsPerMinute: 60, MaxWait: 2 * time.Second}).CircuitBreaker(&strategies.Breaker{}).
+			UsageLimits(strategies.UsageLimits{Calls: 20, Tokens: 50_000, Money: 500_000}), `
+agent: no recovery: a failure goes to the caller
+
+  observe                          at most 20 calls, 50000 tokens, 0.5 in money, nested agents included
+    hedge                          after 500ms somebody else is asked too, for 5 % of the calls at most
+      breaker                      opens after 5 failures in a row, for 30s growing to 2m0s
+        pace                       60 calls a minute, waits up to 2s for a turn
+          timeout                  1s an attempt
+            recover                a panic becomes an error
+              agent                agent
+
+worst case of one call: 2 calls, 6s; nothing begins after 20 calls, 50000 tokens, 0.5 in money
+note: tokens and money count when they are reported (adapters do): what is under way when they run out may go above the limit
+`},
 		{"of retries counted per agent and a window", middleware.Wrap(plays("hi")).Timeout(time.Second).
 			Retry(strategies.Retry{Allowance: strategies.AllowancePerAgent, Jitter: 0.25}).
 			CircuitBreaker(&strategies.Breaker{Window: time.Minute, MaxOpenFor: time.Hour}), `
@@ -181,6 +197,9 @@ func TestWorstCase(t *testing.T) {
 		{"which a guarded rung stands outside of", middleware.Wrap(plays("")).Timeout(sec).Deadline(4*sec).
 			Degrade(strategies.LevelMinimal, built(t, middleware.Wrap(plays("")).Timeout(10*sec))), 1, 1, 0, true, 11 * sec, 11 * sec},
 		{"with a bound or without", middleware.Wrap(plays("")).Timeout(sec).Degrade(strategies.LevelMinimal, built(t, middleware.Wrap(plays("")))), 1, 1, 0, false, sec, sec},
+		{"a hedge asks the agent once more", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Hedge(&strategies.Hedge{ReadOnly: true}), 4, 0, 0, true, 7 * sec, 24 * sec},
+		{"or a stand-in before its time", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Hedge(&strategies.Hedge{ReadOnly: true}).Fallback("sage", plays("")), 4, 0, 0, true, 7 * sec, 24 * sec},
+		{"and no more than the limit of calls", middleware.Wrap(plays("")).Timeout(sec).Retry(retry).Hedge(&strategies.Hedge{ReadOnly: true}).UsageLimits(calls(3)), 3, 0, 0, true, 7 * sec, 24 * sec},
 		{"questions", middleware.Wrap(plays("")).Timeout(sec).Intervene(middleware.Intervention{Ask: silent, Rounds: 2}), 1, 0, 2, true, sec, sec},
 		{"more than can be counted", middleware.Wrap(plays("")).Timeout(math.MaxInt64).Retry(retry), 3, 0, 0, true, math.MaxInt64, math.MaxInt64},
 		{"delays beyond counting", middleware.Wrap(plays("")).Timeout(sec).Retry(strategies.Retry{MaxRetries: 1000, Backoff: strategies.Delays{math.MaxInt64 / 2}}),

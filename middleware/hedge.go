@@ -54,7 +54,10 @@ func (p *hedgePart) check(s *Settings) []error {
 }
 
 func (p *hedgePart) explain(e *explaining) {
-	e.Calls++
+	if !e.substitute { // a stand-in that was asked too is not asked again
+		e.Calls++
+		e.twice = true
+	}
 	e.row(StageHedge, "%s", p.hedge)
 }
 

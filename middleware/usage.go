@@ -48,6 +48,9 @@ func newUsagePart(limits strategies.UsageLimits) *usagePart {
 func (p *usagePart) explain(e *explaining) {
 	e.Limits = p.limits
 	e.row(StageObserve, "at most %s, nested agents included", p.limits)
+	if l := p.limits; l.Money > 0 || l.Tokens > 0 || l.TokensIn > 0 || l.TokensOut > 0 {
+		e.note("tokens and money count when they are reported (adapters do): what is under way when they run out may go above the limit")
+	}
 }
 
 // metering is the layer of UsageLimits.
