@@ -13,8 +13,9 @@ import (
 
 // Answer is what an agent says.
 type Answer struct {
-	By   string
-	Good bool
+	By     string
+	Good   bool
+	Header http.Header // what is left of the agent's plan, if it has one
 }
 
 // StatusError is an API's refusal, in the shape that SDKs give it.
@@ -114,7 +115,11 @@ func (b *backend) Run(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, d.refusal
 	}
 	b.warmer()
-	return Answer{By: b.name, Good: !d.bad}, nil
+	answer := Answer{By: b.name, Good: !d.bad}
+	if b.plan != nil {
+		answer.Header = http.Header{"X-Ratelimit-Remaining-Tokens": {strconv.Itoa(d.left)}}
+	}
+	return answer, nil
 }
 
 // decision is what becomes of a call.
@@ -125,6 +130,7 @@ type decision struct {
 	hang    bool
 	bad     bool
 	works   bool // the agent works on it, and gives no refusal
+	left    int  // tokens of its plan
 }
 
 func (b *backend) decide(req Request, call *Call, luck func(int) float64) decision {
@@ -175,8 +181,10 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		t := b.day.Tricky
 		bad = bad || luck(forTold) < map[bool]float64{false: t.Bad, true: t.Told}[req.Told]
 	}
+	left := 0
 	if b.plan != nil {
-		if wait := b.plan.take(now, req.Tokens); wait > 0 {
+		wait, remaining := b.plan.take(now, req.Tokens)
+		if left = remaining; wait > 0 {
 			call.Futile, call.Limited = true, true
 			return refuse(429, "rate_limit_exceeded", wait)
 		}
@@ -200,7 +208,7 @@ func (b *backend) decide(req Request, call *Call, luck func(int) float64) decisi
 		return refuse(503, "overloaded", 0)
 	}
 	b.at++
-	return decision{takes: wait + time.Duration(service), queued: wait, bad: bad, works: true}
+	return decision{takes: wait + time.Duration(service), queued: wait, bad: bad, works: true, left: left}
 }
 
 // cools empties the caches of an agent that has some.

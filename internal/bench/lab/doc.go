@@ -25,7 +25,8 @@
 //	    "slowdown": 0.5,             // all busy: so much slower than alone
 //	    "tail": {"share": 0.03, "times": 10}, // calls that take so many times longer
 //	    "plan": {"per_minute": 90000, "burst": "10s"}, // tokens, as a bucket that holds what comes in
-//	                                 // within burst (default 1m); others get 429 and Retry-After
+//	                                 // within burst (default 1m); others get 429 and Retry-After. An answer says what is left.
+//	                                 // "others": [{"from": "10m", "for": "5m", "share": 0.6}] use it up too
 //	    "thrash": {"over": 8, "power": 2}, // with n calls at a time, n > 8, each takes (n/8)² as long
 //	    "cold": {"calls": 3, "warm": 40} // after errors it bears 3 calls at a time, one more
 //	                                 // for each answer, and with 40 any number; too many: from the start

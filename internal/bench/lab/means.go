@@ -1,6 +1,9 @@
 package lab
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Tokens is how large requests are, and how well their callers know it.
 type Tokens struct {
@@ -46,6 +49,15 @@ type Thrash struct {
 type Plan struct {
 	PerMinute int      `json:"per_minute"`
 	Burst     Duration `json:"burst"`
+	// Others are those who use it up too, for a time.
+	Others []Others `json:"others"`
+}
+
+// Others take a share of a plan.
+type Others struct {
+	From  Duration `json:"from"`
+	For   Duration `json:"for"`
+	Share float64  `json:"share"`
 }
 
 // Means is what systems are given on this day beside retries, timeouts and
@@ -57,6 +69,12 @@ type Means struct {
 	Calls    int  `json:"calls"`    // at most so many for a request, with all that it causes
 	Adaptive int  `json:"adaptive"` // as many at a time as the agent bears, and no more than this
 }
+
+// How long a call may wait for its turn, and for a slot, in every system that has it.
+const (
+	turnWait = 100 * time.Second
+	slotWait = time.Minute
+)
 
 func (s *Scenario) checkMeans(say complaint) {
 	if k := s.Tokens; k != nil {
@@ -123,6 +141,15 @@ func (a *Agent) checkTemper(say complaint, at string) {
 			p.Burst = Duration(time.Minute)
 		}
 		positive(say, at+"plan.burst", p.Burst)
+		for i, o := range p.Others {
+			field := fmt.Sprintf("%splan.others[%d].", at, i)
+			notNegative(say, field+"from", o.From)
+			positive(say, field+"for", o.For)
+			share(say, field+"share", o.Share)
+			if o.Share == 1 {
+				say(field+"share", "is 1: leave something")
+			}
+		}
 	}
 }
 
@@ -144,15 +171,28 @@ func newBucket(p *Plan) *bucket {
 
 func (b *bucket) holds() float64 { return float64(b.PerMinute) * b.Burst.D().Minutes() }
 
-// take takes tokens, or says how long it takes until there are enough.
-func (b *bucket) take(now time.Duration, tokens int) (wait time.Duration) {
-	b.level = min(b.holds(), b.level+float64(b.PerMinute)*(now-b.at).Minutes())
+// rate is what comes in a minute at a time.
+func (b *bucket) rate(at time.Duration) float64 {
+	left := float64(b.PerMinute)
+	for _, o := range b.Others {
+		if from := o.From.D(); at >= from && at < from+o.For.D() {
+			left *= 1 - o.Share
+		}
+	}
+	return left
+}
+
+// take takes tokens, or says how long it takes until there are enough. left is what
+// remains.
+func (b *bucket) take(now time.Duration, tokens int) (wait time.Duration, left int) {
+	rate := b.rate(now)
+	b.level = min(b.holds(), b.level+rate*(now-b.at).Minutes())
 	b.at = now
 	if lack := min(float64(tokens), b.holds()) - b.level; lack > 0 {
-		return max(time.Duration(lack/float64(b.PerMinute)*float64(time.Minute)), 1)
+		return max(time.Duration(lack/rate*float64(time.Minute)), 1), int(b.level)
 	}
 	b.level -= float64(tokens)
-	return 0
+	return 0, int(b.level)
 }
 
 // nested builds the agents of a day, each with a chain of its own around it, and

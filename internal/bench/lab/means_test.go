@@ -12,7 +12,7 @@ import (
 
 // The days of the means, and what they are to show.
 func TestMeans(t *testing.T) {
-	days := shipped(t, "token-limit", "long-tail", "told-why", "runaway", "local-model")
+	days := shipped(t, "token-limit", "long-tail", "told-why", "runaway", "local-model", "shared-plan")
 	systems := slices.DeleteFunc(lab.Systems(), func(s lab.System) bool {
 		return !slices.Contains([]string{"none", "retry-go", "failsafe-go", "understudy"}, s.Name)
 	})
@@ -55,6 +55,12 @@ func TestMeans(t *testing.T) {
 		}
 		if ours.Full < retry.Full {
 			t.Errorf("%.3f %% answered, retry-go %.3f %%: the limit is for those who run away", ours.Full, retry.Full)
+		}
+	})
+	t.Run("what others take of a plan is learned", func(t *testing.T) {
+		_, retry, failsafe, ours := of("shared-plan")
+		if ours.Limited*20 > retry.Limited || ours.Limited*20 > failsafe.Limited || ours.Full < failsafe.Full {
+			t.Errorf("%.3f %% answered, %d calls over the limit; failsafe-go %.3f %%, %d; retry-go %d", ours.Full, ours.Limited, failsafe.Full, failsafe.Limited, retry.Limited)
 		}
 	})
 	t.Run("a model of one's own is given what it bears", func(t *testing.T) {

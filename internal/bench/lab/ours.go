@@ -10,7 +10,7 @@ import (
 var ours = System{
 	Name: "understudy",
 	Config: "Wrap(primary).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{NoJitter: true}).Timeout(…).Validate(…).Fallback(…): the defaults;\n" +
-		"jitter of the open time off, so that results can be repeated. Where the day gives them: Pace, Hedge, RetryVia, UsageLimits, with their defaults; an Adaptive Bulkhead that waits 1m",
+		"jitter of the open time off, so that results can be repeated. Where the day gives them: Pace with a MaxWait of 100s that reads what answers say is left, Hedge, RetryVia, UsageLimits, an Adaptive Bulkhead with a MaxWait of 1m; the rest are defaults",
 	Build: func(env Env) Ask {
 		b := middleware.Wrap(runner(env.Primary)).
 			Named(Primary).

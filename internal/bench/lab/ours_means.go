@@ -12,8 +12,16 @@ import (
 func given(b *middleware.Builder[Request, Answer], env Env) *middleware.Builder[Request, Answer] {
 	m := env.Means
 	if m.Pace > 0 {
-		b.Pace(&strategies.Pace{TokensPerMinute: m.Pace}).
-			PaceTokens(func(_ context.Context, req Request) int { return req.Guess })
+		pace := &strategies.Pace{TokensPerMinute: m.Pace, MaxWait: turnWait}
+		b.Pace(pace).
+			PaceTokens(func(_ context.Context, req Request) int { return req.Guess }).
+			Use(middleware.StageTimeout, func(next middleware.Runner[Request, Answer]) middleware.Runner[Request, Answer] {
+				return middleware.Func(func(ctx context.Context, req Request) (Answer, error) {
+					answer, err := next.Run(ctx, req)
+					pace.Learn(answer.Header, time.Now()) // as a client does by httphint
+					return answer, err
+				})
+			})
 	}
 	if m.Hedge {
 		b.Hedge(&strategies.Hedge{ReadOnly: true})
@@ -28,7 +36,7 @@ func given(b *middleware.Builder[Request, Answer], env Env) *middleware.Builder[
 		b.UsageLimits(strategies.UsageLimits{Calls: m.Calls})
 	}
 	if m.Adaptive > 0 {
-		b.Bulkhead(&strategies.Bulkhead{MaxConcurrent: m.Adaptive, Adaptive: true, MaxWait: time.Minute})
+		b.Bulkhead(&strategies.Bulkhead{MaxConcurrent: m.Adaptive, Adaptive: true, MaxWait: slotWait})
 	}
 	return b
 }

@@ -96,7 +96,7 @@ var failsafeGo = System{
 	Name: "failsafe-go",
 	Config: "failsafe-go v0.9.8: Fallback(RetryPolicy(CircuitBreaker(Timeout))), the order of its documentation; WithMaxRetries(3), WithBackoff(1s, 4s), what failsafehttp handles (429, 5xx or no status)\n" +
 		"and its Retry-After delay, a bad answer too; breaker WithFailureThreshold(5), WithDelay(1m), WithSuccessThreshold(2), a 400 no failure; no jitter; an open breaker is retried, as nothing says otherwise.\n" +
-		"Where the day gives them: ratelimiter.NewSmooth, tokens taken by hand with a MaxWait of 1m, its refusals no failure of the breaker; hedgepolicy.NewBuilderWithDelayQuantile(0.984, 128, 20) inside of the\n" +
+		"Where the day gives them: ratelimiter.NewSmooth, tokens taken by hand with a MaxWait of 100s, its refusals no failure of the breaker; hedgepolicy.NewBuilderWithDelayQuantile(0.984, 128, 20) inside of the\n" +
 		"breaker, CancelIf a good answer: the quantile at which it costs 5 %; what was wrong with the last answer, from exec.LastResult; adaptivelimiter WithLimits(1, most, 20), WithMaxWaitTime(1m); no limit of calls",
 	Build: func(env Env) Ask {
 		failed := func(answer Answer, err error) bool {

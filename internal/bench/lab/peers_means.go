@@ -26,7 +26,7 @@ func failsafeMeans(env Env, policies []failsafe.Policy[Answer]) ([]failsafe.Poli
 		most := uint(m.Adaptive)
 		policies = append(policies, adaptivelimiter.NewBuilder[Answer]().
 			WithLimits(1, most, min(20, most)).
-			WithMaxWaitTime(time.Minute).
+			WithMaxWaitTime(slotWait).
 			Build())
 	}
 	if m.Pace > 0 {
@@ -34,7 +34,7 @@ func failsafeMeans(env Env, policies []failsafe.Policy[Answer]) ([]failsafe.Poli
 		limiter := ratelimiter.NewSmooth[Answer](uint(m.Pace), time.Minute)
 		timed := limited(env.Timeout, ask)
 		ask = func(ctx context.Context, req Request) (Answer, error) {
-			if err := limiter.AcquirePermitsWithMaxWait(ctx, uint(req.Guess), time.Minute); err != nil {
+			if err := limiter.AcquirePermitsWithMaxWait(ctx, uint(req.Guess), turnWait); err != nil {
 				return Answer{}, err
 			}
 			return timed(ctx, req)

@@ -45,6 +45,7 @@ func TestParse(t *testing.T) {
 		{"refuses a nest of one", `{` + head + `, "nested": {"deep": 1, "asks": 1}}`, "f.json: nested.deep: is 1"},
 		{"refuses tricky requests beyond all", `{` + head + `, "tricky": {"share": 2}}`, "f.json: tricky.share: is 2"},
 		{"refuses a tail that is none", `{"name": "x", "length": "1h", "rate": 1, "primary": {"tail": {"share": 0.1}}}`, "f.json: primary.tail.times: is 0"},
+		{"refuses others who leave nothing", `{"name": "x", "length": "1h", "rate": 1, "primary": {"plan": {"per_minute": 1, "others": [{"for": "1m", "share": 1}]}}}`, "f.json: primary.plan.others[0].share: is 1"},
 		{"refuses to thrash from nothing on", `{"name": "x", "length": "1h", "rate": 1, "primary": {"thrash": {"power": 1}}}`, "f.json: primary.thrash.over: is 0"},
 		{"refuses a limit of no length", `{` + head + `, "faults": [{"on": "primary", "limit": {"calls": 3}}]}`, "f.json: faults[0].limit.per: is 0s"},
 	} {
