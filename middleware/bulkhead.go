@@ -98,7 +98,7 @@ func (l *bulkhead[Req, Resp]) punctual(ctx context.Context, req Req) (_ Resp, la
 		}
 		return none, nil, err
 	}
-	if l.slots.Adaptive {
+	if l.slots.Adapts() {
 		return l.measured(ctx, req, priority)
 	}
 	return l.inside(ctx, req, priority)

@@ -8,8 +8,8 @@ import (
 )
 
 // Settle tells an Adaptive bulkhead how a call went that had a slot: how long it
-// took, and the verdict of its failure, the zero Verdict if it was answered. Calls that failed
-// say nothing about how many calls an agent bears, unless it was too slow or
+// took, and the verdict of its failure, the zero Verdict if it was answered. Calls that
+// failed say nothing about how many calls an agent bears, unless it was too slow or
 // overloaded. Without Adaptive it does nothing.
 //
 // What it does: answers are looked at by the twenty, or by twice as many as there
@@ -28,12 +28,14 @@ import (
 // are Chiu and Jain's (1989).
 func (b *Bulkhead) Settle(took time.Duration, v Verdict) {
 	crowded := v.Class == ClassTimeout || v.Class == ClassOverloaded
-	is := b.conf()
-	if b = b.Itself(); !is.Adaptive || b.init() != nil || v.Class != ClassUnclassified && !crowded {
+	if v.Class != ClassUnclassified && !crowded || !b.Adapts() {
 		return
 	}
+	if b = b.Itself(); b.ready.Load() == nil {
+		return // nobody has had a slot
+	}
 	if w := b.word.Load(); w&someoneBit != 0 {
-		b.adapt.taken(is.MaxConcurrent)
+		b.adapt.taken(math.MaxInt32)
 	} else {
 		b.adapt.taken(int(w & takenMask))
 	}
@@ -45,6 +47,26 @@ func (b *Bulkhead) Settle(took time.Duration, v Verdict) {
 	defer b.mu.Unlock()
 	b.limit.Store(int32(slots))
 	b.serve()
+}
+
+// Adapts says whether it is Adaptive, by its settings as they are now.
+func (b *Bulkhead) Adapts() bool { return b.conf().Adaptive }
+
+// Limit returns how many slots there are at present: MaxConcurrent, or fewer if it is
+// Adaptive.
+func (b *Bulkhead) Limit() int {
+	is := b.conf()
+	if b = b.Itself(); is.Adaptive && b.ready.Load() == nil {
+		return min(adaptFirst, is.MaxConcurrent)
+	}
+	return b.open(is)
+}
+
+// adapts makes new settings those by which it adapts. It is called under the lock.
+func (b *Bulkhead) adapts(to *Bulkhead) {
+	if to.Adaptive {
+		b.limit.Store(int32(b.adapt.within(to.MaxConcurrent)))
+	}
 }
 
 const (
@@ -77,17 +99,14 @@ type adaptive struct {
 	answers int
 }
 
-// begin starts anew, or, if it knows something already, goes on with another number at
-// most.
-func (a *adaptive) begin(most int) int {
+// within bounds the slots, and begins with a few of them.
+func (a *adaptive) within(most int) (open int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.most > 0 {
-		a.most = float64(most)
-		a.slots = min(a.slots, a.most)
-		return a.open()
+	if a.most = float64(most); a.slots == 0 {
+		a.slots, a.rising, a.looks = adaptFirst, true, 2
 	}
-	a.most, a.slots, a.rising, a.looks = float64(most), float64(min(most, adaptFirst)), true, 2
+	a.slots = min(a.slots, a.most)
 	return a.open()
 }
 

@@ -141,6 +141,10 @@ func TestBulkheadAdapts(t *testing.T) {
 	t.Run("a timeout closes three in ten, once for all who were under way", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &strategies.Bulkhead{MaxConcurrent: 64, Adaptive: true}
+			if b.Limit() != 4 || b.Used() {
+				t.Errorf("%d slots at first", b.Limit())
+			}
+			_ = b.Acquire(t.Context())
 			for _, want := range []int{2, 1, 1} { // 4 at first
 				time.Sleep(time.Hour)
 				for range 5 { // they have begun before each other's end
@@ -228,37 +232,38 @@ func TestBulkheadAdaptsForMany(t *testing.T) {
 }
 
 func TestBulkheadAdaptiveSettings(t *testing.T) {
+	t.Run("they change while it is in use", func(t *testing.T) {
+		b := &strategies.Bulkhead{MaxConcurrent: 6}
+		for range 6 {
+			if err := b.Acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, step := range []struct {
+			to   *strategies.Bulkhead
+			want int
+		}{
+			{&strategies.Bulkhead{MaxConcurrent: 20, Adaptive: true}, 4},
+			{&strategies.Bulkhead{MaxConcurrent: 3, Adaptive: true}, 3},
+			{&strategies.Bulkhead{MaxConcurrent: 20, Adaptive: true}, 3},
+			{&strategies.Bulkhead{MaxConcurrent: 9}, 9},
+		} {
+			if err := b.Update(step.to); err != nil {
+				t.Fatal(err)
+			}
+			if b.Limit() != step.want || b.Adapts() != (i < 3) || b.Anew().Adaptive != (i < 3) {
+				t.Errorf("%v: %d slots, adapts %v, want %d", step.to, b.Limit(), b.Adapts(), step.want)
+			}
+			if err := b.Acquire(t.Context()); (err == nil) != (step.want > 6) {
+				t.Errorf("%v: a seventh slot: %v", step.to, err)
+			}
+		}
+	})
 	if err := (&strategies.Bulkhead{MaxConcurrent: 1, Adaptive: true}).Validate(); err == nil {
 		t.Error("one slot that adapts is accepted")
 	}
 	b := &strategies.Bulkhead{MaxConcurrent: 64, Adaptive: true, MaxWait: time.Second}
 	if got, want := b.String(), "up to 64 at a time, as many as it bears, waits 1s for a slot"; got != want {
 		t.Errorf("described as %q, want %q", got, want)
-	}
-}
-
-func TestAdaptiveIsUpdated(t *testing.T) {
-	b := &strategies.Bulkhead{MaxConcurrent: 8}
-	if err := b.Acquire(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range []struct {
-		to   *strategies.Bulkhead
-		want int
-	}{
-		{&strategies.Bulkhead{MaxConcurrent: 8, Adaptive: true}, 4},
-		{&strategies.Bulkhead{MaxConcurrent: 3, Adaptive: true}, 3},
-		{&strategies.Bulkhead{MaxConcurrent: 2}, 2},
-		{&strategies.Bulkhead{MaxConcurrent: 9, Adaptive: true}, 3}, // it goes on with what it knew
-	} {
-		if err := b.Update(step.to); err != nil {
-			t.Fatal(err)
-		}
-		if b.Limit() != step.want || step.to.Limit() != step.want {
-			t.Errorf("%v: %d slots, and %d by its other name, want %d", step.to, b.Limit(), step.to.Limit(), step.want)
-		}
-	}
-	if b.Release(); b.InFlight() != 0 {
-		t.Errorf("%d in flight", b.InFlight())
 	}
 }

@@ -31,7 +31,7 @@ type Bulkhead struct {
 	// for a model of one's own, whose answers take the longer the more it works on at a
 	// time. It begins with 4, and needs some hundred answers under load. A chain tells
 	// it how its calls went; somebody else must, see [Bulkhead.Settle]. It costs a call
-	// two looks at the clock and a lock.
+	// some looks at the clock and a lock.
 	Adaptive bool
 
 	set   inherited[Bulkhead]
@@ -40,7 +40,7 @@ type Bulkhead struct {
 	// the lower half, how many of them not by the interactive, in the upper, and
 	// whether somebody waits. While somebody does, it is written to under mu only.
 	word  atomic.Uint64
-	limit atomic.Int32 // how many slots there are at present
+	limit atomic.Int32 // how many slots are open, if it is Adaptive
 	mu    sync.Mutex
 	line  line
 	adapt adaptive
@@ -95,12 +95,17 @@ func (b *Bulkhead) AcquireAs(ctx context.Context, p Priority) error {
 
 // fits says whether there is a slot for a rank, by these settings.
 func (b *Bulkhead) fits(is *Bulkhead, w uint64, rank int) bool {
-	limit := int(b.limit.Load())
-	return int(w&takenMask) < limit && (rank == 0 || is.Reserve == 0 || int(w>>31&takenMask) < limit-is.reserved(limit))
+	open := b.open(is)
+	return int(w&takenMask) < open && (rank == 0 || is.Reserve == 0 || int(w>>31&takenMask) < open-is.Reserve*open/is.MaxConcurrent)
 }
 
-// reserved is how many of so many slots are kept: the share that Reserve is of all.
-func (b *Bulkhead) reserved(limit int) int { return b.Reserve * limit / b.MaxConcurrent }
+// open is how many slots there are at present, by these settings.
+func (b *Bulkhead) open(is *Bulkhead) int {
+	if is.Adaptive {
+		return min(int(b.limit.Load()), is.MaxConcurrent)
+	}
+	return is.MaxConcurrent
+}
 
 // slot is what a slot of a rank is in the word.
 func slot(rank int) uint64 {
@@ -163,7 +168,7 @@ func (b *Bulkhead) leave(w *waiter, waited time.Duration, cause error) error {
 }
 
 func (b *Bulkhead) full(waited time.Duration, cause error) error {
-	return &FullError{What: b.what(), Limit: int(b.limit.Load()), Waited: waited, Err: cause}
+	return &FullError{What: b.what(), Limit: b.Limit(), Waited: waited, Err: cause}
 }
 
 // what describes the bulkhead in an error; "" if it has no name of its own.
@@ -235,15 +240,6 @@ func (b *Bulkhead) Waiting() int {
 	return b.line.count
 }
 
-// Limit returns how many slots there are at present: MaxConcurrent, or fewer if it is
-// Adaptive.
-func (b *Bulkhead) Limit() int {
-	if b = b.Itself(); b.init() != nil {
-		return 0
-	}
-	return int(b.limit.Load())
-}
-
 func (b *Bulkhead) init() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -253,7 +249,7 @@ func (b *Bulkhead) init() error {
 	if err := b.Validate(); err != nil {
 		return err
 	}
-	b.open(b)
+	b.adapts(b)
 	b.ready.Store(b)
 	return nil
 }
@@ -281,19 +277,10 @@ func (b *Bulkhead) Update(to *Bulkhead) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open(to)
+	b.adapts(to)
 	b.ready.Store(to)
 	b.serve()
 	return nil
-}
-
-// open sets how many slots there are by the settings of is. The lock is held.
-func (b *Bulkhead) open(is *Bulkhead) {
-	slots := is.MaxConcurrent
-	if is.Adaptive {
-		slots = b.adapt.begin(is.MaxConcurrent)
-	}
-	b.limit.Store(int32(slots))
 }
 
 func (b *Bulkhead) lend(to *Bulkhead) bool {
