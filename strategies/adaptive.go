@@ -8,9 +8,9 @@ import (
 )
 
 // Settle tells an Adaptive bulkhead how a call went that had a slot: how long it
-// took, and the verdict of its failure, the zero Verdict if it was answered. Calls
-// that failed say nothing about how many calls an agent
-// bears, unless it was too slow or overloaded. Without Adaptive it does nothing.
+// took, and the verdict of its failure, the zero Verdict if it was answered. Calls that
+// failed say nothing about how many calls an agent bears, unless it was too slow or
+// overloaded. Without Adaptive it does nothing.
 //
 // What it does: answers are looked at by the twenty, or by twice as many as there
 // are slots. If the slots were used, their typical latency (the geometric mean) is
