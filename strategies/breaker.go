@@ -136,7 +136,8 @@ type Breaker struct {
 	quota    quotaMemory
 	limited  quotaMemory // of rate limits that name no time
 	trials   trials
-	changing sync.Mutex // held by whoever changes the state; see change
+	shared   atomic.Pointer[breakerShare] // of a Fleet; nil: of this process alone
+	changing sync.Mutex                   // held by whoever changes the state; see change
 	changes  notices[BreakerChange]
 }
 
@@ -176,6 +177,9 @@ func (b *Breaker) allowSlow() (Permit, error) {
 	}
 	if State(w&stateMask) == StateOpen {
 		if left := b.openLeft(); left > 0 {
+			if s := b.shared.Load(); s != nil {
+				s.demand.Store(true)
+			}
 			return Permit{}, b.refuse(StateOpen, left)
 		}
 	}
@@ -253,9 +257,17 @@ func (b *Breaker) Isolate() {
 		return
 	}
 	defer b.changes.deliver()
+	if s := b.shared.Load(); s != nil {
+		s.isolatedHere()
+	}
+	b.isolate(isolatedBit)
+}
+
+// isolate sets the bit, or with 0 takes it away.
+func (b *Breaker) isolate(bit uint64) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	b.change(BreakerChange{}, func(w uint64) uint64 { return w | isolatedBit })
+	b.change(BreakerChange{}, func(w uint64) uint64 { return w&^isolatedBit | bit })
 }
 
 // Reset closes the breaker and forgets what it has seen. Calls under way are
@@ -266,6 +278,13 @@ func (b *Breaker) Reset() {
 		return
 	}
 	defer b.changes.deliver()
+	if s := b.shared.Load(); s != nil {
+		s.resetHere()
+	}
+	b.reset()
+}
+
+func (b *Breaker) reset() {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	b.heldUntil.Store(0)
@@ -304,6 +323,9 @@ func (b *Breaker) RetryAfter() time.Duration {
 	}
 	if visible(w) == StateHalfOpen {
 		left = b.trials.left(b.now(), b.engine.Load().trials)
+	}
+	if s := b.shared.Load(); s != nil && left == 0 && w&(isolatedBit|heldBit) == 0 && State(w&stateMask) != StateClosed {
+		_, left = s.mayTry()
 	}
 	return left
 }

@@ -23,11 +23,24 @@ type Budget struct {
 	Refund      int // a success. 0: 1
 
 	// spent counts what is missing from the bucket, so that zero is full; lent: see Update.
-	spent atomic.Int64
-	set   inherited[Budget]
+	spent  atomic.Int64
+	living atomic.Int64 // replicas that share it; see Fleet
+	set    inherited[Budget]
 }
 
-func (b *Budget) capacity() int64 { return int64(orDefault(b.conf().Capacity, 500)) }
+// capacity is this replica's part of it: at least one retry's, or none would ever be
+// made.
+func (b *Budget) capacity() int64 {
+	b = b.Itself()
+	c := b.conf()
+	all := int64(orDefault(c.Capacity, 500))
+	if n := b.living.Load(); n > 1 {
+		return max(all/n, min(all, int64(max(orDefault(c.RetryCost, 5), orDefault(c.TimeoutCost, 10)))))
+	}
+	return all
+}
+
+func (b *Budget) divide(living int) { b.Itself().living.Store(int64(living)) }
 
 // Take takes the tokens for a retry of an attempt that failed with class.
 // False: there are not enough, do not retry.

@@ -3,6 +3,7 @@ package strategies
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -41,7 +42,15 @@ type engine struct {
 
 	mu       sync.RWMutex // held for writing while another takes over what it has seen
 	replaced bool
-	copying  bool // it takes over, and must not trip
+	copying  bool        // it takes over, and must not trip
+	tripping atomic.Bool // the next failure opens it
+}
+
+// trip opens a closed breaker of generation gen, because of what others have seen.
+func (e *engine) trip(gen uint64, err error) {
+	e.tripping.Store(true)
+	defer e.tripping.Store(false)
+	e.record(gen, err)
 }
 
 func newEngine(b *Breaker) *engine {
@@ -58,7 +67,7 @@ func newEngine(b *Breaker) *engine {
 		settings.BucketPeriod = e.window / windowBuckets
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
 			seen := c.TotalSuccesses + c.TotalFailures
-			return !e.copying && seen >= uint32(b.minCalls()) && float64(c.TotalFailures) >= b.ratio()*float64(seen)
+			return !e.copying && (e.tripping.Load() || seen >= uint32(b.minCalls()) && float64(c.TotalFailures) >= b.ratio()*float64(seen))
 		}
 	} else {
 		settings.ReadyToTrip = func(c gobreaker.Counts) bool {
@@ -67,7 +76,7 @@ func newEngine(b *Breaker) *engine {
 				return false
 			}
 			// On probation every success is recorded, so there is a ratio to go by.
-			return c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&
+			return e.tripping.Load() || c.ConsecutiveFailures >= failures || b.word.Load()&probationBit != 0 && b.onProbation() &&
 				c.TotalFailures >= failures && 4*c.TotalFailures >= c.TotalSuccesses+c.TotalFailures
 		}
 	}
@@ -147,8 +156,17 @@ func (e *engine) changed(from, to gobreaker.State) {
 		b.cause.Store(b.lastCause.Load())
 		b.openUntil.Store(after(b.now(), note.OpenFor))
 		b.wasOpenFor.Store(int64(note.OpenFor))
+		if s := b.shared.Load(); s != nil {
+			if from == gobreaker.StateHalfOpen {
+				s.tried(false, note.OpenFor, b.streak.Load())
+			}
+			s.opened()
+		}
 	case gobreaker.StateClosed:
 		b.closedAt.Store(b.now())
+		if s := b.shared.Load(); s != nil {
+			s.tried(true, 0, 0)
+		}
 	}
 	keep, add := uint64(isolatedBit|heldBit|readyBit), uint64(stateOf(to))
 	if to == gobreaker.StateClosed {

@@ -15,15 +15,25 @@ func (b *Breaker) Hold(d time.Duration, cause error) {
 		return
 	}
 	defer b.changes.deliver()
+	if b.holdFor(d, cause) {
+		if s := b.shared.Load(); s != nil {
+			s.heldHere(d, cause)
+		}
+	}
+}
+
+// holdFor says whether it lengthens the hold.
+func (b *Breaker) holdFor(d time.Duration, cause error) bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	until := after(b.now(), d)
 	if until <= b.heldUntil.Load() {
-		return
+		return false
 	}
 	b.heldUntil.Store(until)
 	b.holdCause.Store(&cause)
 	b.change(BreakerChange{OpenFor: d, Cause: cause}, func(w uint64) uint64 { return w | heldBit })
+	return true
 }
 
 // release ends a hold whose time has passed.

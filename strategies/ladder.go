@@ -39,6 +39,8 @@ func Levels() []Level { return []Level{LevelFull, LevelReduced, LevelMinimal, Le
 // by agents of any type; its fields must not be changed once it is in use. At
 // Full it costs a call one atomic load.
 type Ladder struct {
+	// Name is what a [Fleet] shares its pinned level under; nothing else needs it.
+	Name string
 	// ClimbAfter is the number of successes in a row, at full strength, that
 	// lift the level by one. 0: 5.
 	ClimbAfter int
@@ -145,7 +147,10 @@ func (l *Ladder) Pin(at Level, reason string) {
 	defer l.changes.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at = min(at, LevelEmergency)
+	l.pin(min(at, LevelEmergency), reason)
+}
+
+func (l *Ladder) pin(at Level, reason string) {
 	if at != LevelFull {
 		l.remember(LevelReason{Level: at, Text: reason, At: time.Now()})
 	}

@@ -147,3 +147,16 @@ func (m Memory) MarshalText() ([]byte, error) { return marshal("memory", m, memo
 func (m *Memory) UnmarshalText(text []byte) error {
 	return unmarshal("memory", m, text, memoryNames[:])
 }
+
+// String returns away, back, size or skipped.
+func (k FleetKind) String() string { return nameOf(k, fleetKindNames[:]) }
+
+// MarshalText writes what String returns.
+func (k FleetKind) MarshalText() ([]byte, error) {
+	return marshal("fleet change", k, fleetKindNames[:])
+}
+
+// UnmarshalText reads what MarshalText has written.
+func (k *FleetKind) UnmarshalText(text []byte) error {
+	return unmarshal("fleet change", k, text, fleetKindNames[:])
+}

@@ -61,6 +61,7 @@ func TestEnumsAreReadBack(t *testing.T) {
 	readBack(t, func(i int) strategies.Effect { return strategies.Effect(i) }, 3)
 	readBack(t, func(i int) strategies.EffectState { return strategies.EffectState(i) }, 7)
 	readBack(t, func(i int) strategies.Allowance { return strategies.Allowance(i) }, 2)
+	readBack(t, func(i int) strategies.FleetKind { return strategies.FleetKind(i) }, 4)
 }
 
 func TestUnknownTextSaysWhatThereIs(t *testing.T) {

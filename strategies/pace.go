@@ -67,6 +67,7 @@ type Pace struct {
 	takes, varies    time.Duration
 	since            time.Time // of the last limit, or of the last raise
 	held             time.Time // nobody has a turn before
+	living           int       // replicas that share it; see Fleet
 }
 
 const (
@@ -367,7 +368,7 @@ func (p *Pace) init() error {
 // fill makes buckets by the settings of is. The lock is held.
 func (p *Pace) fill(is *Pace) {
 	burst := is.burst()
-	p.requests, p.tokens = newBucket(is.RequestsPerMinute, burst, is.Reserve), newBucket(is.TokensPerMinute, burst, is.Reserve)
+	p.requests, p.tokens = newBucket(is.RequestsPerMinute, p.living, burst, is.Reserve), newBucket(is.TokensPerMinute, p.living, burst, is.Reserve)
 	p.callBurst.Store(p.requests.size())
 	p.tokenBurst.Store(p.tokens.size())
 }

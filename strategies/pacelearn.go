@@ -95,6 +95,24 @@ func (p *Pace) repace(now time.Time) {
 	p.tokens.pace(now, p.share)
 }
 
+// divide leaves this replica its part of the plan.
+func (p *Pace) divide(living int) {
+	p, err := p.own()
+	if err != nil {
+		return
+	}
+	now := p.open()
+	defer p.shut(now)
+	c := p.conf()
+	p.living = living
+	p.requests.divide(now, living, c.burst(), c.Reserve)
+	p.tokens.divide(now, living, c.burst(), c.Reserve)
+	p.callBurst.Store(p.requests.size())
+	p.tokenBurst.Store(p.tokens.size())
+	p.repace(now)
+	p.recheck(now)
+}
+
 // cap leaves no more than n in it.
 func (b *bucket) cap(now time.Time, n float64) {
 	if b == nil {
@@ -184,7 +202,7 @@ func (b *bucket) tell(now time.Time, perMinute float64) {
 		return
 	}
 	b.told, b.toldAt = 0, now
-	if perMinute < float64(b.most) {
+	if perMinute < float64(b.plan) {
 		b.told = perMinute
 	}
 }

@@ -194,6 +194,9 @@ func (b *Breaker) settle(p *Permit, err error) {
 	} else if w := b.word.Load(); generation(w) == p.gen {
 		b.engine.Load().record(p.gen, err)
 		b.stamp(w, err)
+		if s := b.shared.Load(); s != nil {
+			s.settled(err == nil)
+		}
 	}
 	b.changes.deliver()
 }

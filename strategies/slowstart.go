@@ -97,10 +97,19 @@ func (b *Breaker) beginRamp() uint64 {
 // revive closes a breaker that is not closed, because its agent has answered after
 // all: a trial that was given up, or a call that a person wanted made.
 func (b *Breaker) revive() {
+	if b.shut() {
+		if s := b.shared.Load(); s != nil {
+			s.tried(true, 0, 0)
+		}
+	}
+}
+
+// shut closes a breaker, and says whether it was not closed.
+func (b *Breaker) shut() bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if State(b.word.Load()&stateMask) == StateClosed {
-		return
+		return false
 	}
 	b.closedAt.Store(b.now())
 	b.suspicion.Store(0)
@@ -110,6 +119,7 @@ func (b *Breaker) revive() {
 	})
 	b.engine.Store(newEngine(b))
 	b.engine.Load().renew()
+	return true
 }
 
 // closing is the bits that a breaker which closes now begins with.

@@ -65,6 +65,13 @@ func (t *trials) extend(which *trial, limit time.Duration) {
 	which.limit = limit
 }
 
+// busy says whether a trial of generation gen is under way.
+func (t *trials) busy(gen uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.gen == gen && slices.ContainsFunc(t.taken, func(o *trial) bool { return !o.settled })
+}
+
 // left is how long all slots will be taken, at most; 0: one is free.
 func (t *trials) left(now int64, most int) time.Duration {
 	t.mu.Lock()
@@ -129,6 +136,14 @@ func (t *trials) begin(word *atomic.Uint64, gen uint64, now int64, limit time.Du
 // settled as failed, which opens the breaker again.
 func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Duration) {
 	for {
+		if w := b.word.Load(); State(w&stateMask) != StateClosed {
+			if s := b.shared.Load(); s != nil {
+				if ok, wait := s.mayTry(); !ok {
+					s.want()
+					return nil, generation(w), StateHalfOpen, wait
+				}
+			}
+		}
 		b.engine.Load().tryHalfOpen()
 		b.changes.deliver()
 		w := b.word.Load()
@@ -148,6 +163,12 @@ func (b *Breaker) tryTrial() (t *trial, gen uint64, state State, left time.Durat
 		case stale:
 			continue
 		case taken != nil:
+			if s := b.shared.Load(); s != nil {
+				if ok, wait := s.mayTry(); !ok { // the lease was given away in this very moment
+					b.trials.free(taken)
+					return nil, gen, StateHalfOpen, wait
+				}
+			}
 			return taken, gen, state, 0
 		}
 		if b.trials.freeIdle() {

@@ -15,7 +15,9 @@ import (
 // is its turn.
 type bucket struct {
 	engine *rate.Limiter
-	most   int     // a minute, as configured
+	plan   int     // a minute, as configured
+	living int     // replicas that share the plan
+	most   float64 // a minute: this replica's part of it
 	burst  int     // what it holds
 	keep   float64 // of that, for the interactive
 	told   float64 // the most a minute that the provider has named; 0: it has not
@@ -23,14 +25,13 @@ type bucket struct {
 	drawn  int // credit that was drawn from it
 }
 
-func newBucket(perMinute int, burst, keep time.Duration) *bucket {
+func newBucket(perMinute, living int, burst, keep time.Duration) *bucket {
 	if perMinute == 0 {
 		return nil
 	}
-	share := func(d time.Duration) float64 { return float64(perMinute) * float64(d) / float64(time.Minute) }
-	b := &bucket{most: perMinute, burst: max(1, int(share(burst)))}
-	b.keep = min(share(keep), float64(b.burst-1))
-	b.engine = rate.NewLimiter(rate.Limit(float64(perMinute)/60), b.burst)
+	b := &bucket{plan: perMinute}
+	b.spread(max(living, 1), burst, keep)
+	b.engine = rate.NewLimiter(rate.Limit(b.most/60), b.burst)
 	return b
 }
 
@@ -53,6 +54,22 @@ func (b *bucket) follow(now time.Time, before *bucket) {
 	}
 }
 
+// spread is what a bucket holds, of a plan that so many share.
+func (b *bucket) spread(living int, burst, keep time.Duration) {
+	b.living, b.most = living, float64(b.plan)/float64(living)
+	share := func(d time.Duration) float64 { return b.most * float64(d) / float64(time.Minute) }
+	b.burst = max(1, int(share(burst)))
+	b.keep = min(share(keep), float64(b.burst-1))
+}
+
+// divide leaves this replica its part of the plan. No credit is drawn.
+func (b *bucket) divide(now time.Time, living int, burst, keep time.Duration) {
+	if b != nil {
+		b.spread(living, burst, keep)
+		b.engine.SetBurstAt(now, b.burst)
+	}
+}
+
 // perMinute is the rate at present; 0: there is no limit.
 func (b *bucket) perMinute() float64 {
 	if b == nil {
@@ -66,9 +83,9 @@ func (b *bucket) pace(now time.Time, share float64) {
 	if b == nil {
 		return
 	}
-	perMinute := float64(b.most) * share
+	perMinute := b.most * share
 	if b.told > 0 && now.Sub(b.toldAt) < toldFor {
-		perMinute = min(perMinute, b.told)
+		perMinute = min(perMinute, b.told/float64(b.living))
 	} else {
 		b.told = 0
 	}
