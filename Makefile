@@ -7,7 +7,7 @@ FUZZTIME  ?= 20s
 SCENARIOS ?= lab/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream demo-orders demo-console test lint bench lab fuzz cover tidy
+.PHONY: help demo demo-stream demo-orders demo-console demo-fleet test lint bench lab fuzz cover tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ demo-orders: ## an order desk at the worst moments: each order is paid once, and
 
 demo-console: ## a stream of players, a provider that fails, and a console in the browser: http://127.0.0.1:7070/
 	@sh .ci/demo tavern -console 127.0.0.1:7070
+
+demo-fleet: ## three processes share a breaker; one of them is killed, and then the store
+	@sh .ci/demo fleet
 
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
 	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain

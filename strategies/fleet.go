@@ -35,9 +35,9 @@ import (
 //
 // Failures in a row are counted over the fleet as one breaker would count them: any
 // replica's success begins the count anew for all. The replica with the most failures
-// is left out of what others count: so one that is sick opens no breaker but its own,
-// whatever it says. Two replicas therefore open each on its own failures, and share the
-// rest.
+// counts for no more than the one with the next most: so one that is sick alone opens
+// no breaker but its own, whatever it says. Two replicas therefore open each on its own
+// failures, and share the rest.
 //
 // A trial belongs to the replica that has a lease in the store. It is got in the
 // background, a moment before the open time ends; a call that comes to a replica without

@@ -228,23 +228,25 @@ func (s *breakerShare) succeeded(now int64) {
 	if s.voted > s.well {
 		s.wolf++
 	}
-	if sum, _ := s.suspected(); sum > 0 || s.voted > s.well {
+	if _, live := s.suspected(); live || s.voted > s.well {
 		s.well, s.deny = stamp, now
 		s.f.nudge()
 	}
 }
 
-// suspected is how often others have failed, and the one of them that has most often.
-// s.mu is held.
-func (s *breakerShare) suspected() (sum, most int) {
+// suspected is how often others have failed. The one that has most often counts for no
+// more than the next: it may be sick itself. live: somebody has. s.mu is held.
+func (s *breakerShare) suspected() (failures int, live bool) {
+	sum, most, next := 0, 0, 0
 	void := s.void()
 	for _, v := range s.votes {
 		if v.At > void {
 			n := min(v.Failures, s.b.threshold())
-			sum, most = sum+n, max(most, n)
+			sum += n
+			most, next = max(most, n), max(next, min(most, n))
 		}
 	}
-	return sum, most
+	return sum - most + next, sum > 0
 }
 
 // void is the stamp before which votes say nothing.
@@ -262,8 +264,8 @@ func (s *breakerShare) enough() bool {
 	if s.f.away.Load() || State(s.b.word.Load()&stateMask) != StateClosed {
 		return false
 	}
-	sum, most := s.suspected() // one that is sick has most, and is left out
-	return sum > most && s.own+sum-most >= s.b.threshold()
+	others, _ := s.suspected()
+	return others > 0 && s.own+others >= s.b.threshold()
 }
 
 func (s *breakerShare) trip() {
