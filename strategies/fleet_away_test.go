@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/farstore"
 	"github.com/understudy-go/understudy/strategies"
 )
 
@@ -24,9 +25,9 @@ func (m *member) told() *[]strategies.FleetKind {
 func TestFleetAway(t *testing.T) {
 	inFleet(t, "it is said once, and what has happened meanwhile is told when it is back", 2, func(t *testing.T, _ *cloud, all []*member) {
 		told := all[0].told()
-		all[0].wire.set(true)
+		all[0].wire.Cut(true)
 		settle(time.Minute)
-		if h := all[0].fleet.Health(); !h.Away || !errors.Is(h.Err, errCut) || time.Since(h.Since) < 50*time.Second {
+		if h := all[0].fleet.Health(); !h.Away || !errors.Is(h.Err, farstore.ErrCut) || time.Since(h.Since) < 50*time.Second {
 			t.Errorf("health: %+v", h)
 		}
 		for i := range 100 { // the last state is kept, and no more
@@ -39,7 +40,7 @@ func TestFleetAway(t *testing.T) {
 		}
 		settle(time.Minute)
 		all[1].want(strategies.StateClosed)
-		all[0].wire.set(false)
+		all[0].wire.Cut(false)
 		settle(10 * time.Second)
 		all[1].want(strategies.StateIsolated)
 		if level, pinned := all[1].ladder.State(); level != strategies.LevelReduced || !pinned {
@@ -56,24 +57,24 @@ func TestFleetAway(t *testing.T) {
 		}
 	})
 	inFleet(t, "of what happens on both sides the later one stands", 2, func(t *testing.T, _ *cloud, all []*member) {
-		all[0].wire.set(true)
+		all[0].wire.Cut(true)
 		settle(10 * time.Second)
 		all[0].Isolate()
 		settle(time.Second)
 		all[1].Isolate()
 		settle(time.Second)
 		all[1].Reset()
-		all[0].wire.set(false)
+		all[0].wire.Cut(false)
 		settle(15 * time.Second)
 		for _, m := range all {
 			m.want(strategies.StateClosed)
 		}
-		all[0].wire.set(true)
+		all[0].wire.Cut(true)
 		settle(10 * time.Second)
 		all[1].Reset()
 		settle(time.Second)
 		all[0].Isolate()
-		all[0].wire.set(false)
+		all[0].wire.Cut(false)
 		settle(15 * time.Second)
 		for _, m := range all {
 			m.want(strategies.StateIsolated)
@@ -81,7 +82,7 @@ func TestFleetAway(t *testing.T) {
 	})
 	inFleet(t, "each tries for itself", 3, func(t *testing.T, _ *cloud, all []*member) {
 		for _, m := range all {
-			m.wire.set(true)
+			m.wire.Cut(true)
 		}
 		settle(10 * time.Second)
 		for _, m := range all {
@@ -102,7 +103,7 @@ func TestFleetAway(t *testing.T) {
 	})
 	inFleet(t, "a store that does not answer holds nobody up", 2, func(t *testing.T, _ *cloud, all []*member) {
 		for _, m := range all {
-			m.wire.hang(true)
+			m.wire.Hang(true)
 			for range 5 {
 				m.call(errDead)
 			}
@@ -118,8 +119,8 @@ func TestFleetAway(t *testing.T) {
 	t.Run("it was never there", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &cloud{}
-			m := &member{Breaker: &strategies.Breaker{Name: "openai", NoJitter: true}, t: t, wire: c.wire(t, 1, 0, 0)}
-			m.wire.set(true)
+			m := &member{Breaker: &strategies.Breaker{Name: "openai", NoJitter: true}, t: t, wire: wireTo(t, c, 1, 0, 0)}
+			m.wire.Cut(true)
 			m.fleet = &strategies.Fleet{Store: m.wire, Name: "shop"}
 			told := m.told()
 			if err := m.fleet.Share(m.Breaker); err != nil {
@@ -131,10 +132,10 @@ func TestFleetAway(t *testing.T) {
 			if h := m.fleet.Health(); !h.Away || h.Err == nil || len(*told) != 1 {
 				t.Errorf("health %+v, told %v", h, *told)
 			}
-			if n := m.wire.count(); n > 3600 {
+			if n := m.wire.Ops(); n > 3600 {
 				t.Errorf("%d operations in an hour", n)
 			}
-			m.wire.set(false)
+			m.wire.Cut(false)
 			settle(10 * time.Second)
 			if h := m.fleet.Health(); h.Away || h.Unpublished != 0 {
 				t.Errorf("health %+v", h)
@@ -147,8 +148,8 @@ func TestFleetAway(t *testing.T) {
 func TestFleetStoresClock(t *testing.T) {
 	for _, ahead := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			c := &cloud{ahead: ahead}
-			a, b := c.join(t, 1, time.Millisecond, 0), c.join(t, 2, time.Millisecond, 0)
+			c := &cloud{Ahead: ahead}
+			a, b := join(t, c, 1, time.Millisecond, 0), join(t, c, 2, time.Millisecond, 0)
 			settle(time.Second)
 			a.Hold(time.Minute, errDead)
 			settle(quarter)
@@ -230,7 +231,7 @@ func TestFleetAtRest(t *testing.T) {
 func rates(all []*member, d time.Duration, calls func()) float64 {
 	before, began := 0, time.Now()
 	for _, m := range all {
-		before += m.wire.count()
+		before += m.wire.Ops()
 	}
 	for time.Since(began) < d {
 		calls()
@@ -238,7 +239,7 @@ func rates(all []*member, d time.Duration, calls func()) float64 {
 	}
 	n := -before
 	for _, m := range all {
-		n += m.wire.count()
+		n += m.wire.Ops()
 	}
 	return float64(n) / float64(len(all)) / d.Seconds()
 }
@@ -312,7 +313,7 @@ func TestFleetForeignRecords(t *testing.T) {
 }
 
 func TestFleetSettings(t *testing.T) {
-	store := (&cloud{}).wire(t, 1, 0, 0)
+	store := wireTo(t, &cloud{}, 1, 0, 0)
 	b := &strategies.Breaker{Name: "openai"}
 	shared := &strategies.Fleet{Store: store, Name: "other"}
 	taken := &strategies.Breaker{Name: "taken"}

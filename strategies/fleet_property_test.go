@@ -21,14 +21,14 @@ func worlds(t *testing.T, test func(t *testing.T, rnd *rand.Rand, c *cloud, all 
 	for seed := range n {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 15))
-			c := &cloud{ahead: time.Duration(rnd.Int64N(int64(4*time.Hour))) - 2*time.Hour}
+			c := &cloud{Ahead: time.Duration(rnd.Int64N(int64(4*time.Hour))) - 2*time.Hour}
 			var all []*member
 			latency, loss := time.Duration(rnd.Int64N(int64(80*time.Millisecond))), 0.0
 			if rnd.IntN(2) == 0 {
 				loss = rnd.Float64() / 10
 			}
 			for i := range 2 + rnd.IntN(7) {
-				all = append(all, c.join(t, i, latency, loss))
+				all = append(all, join(t, c, i, latency, loss))
 			}
 			settle(5 * time.Second)
 			test(t, rnd, c, all)
@@ -43,11 +43,11 @@ func worlds(t *testing.T, test func(t *testing.T, rnd *rand.Rand, c *cloud, all 
 func cuts(rnd *rand.Rand, all []*member) {
 	switch m := all[rnd.IntN(len(all))]; rnd.IntN(60) {
 	case 0:
-		m.wire.set(true)
+		m.wire.Cut(true)
 	case 1, 2:
-		m.wire.set(false)
+		m.wire.Cut(false)
 	case 3:
-		m.wire.hang(rnd.IntN(2) == 0)
+		m.wire.Hang(rnd.IntN(2) == 0)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestFleetHoldsNeverShorten(t *testing.T) {
 		}
 		// In the end all know the longest.
 		for _, m := range all {
-			m.wire.mend()
+			m.wire.Mend()
 		}
 		settle(20 * time.Second)
 		all[0].Hold(30*time.Minute, errDead)
@@ -132,7 +132,7 @@ func TestFleetOneTrialAtATime(t *testing.T) {
 	most := 0
 	worlds(t, func(t *testing.T, rnd *rand.Rand, _ *cloud, all []*member) {
 		for _, m := range all {
-			m.wire.mend()
+			m.wire.Mend()
 		}
 		var calls []trialCall
 		began, trials := time.Now(), 0
@@ -192,11 +192,11 @@ func TestFleetAwayIsAsWithout(t *testing.T) {
 	worlds(t, func(t *testing.T, rnd *rand.Rand, _ *cloud, all []*member) {
 		alone := make([]*strategies.Breaker, len(all))
 		for i, m := range all {
-			m.wire.set(true)
+			m.wire.Cut(true)
 			alone[i] = &strategies.Breaker{Name: m.Breaker.Name, NoJitter: true}
 		}
 		for i, m := range all[:min(len(all), 4)] { // what was said before counts no more
-			m.wire.set(false)
+			m.wire.Cut(false)
 			settle(10 * time.Second)
 			m.call(errDead)
 			alone[i].Reset() // so that both have begun
@@ -206,7 +206,7 @@ func TestFleetAwayIsAsWithout(t *testing.T) {
 		}
 		settle(10 * time.Second)
 		for _, m := range all {
-			m.wire.set(true)
+			m.wire.Cut(true)
 		}
 		settle(time.Minute)
 		type pair struct {
@@ -291,7 +291,7 @@ func TestFleetAgreesInTheEnd(t *testing.T) {
 			time.Sleep(time.Duration(rnd.Int64N(int64(400 * time.Millisecond))))
 		}
 		for _, m := range all {
-			m.wire.mend()
+			m.wire.Mend()
 		}
 		settle(90 * time.Second)
 		view := func(m *member) string {

@@ -38,7 +38,7 @@ func TestFleetFacts(t *testing.T) {
 		all[0].Hold(time.Minute, errLimit)
 		all[1].Hold(time.Second, errLimit) // nobody has told anybody yet
 		settle(quarter)
-		late := c.join(t, 9, 0, 0)
+		late := join(t, c, 9, 0, 0)
 		settle(quarter)
 		for _, m := range append(all, late) {
 			if left := m.RetryAfter(); left < 59*time.Second {
@@ -52,7 +52,7 @@ func TestFleetFacts(t *testing.T) {
 		}
 	})
 	inFleet(t, "nobody is held for longer than he allows", 1, func(t *testing.T, c *cloud, all []*member) {
-		careful := c.join(t, 9, 0, 0)
+		careful := join(t, c, 9, 0, 0)
 		careful.fleet.Close()
 		short := &strategies.Breaker{Name: "openai", MaxHold: time.Minute}
 		f := &strategies.Fleet{Store: careful.wire, Name: "shop"}
@@ -71,7 +71,7 @@ func TestFleetFacts(t *testing.T) {
 		all[0].Isolate()
 		settle(quarter)
 		all[1].want(strategies.StateIsolated)
-		late := c.join(t, 7, 0, 0)
+		late := join(t, c, 7, 0, 0)
 		settle(quarter)
 		late.want(strategies.StateIsolated)
 		all[2].Reset()
@@ -161,7 +161,7 @@ func TestFleetSuspicion(t *testing.T) {
 			all[i%10].call(errDead)
 			settle(5 * time.Millisecond)
 		}
-		late := c.join(t, 50, 2*time.Millisecond, 0)
+		late := join(t, c, 50, 2*time.Millisecond, 0)
 		settle(quarter)
 		late.want(strategies.StateOpen)
 	})
@@ -217,7 +217,7 @@ func TestFleetTrial(t *testing.T) {
 			}
 		}
 		settle(10 * time.Second)
-		all[1].wire.delay(5 * time.Second)
+		all[1].wire.Delay(5 * time.Second)
 		trials := 0
 		for range 300 { // both have calls
 			for _, m := range all {
@@ -262,7 +262,7 @@ func TestFleetTrial(t *testing.T) {
 				break
 			}
 		}
-		all[0].wire.set(true)
+		all[0].wire.Cut(true)
 		began := time.Now()
 		for all[1].State() != strategies.StateClosed && time.Since(began) < time.Minute {
 			all[1].call(nil)
@@ -291,13 +291,13 @@ func TestFleetDivision(t *testing.T) {
 			}
 		}
 		part(4, all...)
-		late := c.join(t, 4, 0, 0)
+		late := join(t, c, 4, 0, 0)
 		settle(3 * time.Second)
 		part(5, append(all, late)...)
 		late.fleet.Close()
 		settle(3 * time.Second)
 		part(4, all...)
-		all[3].wire.set(true) // it dies
+		all[3].wire.Cut(true) // it dies
 		settle(80 * time.Second)
 		part(3, all[:3]...)
 	})
