@@ -115,7 +115,7 @@ func (o *fleetOwner) all() error {
 	}
 	breakers, ladders, recount := f.parts()
 	if recount {
-		o.countAt = min(o.countAt, f.moment()+rand.Int64N(int64(2*time.Second)))
+		o.countAt = min(o.countAt, f.moment()+rand.Int64N(int64(2*time.Second)*f.crowd()))
 	}
 	for _, s := range breakers {
 		if err := o.tellFacts(s); err != nil {
@@ -398,12 +398,16 @@ func (o *fleetOwner) live() error {
 		if err != nil {
 			return err
 		}
-		o.countAt = f.moment() + int64(countEvery) - rand.Int64N(int64(countEvery/8))
+		o.countAt = f.moment() + f.crowd()*(int64(countEvery)-rand.Int64N(int64(countEvery/8)))
 		o.due(o.countAt)
 		f.count(len(all))
 	}
 	return nil
 }
+
+// crowd is how many times more seldom the replicas of a large fleet count it: all lists
+// together are as long as their number squared.
+func (f *Fleet) crowd() int64 { return min(max(f.living.Load()/100, 1), 10) }
 
 // leave says that this replica is gone.
 func (o *fleetOwner) leave() {

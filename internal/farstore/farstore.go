@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +40,8 @@ type Wire struct {
 	cut  bool
 	hung bool // nothing is refused, and nothing answered
 	ops  int
+
+	watched []string // prefixes
 }
 
 // ErrCut is what an operation over a cut wire ends with.
@@ -162,7 +166,11 @@ func (c *Cloud) tell(key string) {
 	for _, w := range c.wires {
 		w.mu.Lock()
 		late := w.late
+		heard := slices.ContainsFunc(w.watched, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 		w.mu.Unlock()
+		if !heard {
+			continue
+		}
 		time.AfterFunc(w.latency/2+late, func() {
 			w.mu.Lock()
 			deaf := w.cut || w.hung
@@ -218,5 +226,8 @@ func (s silent) Now(ctx context.Context) (time.Time, error) {
 
 // Watch reads again whenever a notice comes, and now and then.
 func (w *Wire) Watch(ctx context.Context, prefix string) (<-chan strategies.Change, error) {
+	w.mu.Lock()
+	w.watched = append(w.watched, prefix)
+	w.mu.Unlock()
 	return follow.Follow(ctx, w.ctx, &w.hub, silent{w}, prefix, follow.Settings{Poll: 10 * time.Second, Patience: 2 * time.Second}), nil
 }
