@@ -34,8 +34,9 @@ var stateNames = [...]string{"closed", "half-open", "open", "isolated", "held"}
 // for a ratio.
 //
 // A Breaker is used by pointer and may be shared by agents of any request and
-// answer type: whoever shares an upstream should share its breaker. Its fields
-// must not be changed, nor the value copied, once it is in use.
+// answer type: whoever shares an upstream should share its breaker, replicas of a
+// program over a [Fleet]. Its fields must not be changed, nor the value copied, once it
+// is in use.
 //
 // The engine is sony/gobreaker. A closed breaker that has seen no failure since
 // its last recorded success costs a call two atomic loads: one more success

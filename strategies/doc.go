@@ -33,6 +33,12 @@
 // [Classify], and let [Retry.Next] say when to come back. See the package's
 // example.
 //
+// # In many processes
+//
+// What one replica of a program finds out about an upstream, the others need not find
+// out again: a [Fleet] shares breakers, budgets, ladders and paces over a [Store], and a
+// [StoreJournal] keeps there what was done.
+//
 // # What a failure means
 //
 // Everything begins with a [Class]. One [Classifier] is asked by every layer, so

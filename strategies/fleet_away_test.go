@@ -213,6 +213,25 @@ func TestFleetAtRest(t *testing.T) {
 			t.Error("sharing opens breakers that would not have opened")
 		}
 	})
+	inFleet(t, "with a program that cannot make up its mind", 2, func(t *testing.T, _ *cloud, all []*member) {
+		rate := rates(all[:1], 10*time.Second, func() {
+			for i := range 10 {
+				if all[0].Isolate(); i%2 == 0 {
+					all[0].Reset()
+				}
+				all[0].ladder.Pin(strategies.Level(i%4), "")
+				settle(time.Millisecond)
+			}
+		})
+		t.Logf("%.3f operations a second", rate)
+		if rate > 6.5 { // fifteen at once, and then five a second at most
+			t.Errorf("%.3f operations a second", rate)
+		}
+		settle(5 * time.Second)
+		if all[1].State() != all[0].State() || all[1].ladder.Level() != all[0].ladder.Level() {
+			t.Errorf("%s and %s", all[0].State(), all[1].State())
+		}
+	})
 	inFleet(t, "with an agent that is down", 20, func(t *testing.T, _ *cloud, all []*member) {
 		rate := rates(all, 5*time.Minute, func() {
 			for _, m := range all {

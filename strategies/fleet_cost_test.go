@@ -78,7 +78,7 @@ func BenchmarkFleet(b *testing.B) {
 // A fleet leaves nothing behind: TestMain looks for goroutines. It ends at once, also
 // while the store does not answer.
 func TestFleetCloses(t *testing.T) {
-	for name, store := range map[string]strategies.Store{"a store": &memory.Store{}, "one that never answers": deaf{}} {
+	for name, store := range map[string]strategies.Store{"a store": &memory.Store{}, "one that never answers": deaf{}, "one whose watch does not end": endless{&memory.Store{}}} {
 		t.Run(name, func(t *testing.T) {
 			b := &strategies.Breaker{Name: "openai"}
 			f := &strategies.Fleet{Store: store, Name: "shop"}
@@ -113,3 +113,10 @@ func (deaf) Now(ctx context.Context) (time.Time, error) {
 }
 
 func (deaf) Close() error { return nil }
+
+// endless is a store whose watch does not end with its context.
+type endless struct{ *memory.Store }
+
+func (endless) Watch(context.Context, string) (<-chan strategies.Change, error) {
+	return make(chan strategies.Change), nil
+}

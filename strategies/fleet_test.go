@@ -114,6 +114,37 @@ func TestFleetFacts(t *testing.T) {
 	})
 }
 
+// Settings that change while it is shared change nothing in what is shared.
+func TestFleetUpdate(t *testing.T) {
+	inFleet(t, "updated", 3, func(t *testing.T, _ *cloud, all []*member) {
+		old := all[0].Breaker
+		all[0].Breaker = &strategies.Breaker{Name: "another name", Failures: 2, NoJitter: true}
+		if err := old.Update(all[0].Breaker); err != nil {
+			t.Fatal(err)
+		}
+		pace := &strategies.Pace{RequestsPerMinute: 300}
+		if err := all[0].pace.Update(pace); err != nil {
+			t.Fatal(err)
+		}
+		if rate, _ := pace.Rate(); rate < 99.9 || rate > 100.1 {
+			t.Errorf("a pace of %v, want a third of 300", rate)
+		}
+		budget := &strategies.Budget{Capacity: 90}
+		if err := all[0].budget.Update(budget); err != nil || budget.Left() != 30 {
+			t.Errorf("%v, a budget of %d, want a third of 90", err, budget.Left())
+		}
+		all[1].Hold(time.Minute, errDead)
+		settle(quarter)
+		all[0].want(strategies.StateHeld)
+		all[0].Reset()
+		settle(quarter)
+		all[1].want(strategies.StateClosed)
+		all[0].call(errDead)
+		all[0].call(errDead)
+		all[0].want(strategies.StateOpen)
+	})
+}
+
 func TestFleetSuspicion(t *testing.T) {
 	for _, n := range []int{3, 10, 100} {
 		inFleet(t, "a dead agent costs about what it costs one process", n, func(t *testing.T, _ *cloud, all []*member) {

@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -16,7 +17,7 @@ func (f *Fleet) follow() {
 			return err
 		})
 		if err == nil {
-			for c := range changes {
+			for c := range f.until(changes) {
 				f.hear(c)
 				f.deliver()
 				pause = leastAway
@@ -30,6 +31,29 @@ func (f *Fleet) follow() {
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, mostAway)
+	}
+}
+
+// until is what a watch tells while the fleet is open. Then it is waited for, so that
+// nothing is left behind, but not for ever.
+func (f *Fleet) until(changes <-chan Change) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		var ending <-chan time.Time
+		done := f.ctx.Done()
+		for {
+			select {
+			case c, open := <-changes:
+				if !open || ending == nil && !yield(c) {
+					return
+				}
+			case <-done:
+				timer := time.NewTimer(opPatience)
+				defer timer.Stop()
+				ending, done = timer.C, nil
+			case <-ending:
+				return
+			}
+		}
 	}
 }
 

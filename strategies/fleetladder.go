@@ -134,6 +134,12 @@ func (l *Ladder) follow(is levelFact) {
 }
 
 func (o *fleetOwner) tellLevel(s *ladderShare) error {
+	if !s.unpublished() {
+		return nil
+	}
+	if err := o.spare(factSpare); err != nil {
+		return err
+	}
 	r, err := o.settle(s.key, func() (any, time.Duration, uint64, bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

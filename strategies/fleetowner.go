@@ -34,6 +34,7 @@ const (
 	opsBurst   = 5.0
 	opsRate    = 4.0 // a second
 	voteSpare  = 2.5
+	factSpare  = -10.0 // facts wait for nobody, unless they never end
 	leastAway  = 100 * time.Millisecond
 	mostAway   = 5 * time.Second
 
@@ -117,27 +118,26 @@ func (o *fleetOwner) all() error {
 	if recount {
 		o.countAt = min(o.countAt, f.moment()+rand.Int64N(int64(2*time.Second)*f.crowd()))
 	}
+	var later error
+	try := func(err error) error {
+		if errors.Is(err, errLater) {
+			later, err = err, nil
+		}
+		return err
+	}
 	for _, s := range breakers {
-		if err := o.tellFacts(s); err != nil {
+		if err := try(o.tellFacts(s)); err != nil {
 			return err
 		}
 	}
 	for _, s := range ladders {
-		if err := o.tellLevel(s); err != nil {
+		if err := try(o.tellLevel(s)); err != nil {
 			return err
 		}
 	}
-	for _, s := range breakers {
-		if err := o.seeToLease(s); err != nil {
-			return err
-		}
-	}
-	later := error(nil)
-	for _, task := range []func(*breakerShare) error{o.tellWell, o.tellVote} {
+	for _, task := range []func(*breakerShare) error{o.seeToLease, o.tellWell, o.tellVote} {
 		for _, s := range breakers {
-			if err := task(s); errors.Is(err, errLater) {
-				later = err
-			} else if err != nil {
+			if err := try(task(s)); err != nil {
 				return err
 			}
 		}
@@ -266,6 +266,12 @@ func (o *fleetOwner) read(key string, read func(r Record) error) error {
 
 func (o *fleetOwner) tellFacts(s *breakerShare) error {
 	f := o.f
+	if !s.unpublished() {
+		return nil
+	}
+	if err := o.spare(factSpare); err != nil {
+		return err
+	}
 	r, err := o.settle(s.keys.facts, func() (any, time.Duration, uint64, bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -161,10 +161,19 @@ func (f *fleet) until(what string, done func(report) bool) time.Duration {
 		if !slices.ContainsFunc(all, func(r report) bool { return !done(r) }) {
 			return time.Since(began)
 		}
-		if time.Since(began) > 15*time.Second {
-			f.t.Fatalf("not in 15 s: %s: %+v", what, all)
+		if time.Since(began) > 30*time.Second {
+			f.t.Fatalf("not in 30 s: %s: %+v", what, all)
 		}
 	}
+}
+
+// kill ends some replicas without a word, in the midst of whatever they were writing.
+func (f *fleet) kill(n int) {
+	for _, p := range f.all[:n] {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	}
+	f.all = f.all[n:]
 }
 
 func in(state string) func(report) bool { return func(r report) bool { return r.State == state } }
@@ -189,6 +198,7 @@ func Newcomer(t *testing.T, serve func(t *testing.T) Server) {
 		f.again()
 		f.down(12)
 		f.probes(1)
+		f.kill(3)
 		f.reborn()
 	})
 	t.Run("with its store killed at the start", func(t *testing.T) {
@@ -269,7 +279,8 @@ func (f *fleet) probes(most int) {
 	}
 }
 
-// reborn: the provider is well, and one replica's trial closes all.
+// reborn: the provider is well, and one replica's trial closes all; if one that was
+// killed had the lease, when that is over.
 func (f *fleet) reborn() {
 	f.t.Helper()
 	f.provider.become(http.StatusOK)

@@ -3,6 +3,7 @@ package fleetlab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -107,7 +108,7 @@ func (r *theirs) call(ask func() error) {
 	r.one <- struct{}{}
 	var err error
 	if r.cb == nil {
-		r.cb, err = gobreaker.NewDistributedCircuitBreaker[struct{}](&data{r.ctx, r.w}, r.settings)
+		r.cb, err = r.build()
 	}
 	cb := r.cb
 	if err != nil {
@@ -117,6 +118,16 @@ func (r *theirs) call(ask func() error) {
 	if err == nil {
 		_, _ = cb.Execute(func() (struct{}, error) { return struct{}{}, ask() })
 	}
+}
+
+// build runs a constructor that panics when the store fails it half way.
+func (r *theirs) build() (cb *gobreaker.DistributedCircuitBreaker[struct{}], err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("gobreaker: %v", p)
+		}
+	}()
+	return gobreaker.NewDistributedCircuitBreaker[struct{}](&data{r.ctx, r.w}, r.settings)
 }
 
 func (*theirs) close() {}

@@ -31,14 +31,18 @@ func main() {
 	testing.Main(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: "Fleet",
 		F: func(t *testing.T) {
-			rows := fleetlab.Run(t, sizes, os.Stderr)
-			f, err := os.Create(filepath.Join(*out, "fleet.csv"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(fleetlab.WriteCSV(f, rows), f.Close()); err != nil {
-				t.Fatal(err)
-			}
+			var rows []fleetlab.Row
+			fleetlab.Run(t, sizes, func(r fleetlab.Row) {
+				fmt.Fprintf(os.Stderr, "%+v\n", r)
+				rows = append(rows, r) // written each time: the largest take long
+				f, err := os.Create(filepath.Join(*out, "fleet.csv"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(fleetlab.WriteCSV(f, rows), f.Close()); err != nil {
+					t.Fatal(err)
+				}
+			})
 		},
 	}}, nil, nil)
 }
