@@ -117,11 +117,11 @@ func (b *Builder[Req, Resp]) Build() (*Guarded[Req, Resp], error) {
 // generation puts a chain together; before is the one whose place it takes, if there
 // is one.
 func (b *Builder[Req, Resp]) generation(set *Settings, before *generation[Req, Resp]) *generation[Req, Resp] {
-	n := &generation[Req, Resp]{before: before}
+	n := &generation[Req, Resp]{}
 	if b.by != nil {
 		n.keys = b.keyed(set, n)
 	}
-	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner(), made: n}
+	c := &chainBuilder[Req, Resp]{Builder: b, set: set, owner: set.owner(), made: n, before: before}
 	if n.twins = (&twins[Resp]{calls: map[string]*twin[Resp]{}}); before != nil {
 		n.twins = before.twins
 	}
@@ -198,6 +198,7 @@ type chainBuilder[Req, Resp any] struct {
 	set      *Settings
 	owner    *Owner
 	made     *generation[Req, Resp]
+	before   *generation[Req, Resp] // whose place it takes; nil: nobody's
 	budget   *strategies.Budget
 	breaker  *strategies.Breaker
 	standIns lookUp[Req, Resp]
@@ -222,8 +223,8 @@ func (c *chainBuilder[Req, Resp]) assemble() {
 			c.guest(a.at)
 		}
 	}
-	if c.budget = (&strategies.Budget{}); c.made.before != nil {
-		c.budget = c.made.before.budget
+	if c.budget = (&strategies.Budget{}); c.before != nil {
+		c.budget = c.before.budget
 	}
 	if r, ok := find[*retryPart](set); ok {
 		c.budget = r.policy.Budget

@@ -20,8 +20,7 @@ type generation[Req, Resp any] struct {
 
 	budget *strategies.Budget
 	twins  *twins[Resp]
-	rules  any                    // of a stream
-	before *generation[Req, Resp] // while it is made: whose place it takes
+	rules  any // of a stream
 }
 
 // attach lets the parts know whose they are.
@@ -29,7 +28,6 @@ func (n *generation[Req, Resp]) attach() {
 	for _, p := range n.owner.parts {
 		p.attach(n.owner)
 	}
-	n.before = nil
 }
 
 // Update replaces the settings while the agent is in use: all of them, by those of a
