@@ -40,6 +40,11 @@ func (s *Line) Cut() { s.set(true) }
 // Mend mends it.
 func (s *Line) Mend() { s.set(false) }
 
+func (s *Line) lost() bool {
+	down, _ := s.state()
+	return down
+}
+
 func (s *Line) state() (down bool, changes <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

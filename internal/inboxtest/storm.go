@@ -338,11 +338,18 @@ func (w *world) crash() {
 func (w *world) ends(tickets map[string]string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 400*w.Heartbeat)
 	defer cancel()
+	if w.Outages > 0 { // also while somebody waits for the answers
+		w.store.Cut()
+		mend := time.AfterFunc(3*w.Heartbeat, w.store.Mend)
+		defer mend.Stop()
+	}
 	for req, ticket := range tickets {
 		got, err := inbox.Wait[string](ctx, w.procs[0].box, ticket)
 		if ctx.Err() != nil {
 			w.t.Errorf("seed %d: %s never came to an end", w.Seed, req)
 			return
+		}
+		for w.store.lost() && w.pause(ctx, 1) { // who does not wait is not patient
 		}
 		again, err2 := inbox.Result[string](ctx, w.procs[len(w.procs)-1].box, ticket)
 		if got != again || fmt.Sprint(err) != fmt.Sprint(err2) {

@@ -60,14 +60,14 @@ func (b *Inbox) watch() {
 		return
 	}
 	b.mirror.restart()
-	both := 2
+	var current [2]bool // entries, and who lives
 	for {
 		var c strategies.Change
-		ok, entries := false, false
+		ok, which := false, 0
 		select {
 		case c, ok = <-open:
-			entries = true
 		case c, ok = <-alive:
+			which = 1
 		}
 		if !ok {
 			return
@@ -76,13 +76,13 @@ func (b *Inbox) watch() {
 		case c.Kind == strategies.ChangeLost:
 			b.trouble(c.Err)
 			b.mirror.lose(c.Err)
-			both = 2
+			current[which] = false
 		case c.Kind == strategies.ChangeCurrent:
-			if both = max(both-1, 0); both == 0 {
+			if current[which] = true; current[0] && current[1] {
 				b.mirror.complete()
 				b.nudge()
 			}
-		case entries:
+		case which == 0:
 			b.tell(c)
 		default:
 			b.mirror.living(strings.TrimPrefix(c.Record.Key, b.prefix("alive")), c.Kind == strategies.ChangePut)

@@ -402,11 +402,19 @@ func Wait[Resp any](ctx context.Context, b *Inbox, ticket string) (resp Resp, er
 	}
 	changed, leave := b.mirror.wait(b.openKey(ticket))
 	defer leave()
+	retry := time.NewTimer(0) // again, if it could not be read
+	defer retry.Stop()
 	for {
 		select {
 		case <-changed:
+			retry.Reset(0)
+		case <-retry.C:
 			resp, err = Result[Resp](ctx, b, ticket)
-			if !errors.Is(err, strategies.ErrPending) && (!errors.Is(err, strategies.ErrUnavailable) || ctx.Err() != nil) {
+			switch {
+			case errors.Is(err, strategies.ErrPending):
+			case errors.Is(err, strategies.ErrUnavailable) && ctx.Err() == nil:
+				retry.Reset(b.s.Heartbeat / 5)
+			default:
 				return resp, err
 			}
 		case <-ctx.Done():
