@@ -54,7 +54,7 @@ func (l *life) renewed(begun time.Time, store time.Time) {
 	l.until = begun.Add(l.ttl - l.spare)
 	l.end.Reset(time.Until(l.until))
 	if !store.IsZero() {
-		l.ahead = store.Sub(time.Now())
+		l.ahead = time.Until(store)
 	}
 	select {
 	case <-l.first:
