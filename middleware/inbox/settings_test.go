@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -246,4 +248,29 @@ func TestInboxCloses(t *testing.T) {
 		_, err = box.List(t.Context(), inbox.Query{})
 		expect(t, "says so", fmt.Sprint(err), "understudy: the inbox is closed")
 	})
+}
+
+// An http.TimeoutHandler has answered at its time, and cancels nothing.
+func TestADecisionAfterATimeoutHandlerIsRefused(t *testing.T) {
+	for name, with := range map[string]bool{"the question stays open": false, "WithCaller ends it": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				desk := inbox.NewDesk()
+				g := asking(t, middleware.Intervention{Ask: desk, Deadline: time.Hour, WithCaller: with})
+				page := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					got, err := g.Run(r.Context(), "hello")
+					fmt.Fprint(w, got, err)
+				}), time.Second, "try again later")
+				w := httptest.NewRecorder()
+				page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+				expect(t, "the client got", w.Code, http.StatusServiceUnavailable)
+				synctest.Wait()
+				open := desk.Open()
+				expect(t, "open", len(open), map[bool]int{false: 1, true: 0}[with])
+				for _, i := range open {
+					expect(t, "decided", desk.Resolve(i.ID, answer("nobody reads this")), nil)
+				}
+			})
+		})
+	}
 }
