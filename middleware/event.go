@@ -55,7 +55,7 @@ const (
 	// a question an Ask that is deaf to it.
 	EventWorkAbandoned
 	// EventDecisionRefused: a person decided after the question had ended. Nobody acts
-	// on it.
+	// on it. It may come when the call has ended, on the goroutine of the Ask.
 	EventDecisionRefused
 	// EventParked: a person is asked, and the caller got a ticket, which is Detail.
 	EventParked

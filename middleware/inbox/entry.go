@@ -126,6 +126,24 @@ func (e Entry) Group(now time.Time) string {
 	return name
 }
 
+// escalates is how long it is until another group is asked; negative: one is since a
+// time; 0: there is none.
+func (e *Entry) escalates(since, now time.Time) time.Duration {
+	if e.State != StateOpen || len(e.Groups) < 2 {
+		return 0
+	}
+	for _, g := range e.Groups {
+		at := e.Opened.Add(g.After)
+		if at.After(now) {
+			return at.Sub(now)
+		}
+		if at.After(since) && g.After > 0 {
+			return -1
+		}
+	}
+	return 0
+}
+
 // Claimed says who is at it at that time, or "".
 func (e Entry) Claimed(now time.Time) string {
 	if e.Claim == nil || !now.Before(e.Claim.Until) {

@@ -33,6 +33,7 @@ type Inbox struct {
 	mirror mirror
 	life   life
 	wake   chan struct{} // of the janitor
+	looked time.Time     // when it looked last
 
 	mu     sync.Mutex
 	agents map[string]*resumer

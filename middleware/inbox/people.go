@@ -186,9 +186,9 @@ func (b *Inbox) Release(ctx context.Context, id, by string) (Entry, error) {
 }
 
 // Withdraw ends a question without a decision. Its caller gets an error; a parked call
-// is over, and has failed.
+// is over, and has failed, also one that was decided and that no process goes on with.
 func (b *Inbox) Withdraw(ctx context.Context, id, by, reason string) (Entry, error) {
-	e, err := b.change(ctx, id, func(r *record, now time.Time) error {
+	e, err := b.changeMarked(ctx, id, "", func(r *record, _ time.Time) bool { return r.Stage == StageWaiting }, func(r *record, now time.Time) error {
 		r.close(StateWithdrawn, now)
 		if r.Reason = "by " + cmp.Or(by, "a person"); reason != "" {
 			r.Reason += ": " + reason
@@ -228,7 +228,7 @@ func (b *Inbox) Resolve(ctx context.Context, id string, d strategies.Decision) (
 		}
 		mine.Value = &payload{data}
 	}
-	return b.changeMarked(ctx, id, mine.ID, func(r *record, now time.Time) error {
+	return b.changeMarked(ctx, id, mine.ID, (*record).open, func(r *record, now time.Time) error {
 		if r.Quorum > 1 && d.By == "" {
 			return &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("needs %d people, and it is not said who this is: set Decision.By", r.Quorum)}
 		}
@@ -281,10 +281,13 @@ func (r *record) close(s State, now time.Time) {
 // change changes an open question by what is there now, and again if somebody was
 // faster.
 func (b *Inbox) change(ctx context.Context, id string, change func(r *record, now time.Time) error) (Entry, error) {
-	return b.changeMarked(ctx, id, "", change)
+	return b.changeMarked(ctx, id, "", (*record).open, change)
 }
 
-func (b *Inbox) changeMarked(ctx context.Context, id, mark string, change func(r *record, now time.Time) error) (Entry, error) {
+// open says whether a question can be decided.
+func (r *record) open(now time.Time) bool { return r.State == StateOpen && now.Before(r.Deadline) }
+
+func (b *Inbox) changeMarked(ctx context.Context, id, mark string, may func(r *record, now time.Time) bool, change func(r *record, now time.Time) error) (Entry, error) {
 	if err := errors.Join(b.ready(ctx), checkID(id)); err != nil {
 		return Entry{}, err
 	}
@@ -303,9 +306,10 @@ func (b *Inbox) changeMarked(ctx context.Context, id, mark string, change func(r
 		switch {
 		case r.ID != id: // a later question of the call
 			return Entry{}, refused(id, r.earlier(id))
+		case r.open(now), may(r, now):
 		case r.State != StateOpen:
 			return r.Entry, refused(id, &ClosedError{r.Entry})
-		case !now.Before(r.Deadline):
+		default:
 			r.close(StateExpired, r.Deadline) // as it will be
 			return r.Entry, refused(id, &ClosedError{r.Entry})
 		}

@@ -41,6 +41,11 @@ func (b *Inbox) round() time.Duration {
 	m.mu.Lock()
 	sure := m.known && time.Since(m.since) >= b.life.ttl // who lives has had the time to say so
 	for key, e := range m.entries {
+		if next := e.escalates(b.looked, now); next > 0 {
+			wait = min(wait, next)
+		} else if next < 0 {
+			m.changed(key) // another group is asked now
+		}
 		left, is := b.due(e, key, now, sure, m.alive)
 		if is {
 			due = append(due, chore{key, e})
@@ -49,6 +54,7 @@ func (b *Inbox) round() time.Duration {
 		}
 	}
 	m.mu.Unlock()
+	b.looked = now
 	for _, c := range due {
 		if b.ctx.Err() != nil {
 			return wait

@@ -18,7 +18,8 @@ import (
 //
 // An answer is what is typed after its question was shown. What was typed before is
 // ignored, and the person told so: a line too many for the last question, what came
-// when none was open, what lies in the buffer of an input that is no keyboard. A line
+// when none was open, what lies in the buffer of an input that is no keyboard. So a
+// question is put when nothing has come for 50 ms. A line
 // that makes no sense is asked again, and so is an answer of another type than the
 // caller expects; the end of the input, like an expired question, is no decision.
 //

@@ -26,6 +26,9 @@ const (
 type Change struct {
 	Kind  ChangeKind
 	Entry Entry // of ChangeEntry
+	// Group is who is asked now, if Settings.Groups says so. A question is told again
+	// when the next group is asked.
+	Group string
 }
 
 // Watch tells what is open, then what changes, until the context ends or the inbox is
@@ -145,7 +148,7 @@ func (r *reader) next(ctx context.Context) (Change, bool) {
 			r.mu.Unlock()
 			return Change{Kind: ChangeCurrent}, tell
 		case open:
-			return Change{Kind: ChangeEntry, Entry: e.copied()}, true
+			return Change{Kind: ChangeEntry, Entry: e.copied(), Group: e.Group(r.box.life.guess())}, true
 		}
 		// It is not open any more: how it ended is in its record.
 		got, err := r.box.Get(ctx, key[len(r.box.prefix("open")):])

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -35,7 +37,9 @@ func Example() {
 		return refunds.Run(ctx, order) // minutes, or days
 	}
 
-	env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment() // worker.New(…)
+	suite := &testsuite.WorkflowTestSuite{} // in a program: worker.New(…)
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
 	env.RegisterWorkflow(refund)
 	env.RegisterActivityWithOptions(refunds.Activity, activity.RegisterOptions{Name: refunds.Name()})
 

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
 	sdk "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -31,7 +33,9 @@ type scene struct {
 
 func begin(t *testing.T, defaults strategies.Decision) *scene {
 	t.Helper()
-	s := &scene{t: t, TestWorkflowEnvironment: new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment(), answered: true}
+	suite := &testsuite.WorkflowTestSuite{}
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	s := &scene{t: t, TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), answered: true}
 	pay := middleware.WrapTool("pay", strategies.EffectOnce, func(context.Context, string) (string, error) { s.paid++; return "paid", nil })
 	guarded, err := middleware.WrapFunc(func(ctx context.Context, order string) (string, error) {
 		s.calls++
