@@ -38,14 +38,13 @@ func playOn(ctx context.Context, address string, seed uint64, t timing, turns []
 	board, err := console.New(console.Settings{
 		Agents: company.owners,
 		Role:   func(agent string) string { return string(parts[agent].role) },
-		Inbox:  console.Desk(desk),
-		Hosts:  names(listener.Addr()),
+		Inbox: console.Desk(desk, func(i strategies.Incident) string {
+			s, _ := i.Request.(scene)
+			return s.line
+		}),
+		Hosts: names(listener.Addr()),
 		Who: func(*http.Request) (console.Person, error) { // whoever sits at this machine
 			return console.Person{Name: "game master", Look: true, Decide: true, Control: true}, nil
-		},
-		ShowRequest: func(request any) string {
-			s, _ := request.(scene)
-			return s.line
 		},
 	})
 	if err != nil {

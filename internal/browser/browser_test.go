@@ -212,7 +212,7 @@ func open(t *testing.T, change func(*console.Settings)) *house {
 	h := &house{desk: newDesk()}
 	s := console.Settings{
 		Agents: func() []*middleware.Owner { h.mu.Lock(); defer h.mu.Unlock(); return h.owners },
-		Inbox:  console.Desk(h.desk),
+		Inbox:  console.Desk(h.desk, func(i strategies.Incident) string { return fmt.Sprint(i.Request) }),
 		Who: func(r *http.Request) (console.Person, error) {
 			name, _, ok := strings.Cut(r.Host, ".localhost:")
 			if !ok {
@@ -223,7 +223,6 @@ func open(t *testing.T, change func(*console.Settings)) *house {
 			}
 			return console.Person{Name: name, Look: true, Decide: name != "guest", Control: name != "guest"}, nil
 		},
-		ShowRequest: func(request any) string { return fmt.Sprint(request) },
 	}
 	if change != nil {
 		change(&s)

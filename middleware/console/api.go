@@ -98,7 +98,7 @@ func (q *request) get() {
 func (q *request) me() map[string]any {
 	return map[string]any{
 		"name": q.by.Name, "decide": q.by.Decide && q.c.set.Inbox != nil, "control": q.by.Control,
-		"inbox": q.c.set.Inbox != nil, "requests": q.c.set.ShowRequest != nil, "now": time.Now().UTC(),
+		"inbox": q.c.set.Inbox != nil, "now": time.Now().UTC(),
 	}
 }
 

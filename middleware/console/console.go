@@ -25,7 +25,8 @@ type Settings struct {
 	Agents func() []*middleware.Owner
 	// Role says what an agent's part is, for people to read. nil: it is not said.
 	Role func(agent string) string
-	// Inbox is where questions are read and decided. nil: there are none to see.
+	// Inbox is where questions are read and decided: an [inbox.Inbox], or a desk by way
+	// of [Desk]. It says what is shown of a request. nil: there are none to see.
 	Inbox Inbox
 	// Who says who a request is from, and what they may do. nil: everybody may look,
 	// and nobody may change anything.
@@ -34,14 +35,12 @@ type Settings struct {
 	// where the console listens on loopback, so that no page of another site can make
 	// a browser call it by a name of its own. None: any.
 	Hosts []string
-	// ShowRequest makes a text of what an agent was asked. nil: it is not shown.
-	ShowRequest func(request any) string
 	// ShowError makes a text of an error. nil: what it says, as [strategies.Redact]
 	// leaves it.
 	ShowError func(err error) string
 	// Answer makes an answer of an agent's type from what a person has typed. Its
-	// error is shown to the person. nil: the text itself, for agents that answer with
-	// a string; for others it is read as JSON of their type, if that is known.
+	// error is shown to the person. nil: the text itself for agents that answer with a
+	// string, and for others JSON of their type.
 	Answer func(agent, text string) (any, error)
 	// Record is told of everything that was done here, after it was done. It is
 	// called on the request's goroutine. nil: the console's own record of the last

@@ -12,7 +12,7 @@
 //	desk := inbox.NewDesk()
 //	board, err := console.New(console.Settings{
 //		Agents: cast.Owners,
-//		Inbox:  console.Desk(desk),
+//		Inbox:  console.Desk(desk, show), // or an inbox.Inbox
 //		Who:    who, // says who a request is from, and what they may do
 //	})
 //	...
@@ -26,7 +26,7 @@
 // and nobody can change anything. With it, Who decides for each request. Whoever
 // changes something has a name, which goes into the record.
 //
-// Requests and answers are not shown, unless Settings.ShowRequest says how. The
+// Requests and answers are not shown, unless the inbox says how. The
 // texts of errors are, without what looks like a secret ([strategies.Redact]), for
 // nobody can decide without: an error may quote a request. Settings.ShowError can hold
 // them back.

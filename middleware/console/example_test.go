@@ -27,7 +27,7 @@ func Example() {
 	desk := inbox.NewDesk()
 	board, err := console.New(console.Settings{
 		Agents: func() []*middleware.Owner { return agents },
-		Inbox:  console.Desk(desk),
+		Inbox:  console.Desk(desk, func(i strategies.Incident) string { return fmt.Sprint(i.Request) }),
 		Who: func(r *http.Request) (console.Person, error) {
 			name, ok := signedIn(r)
 			if !ok {
@@ -35,7 +35,6 @@ func Example() {
 			}
 			return console.Person{Name: name, Look: true, Decide: true, Control: name == "ada"}, nil
 		},
-		ShowRequest: func(request any) string { return fmt.Sprint(request) },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -68,9 +67,6 @@ func Example() {
 	r.Header.Set(console.Intent, "yes")
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
-	fmt.Print(w.Body)
-	fmt.Println(<-answers)
-	// Output:
-	// {"done":true}
-	// It is closed.
+	fmt.Println(w.Code, <-answers)
+	// Output: 200 It is closed.
 }

@@ -3,95 +3,118 @@ package console
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
 
-// Inbox is where questions wait for a person: a desk, by way of [Desk], or one that
-// lasts. It must be safe for concurrent use. A refusal (the question is over, somebody
-// else has it) is a [strategies.InterventionError], whose text people read.
+// Inbox is where questions wait for a person: an [inbox.Inbox] is one, and [Desk] makes
+// one of a desk. What each method promises is said there. A refusal (the question is
+// over, somebody else has it, that is no answer) is a [strategies.InterventionError],
+// whose text people read.
 type Inbox interface {
-	// Open returns the questions that are open, those that expire first in front:
-	// after so many, and at most so many. total is how many there are.
-	Open(ctx context.Context, after, most int) (page []Question, total int, err error)
-	// Question returns one, also one that is over, as long as it is known.
-	Question(ctx context.Context, id string) (Question, error)
-	// Claim says that somebody looks after a question, in the place of whoever did so
-	// before: from, "" for nobody. It is refused if that is another one by now. by ""
-	// gives it back.
-	Claim(ctx context.Context, id, by, from string) error
-	// Decide decides a question. It is refused if that is no longer open, and if
-	// somebody other than decision.By has claimed it.
-	Decide(ctx context.Context, id string, decision strategies.Decision) error
+	List(ctx context.Context, q inbox.Query) (inbox.Page, error)
+	Get(ctx context.Context, id string) (inbox.Entry, error)
+	Claim(ctx context.Context, id, by string, stands time.Duration) (inbox.Entry, error)
+	Release(ctx context.Context, id, by string) (inbox.Entry, error)
+	Resolve(ctx context.Context, id string, d strategies.Decision) (inbox.Entry, error)
 }
 
-// Question is an incident on its way to a decision.
-type Question struct {
-	strategies.Incident
-	Claimed string // by whom; "": by nobody
-	// Over says what became of it: "" is open; else decided, expired, withdrawn, or
-	// another word. Decision is what was decided, and Closed when it ended.
-	Over     string
-	Decision strategies.Decision
-	Closed   time.Time
-}
-
-// Desktop is what a desk can do; [github.com/understudy-go/understudy/middleware/inbox.Desk]
-// is one.
-type Desktop interface {
-	Open() []strategies.Incident
-	Resolve(id string, decision strategies.Decision) error
-}
-
-// Desk makes an [Inbox] of a desk. Claims live in it: make one for a desk, and give it
-// to all its consoles. It remembers the last 200 decisions that were made through it.
-// Whoever reads the desk's channel besides is free to.
-func Desk(d Desktop) Inbox {
-	return &desk{desk: d, claims: map[string]string{}, decided: ring[Question]{most: 200}}
+// Desk makes an [Inbox] of a desk. show makes a text of what was asked; nil: it is not
+// shown. Claims live in it, so make one for a desk, and give it to all its consoles. It
+// remembers the last 200 decisions that were made through it. Whoever reads the desk's
+// channel besides is free to.
+func Desk(d *inbox.Desk, show func(i strategies.Incident) string) Inbox {
+	return &desk{desk: d, show: show, claims: map[string]inbox.Claim{}, closed: ring[inbox.Entry]{most: 200}}
 }
 
 type desk struct {
-	desk Desktop
+	desk *inbox.Desk
+	show func(strategies.Incident) string
 
-	mu      sync.Mutex
-	claims  map[string]string // of questions that were open lately
-	decided ring[Question]
+	mu     sync.Mutex
+	claims map[string]inbox.Claim // of questions that were open lately
+	closed ring[inbox.Entry]
 }
 
-func (d *desk) Open(_ context.Context, after, most int) (page []Question, total int, err error) {
-	open := d.desk.Open()
-	slices.SortFunc(open, func(a, b strategies.Incident) int {
-		return cmp.Or(a.Deadline.Compare(b.Deadline), cmp.Compare(a.ID, b.ID))
+func (d *desk) List(_ context.Context, q inbox.Query) (inbox.Page, error) {
+	page := inbox.Page{Entries: []inbox.Entry{}, Now: time.Now().UTC()}
+	limit := min(max(q.Limit, 1), 500)
+	if q.Closed {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		page.Total = len(d.closed.all)
+		page.Entries = append(page.Entries, d.closed.all[:min(limit, page.Total)]...)
+		return page, nil
+	}
+	open := d.desk.Open() // by their ids, which is the oldest first
+	if page.Total = len(open); q.Parked {
+		return inbox.Page{Entries: page.Entries, Now: page.Now}, nil
+	}
+	from, _ := slices.BinarySearchFunc(open, q.After, func(i strategies.Incident, after string) int {
+		return cmp.Or(cmp.Compare(i.ID, after), -1) // behind it
 	})
+	open = open[from:]
+	if len(open) > limit {
+		open = open[:limit]
+		page.Next = open[limit-1].ID
+	}
+	for _, i := range open {
+		page.Entries = append(page.Entries, d.entry(i))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.forget(open)
-	total = len(open)
-	from := min(max(after, 0), total)
-	for _, i := range open[from:min(from+max(most, 0), total)] {
-		page = append(page, Question{Incident: i, Claimed: d.claims[i.ID]})
-	}
-	return page, total, nil
+	d.forget(page.Total)
+	return page, nil
 }
 
-// forget drops the claims of questions that are over, once there are many.
-func (d *desk) forget(open []strategies.Incident) {
-	if len(d.claims) <= 2*len(open)+16 {
-		return
-	}
-	kept := make(map[string]string, len(open))
-	for _, i := range open {
-		if by := d.claims[i.ID]; by != "" {
-			kept[i.ID] = by
+// forget drops the claims of questions that are over, once there are many. The lock is
+// held.
+func (d *desk) forget(open int) {
+	if len(d.claims) > 2*open+16 {
+		for id := range d.claims {
+			if !d.desk.Waiting(id) {
+				delete(d.claims, id)
+			}
 		}
 	}
-	d.claims = kept
+}
+
+// entry is an incident as people see it. It calls code of the user's: no lock is held.
+func (d *desk) entry(i strategies.Incident) inbox.Entry {
+	e := inbox.Entry{ID: i.ID, State: inbox.StateOpen, Agent: i.Agent, Call: i.Call, Agents: i.Agents, Round: i.Round, Deadline: i.Deadline, Quorum: 1, Ticket: i.Ticket}
+	if d.show != nil {
+		if problem := safely(func() { e.Request = d.show(i) }); problem != nil {
+			e.Request = "(not shown: the function that shows it panicked)"
+		}
+	}
+	for _, t := range i.Answers {
+		e.Answers = append(e.Answers, t.String())
+	}
+	if i.Err != nil {
+		e.Class = i.Err.Class
+		all := i.Err.Attempts
+		e.More = max(0, len(all)-mostAttempts)
+		for _, a := range all[e.More:] {
+			e.Attempts = append(e.Attempts, inbox.Attempt{Agent: a.Agent, Class: a.Class, Error: strategies.Redact(errtree.Text(a.Err))})
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c, ok := d.claims[i.ID]; ok && time.Now().Before(c.Until) {
+		e.Claim = &c
+	}
+	return e
 }
 
 // find returns a question that is open.
@@ -103,88 +126,115 @@ func (d *desk) find(id string) (strategies.Incident, bool) {
 	return strategies.Incident{}, false
 }
 
-func (d *desk) Question(_ context.Context, id string) (Question, error) {
-	i, open := d.find(id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if open {
-		return Question{Incident: i, Claimed: d.claims[id]}, nil
+func (d *desk) Get(_ context.Context, id string) (inbox.Entry, error) {
+	if i, open := d.find(id); open {
+		return d.entry(i), nil
 	}
-	if q, known := d.before(id); known {
-		return q, nil
+	if e, known := d.before(id); known {
+		return e, nil
 	}
-	return Question{}, d.over(id)
+	return inbox.Entry{}, d.over(id)
 }
 
-func (d *desk) Claim(_ context.Context, id, by, from string) error {
-	_, open := d.find(id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	is := d.claims[id]
-	switch {
-	case !open:
-		return d.over(id)
-	case is != from && is != by:
-		return claimed(id, is)
-	case by == "":
-		delete(d.claims, id)
-	default:
-		d.claims[id] = by
-	}
-	return nil
+func (d *desk) Claim(_ context.Context, id, by string, stands time.Duration) (inbox.Entry, error) {
+	return d.claim(id, by, func(c inbox.Claim, ok bool) bool { return !ok || c.By == by }, &inbox.Claim{By: by, At: time.Now().UTC(), Until: time.Now().Add(cmp.Or(stands, 5*time.Minute)).UTC()})
 }
 
-func (d *desk) Decide(_ context.Context, id string, decision strategies.Decision) error {
+func (d *desk) Release(_ context.Context, id, by string) (inbox.Entry, error) {
+	return d.claim(id, by, func(c inbox.Claim, ok bool) bool { return !ok || c.By == by }, nil)
+}
+
+// claim sets or deletes a claim, if whoever has it may be passed over.
+func (d *desk) claim(id, by string, may func(c inbox.Claim, ok bool) bool, next *inbox.Claim) (inbox.Entry, error) {
 	i, open := d.find(id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if !open {
-		return d.over(id)
+		return inbox.Entry{}, d.over(id)
 	}
-	if by := d.claims[id]; by != "" && by != decision.By {
-		return claimed(id, by)
+	e := d.entry(i)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.claims[id]
+	if ok = ok && time.Now().Before(c.Until); !may(c, ok) {
+		e.Claim = &c
+		return e, no(id, &inbox.ClaimedError{Entry: e})
 	}
-	if err := d.desk.Resolve(id, decision); err != nil {
-		if _, known := d.before(id); known {
-			return d.over(id) // somebody was faster, just now
+	if e.Claim = next; next == nil {
+		delete(d.claims, id)
+	} else {
+		d.claims[id] = *next
+	}
+	return e, nil
+}
+
+func (d *desk) Resolve(_ context.Context, id string, decision strategies.Decision) (inbox.Entry, error) {
+	i, open := d.find(id)
+	if !open {
+		return inbox.Entry{}, d.over(id)
+	}
+	if raw, ok := decision.Value.(json.RawMessage); ok {
+		value, err := typed(i.Answers, raw)
+		if err != nil {
+			return inbox.Entry{}, no(id, err)
 		}
-		return err
+		decision.Value = value
+	}
+	e := d.entry(i)
+	d.mu.Lock() // so that whoever comes second finds who was first
+	defer d.mu.Unlock()
+	if err := d.desk.Resolve(id, decision); err != nil {
+		return e, err
 	}
 	delete(d.claims, id)
-	d.decided.add(Question{Incident: i, Over: "decided", Decision: decision, Closed: time.Now().UTC()})
-	return nil
+	e.State, e.Claim, e.Closed = inbox.StateDecided, nil, time.Now().UTC()
+	e.Decision = &inbox.Vote{By: decision.By, At: e.Closed, Action: decision.Action.String(), Agent: decision.Agent, Reason: decision.Reason}
+	d.closed.add(e)
+	return e, nil
 }
 
-func claimed(id, by string) error {
-	if by == "" {
-		return &strategies.InterventionError{Incident: id, Problem: "is claimed by nobody any more"}
+// typed reads JSON as the first type that it can be.
+func typed(types []reflect.Type, raw json.RawMessage) (any, error) {
+	var names []string
+	for _, t := range types {
+		if t.Kind() == reflect.Interface && t.NumMethod() == 0 {
+			return raw, nil // anything will do
+		}
+		v := reflect.New(t)
+		if json.Unmarshal(raw, v.Interface()) == nil {
+			return v.Elem().Interface(), nil
+		}
+		names = append(names, t.String())
 	}
-	return &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("is claimed by %s: take it over first", by)}
+	return nil, &noAnswerError{fmt.Errorf("a %s in JSON is wanted", cmp.Or(strings.Join(names, " or a "), "value"))}
 }
 
 // before returns a question that was decided here.
-func (d *desk) before(id string) (Question, bool) {
-	for _, q := range slices.Backward(d.decided.all) {
-		if q.ID == id {
-			return q, true
+func (d *desk) before(id string) (inbox.Entry, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range slices.Backward(d.closed.all) {
+		if e.ID == id {
+			return e, true
 		}
 	}
-	return Question{}, false
+	return inbox.Entry{}, false
 }
 
-// over is why a question cannot be decided any more.
+// over is why a question cannot be had any more.
 func (d *desk) over(id string) error {
-	problem := "is not open: it was decided elsewhere, has expired, was withdrawn, or was never asked here"
-	if q, known := d.before(id); known {
-		problem = fmt.Sprintf("was decided by %s at %s (%s): the first decision counts", q.Decision.By, q.Closed.Format("15:04:05 MST"), q.Decision.Action)
+	if e, known := d.before(id); known {
+		return no(id, &inbox.ClosedError{Entry: e})
 	}
-	return &strategies.InterventionError{Incident: id, Problem: problem}
+	return &strategies.InterventionError{Incident: id, Problem: "is not open: it was decided elsewhere, has expired, was withdrawn, or was never asked here"}
+}
+
+func no(id string, why error) error {
+	return &strategies.InterventionError{Incident: id, Problem: "cannot be had", Err: why}
 }
 
 // refused says whether an error is an inbox's way to say no.
 func refused(err error) bool {
 	var no *strategies.InterventionError
-	return errors.As(err, &no)
+	return errors.As(err, &no) && !errors.Is(err, strategies.ErrUnavailable)
 }
 
 // lookAtInbox counts what is open. It runs while live is busy.
@@ -195,18 +245,22 @@ func (c *Console) lookAtInbox(ctx context.Context) {
 	l := &c.live
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var page []Question
+	var page inbox.Page
 	var err error
-	if problem := safely(func() { page, l.open, err = c.set.Inbox.Open(ctx, 0, pageSize) }); problem != nil {
+	if problem := safely(func() { page, err = c.set.Inbox.List(ctx, inbox.Query{Limit: pageSize}) }); problem != nil {
 		err = problem
 	}
 	if l.trouble = c.says(err); err != nil {
 		return
 	}
+	if page.Stale {
+		l.trouble = "its store is away, and what is shown perhaps old"
+	}
+	l.open = page.Total
 	rev := fnv.New64a()
-	fmt.Fprintf(rev, "%d", l.open)
-	for _, q := range page {
-		fmt.Fprintf(rev, "|%q%q", q.ID, q.Claimed)
+	fmt.Fprintf(rev, "%d", page.Total)
+	for _, e := range page.Entries {
+		fmt.Fprintf(rev, "|%q %q %d", e.ID, e.Claimed(page.Now), len(e.Votes))
 	}
 	l.openRev = fmt.Sprintf("%x", rev.Sum64())
 }

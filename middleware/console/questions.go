@@ -2,100 +2,72 @@ package console
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"reflect"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/errtree"
+	"github.com/understudy-go/understudy/middleware/inbox"
 	"github.com/understudy-go/understudy/strategies"
 )
-
-// question is one as the page shows it.
-type question struct {
-	ID       string           `json:"id"`
-	Agent    string           `json:"agent"`
-	Call     string           `json:"call,omitempty"`
-	Class    strategies.Class `json:"class,omitzero"`
-	Error    string           `json:"error,omitempty"` // what was said last
-	Request  string           `json:"request,omitempty"`
-	Round    int              `json:"round,omitempty"`
-	Deadline time.Time        `json:"deadline,omitzero"`
-	ShutMS   int64            `json:"shut_for_ms,omitempty"`
-	Claimed  string           `json:"claimed,omitempty"`
-	Over     string           `json:"over,omitempty"`
-	Closed   time.Time        `json:"closed,omitzero"`
-	Decided  *decided         `json:"decided,omitempty"`
-	// Of one question, not in a list.
-	Agents   []string          `json:"agents,omitempty"` // who can be asked instead
-	Requests map[string]string `json:"requests,omitempty"`
-	Attempts []attempt         `json:"attempts,omitempty"`
-	Tried    int               `json:"tried"` // attempts in all
-}
-
-type decided struct {
-	Action strategies.Action `json:"action"`
-	Agent  string            `json:"agent,omitempty"`
-	By     string            `json:"by"`
-	Reason string            `json:"reason,omitempty"`
-}
-
-type attempt struct {
-	Agent string           `json:"agent"`
-	Class strategies.Class `json:"class,omitzero"`
-	Error string           `json:"error,omitempty"`
-}
 
 const (
 	mostAttempts = 50
 	mostOffered  = 200
+	mostVotes    = 50
 )
 
-// shown is a question as people may see it.
-func (c *Console) shown(q Question, whole bool) question {
+// shown is a question as people may see it: what is foreign in it is cut.
+func (c *Console) shown(e inbox.Entry, whole bool) inbox.Entry {
 	width := textWidth
 	if whole {
 		width = requestWidth
 	}
-	s := question{
-		ID: q.ID, Agent: clip(q.Agent, nameWidth), Call: clip(q.Call, 200), Request: c.asked(q.Request, width), Round: q.Round,
-		Deadline: q.Deadline.UTC(), ShutMS: q.ShutFor.Milliseconds(), Claimed: clip(q.Claimed, nameWidth), Over: clip(q.Over, nameWidth), Closed: q.Closed.UTC(),
+	name := func(s string) string { return clip(s, nameWidth) }
+	e.Agent, e.Call, e.Process, e.Ticket = name(e.Agent), clip(e.Call, 200), name(e.Process), clip(e.Ticket, 200)
+	e.Request, e.Class, e.Reason = clip(e.Request, width), known(e.Class), clip(e.Reason, reasonWidth)
+	e.State, e.Stage, e.Failure = inbox.State(name(string(e.State))), inbox.Stage(name(string(e.Stage))), c.saysText(e.Failure)
+	attempts := e.Attempts
+	if most := mostAttempts; len(attempts) > most || !whole {
+		if !whole {
+			most = 1 // the last one
+		}
+		attempts = attempts[max(0, len(attempts)-most):]
+		e.More += len(e.Attempts) - len(attempts)
 	}
-	if q.Deadline.IsZero() {
-		s.Deadline = time.Time{}
+	e.Attempts = slices.Clone(attempts)
+	for i, a := range e.Attempts {
+		e.Attempts[i] = inbox.Attempt{Agent: name(a.Agent), Class: known(a.Class), Error: c.saysText(a.Error)}
 	}
-	if q.Closed.IsZero() {
-		s.Closed = time.Time{}
+	e.Agents = slices.Clone(e.Agents[:min(len(e.Agents), mostOffered)]) // as they are: a decision names one of them
+	e.Answers = slices.Clone(e.Answers[:min(len(e.Answers), mostVotes)])
+	for i, t := range e.Answers {
+		e.Answers[i] = name(t)
 	}
-	if q.Err != nil {
-		s.Class, s.Tried = known(q.Err.Class), len(q.Err.Attempts)
-		s.Error = c.says(q.Err.Last())
+	e.Groups = slices.Clone(e.Groups[:min(len(e.Groups), mostVotes)])
+	for i, g := range e.Groups {
+		e.Groups[i].Name = name(g.Name)
 	}
-	if q.Over != "" && q.Decision.By != "" {
-		s.Decided = &decided{known(q.Decision.Action), clip(q.Decision.Agent, nameWidth), clip(q.Decision.By, nameWidth), clip(q.Decision.Reason, reasonWidth)}
+	vote := func(v inbox.Vote) inbox.Vote {
+		return inbox.Vote{By: name(v.By), At: v.At, Action: name(v.Action), Agent: name(v.Agent), Reason: clip(v.Reason, reasonWidth)}
 	}
-	if !whole {
-		return s
-	}
-	for _, name := range q.Agents[:min(len(q.Agents), mostOffered)] {
-		s.Agents = append(s.Agents, name)
-		if other, ok := q.Requests[name]; ok && c.set.ShowRequest != nil {
-			if s.Requests == nil {
-				s.Requests = map[string]string{}
-			}
-			s.Requests[name] = c.asked(other, width)
+	for _, votes := range []*[]inbox.Vote{&e.Votes, &e.Earlier} {
+		*votes = slices.Clone((*votes)[:min(len(*votes), mostVotes)])
+		for i, v := range *votes {
+			(*votes)[i] = vote(v)
 		}
 	}
-	if q.Err != nil {
-		for _, a := range q.Err.Attempts[max(0, len(q.Err.Attempts)-mostAttempts):] {
-			s.Attempts = append(s.Attempts, attempt{clip(a.Agent, nameWidth), known(a.Class), c.says(a.Err)})
-		}
+	if e.Decision != nil {
+		v := vote(*e.Decision)
+		e.Decision = &v
 	}
-	return s
+	if e.Claim != nil {
+		e.Claim = &inbox.Claim{By: name(e.Claim.By), At: e.Claim.At, Until: e.Claim.Until}
+	}
+	return e
 }
 
-// questions reads them: a page of those that are open, or one.
+// questions reads them: a page of those that are open, or have ended, or one.
 func (q *request) questions(one bool) {
 	in := q.c.set.Inbox
 	if in == nil {
@@ -103,8 +75,8 @@ func (q *request) questions(one bool) {
 		return
 	}
 	if one {
-		var found Question
-		err := q.ask(func() (err error) { found, err = in.Question(q.Context(), q.path[1]); return err })
+		var found inbox.Entry
+		err := q.ask(func() (err error) { found, err = in.Get(q.Context(), q.path[1]); return err })
 		switch {
 		case refused(err):
 			fail(q.w, http.StatusNotFound, clip(errtree.Text(err), errorWidth))
@@ -115,24 +87,22 @@ func (q *request) questions(one bool) {
 		}
 		return
 	}
-	after, err := strconv.Atoi(q.URL.Query().Get("after"))
-	if err != nil || after < 0 {
-		after = 0
-	}
-	var page []Question
-	total := 0
-	if err := q.ask(func() (err error) {
-		page, total, err = in.Open(q.Context(), after, q.number("limit", pageSize))
-		return err
-	}); err != nil {
+	form := q.URL.Query()
+	query := inbox.Query{After: form.Get("after"), Agent: form.Get("agent"), Limit: q.number("limit", pageSize), Closed: form.Get("closed") != ""}
+	query.Newest = query.Closed
+	var page inbox.Page
+	if err := q.ask(func() (err error) { page, err = in.List(q.Context(), query); return err }); err != nil {
 		q.away(err)
 		return
 	}
-	all := make([]question, len(page))
-	for i, one := range page {
-		all[i] = q.c.shown(one, false)
+	page.Entries = slices.Clone(page.Entries[:min(len(page.Entries), mostPage)])
+	for i, e := range page.Entries {
+		page.Entries[i] = q.c.shown(e, false)
 	}
-	answer(q.w, http.StatusOK, map[string]any{"questions": all, "total": total, "after": after})
+	if page.Entries == nil {
+		page.Entries = []inbox.Entry{}
+	}
+	answer(q.w, http.StatusOK, page)
 }
 
 // ask runs code of the inbox.
@@ -148,15 +118,17 @@ func (q *request) away(err error) {
 	fail(q.w, http.StatusBadGateway, "the inbox cannot be reached: "+q.c.says(err))
 }
 
+// wish is what somebody wants done with a question.
+type wish struct {
+	From   string             `json:"from"` // claim: who has it now
+	Action *strategies.Action `json:"action"`
+	Answer string             `json:"answer"`
+	Agent  string             `json:"agent"`
+	Reason string             `json:"reason"`
+}
+
 // decide claims or decides a question.
 func (q *request) decide() {
-	var body struct {
-		From   string             `json:"from"` // claim: who has it now
-		Action *strategies.Action `json:"action"`
-		Answer string             `json:"answer"`
-		Agent  string             `json:"agent"`
-		Reason string             `json:"reason"`
-	}
 	in, id, did := q.c.set.Inbox, q.path[1], q.path[2]
 	switch {
 	case !q.by.Decide:
@@ -166,36 +138,51 @@ func (q *request) decide() {
 		fail(q.w, http.StatusNotFound, "the console has no inbox")
 		return
 	}
+	var body wish
 	if status, problem := read(q.w, q.Request, &body); problem != "" {
 		fail(q.w, status, problem)
 		return
 	}
 	e := Entry{By: q.by.Name, Did: did, Incident: clip(id, 200), Reason: clip(body.Reason, reasonWidth)}
+	var now inbox.Entry
 	var act func() error
 	switch did {
 	case "claim":
-		act = func() error { return in.Claim(q.Context(), id, q.by.Name, body.From) }
+		act = func() (err error) {
+			if body.From != "" && body.From != q.by.Name { // knowingly taken over
+				if now, err = in.Release(q.Context(), id, body.From); err != nil {
+					return err
+				}
+			}
+			now, err = in.Claim(q.Context(), id, q.by.Name, 0)
+			return err
+		}
 	case "release":
-		act = func() error { return in.Claim(q.Context(), id, "", q.by.Name) }
+		act = func() (err error) { now, err = in.Release(q.Context(), id, q.by.Name); return err }
 	case "decide":
 		if body.Action == nil { // nothing that was left out is a decision
 			fail(q.w, http.StatusBadRequest, "the body has no action: say abort, retry, answer or use agent")
 			return
 		}
 		d := strategies.Decision{Action: *body.Action, By: q.by.Name, Reason: e.Reason}
-		e.What = d.Action.String()
-		switch d.Action {
-		case strategies.ActionUseAgent:
+		if e.What = d.Action.String(); d.Action == strategies.ActionUseAgent {
 			d.Agent, e.What = body.Agent, e.What+" "+clip(body.Agent, nameWidth)
-		case strategies.ActionAnswer:
-			value, problem := q.value(in, id, body.Answer)
-			if problem != "" {
-				fail(q.w, http.StatusUnprocessableEntity, problem)
-				return
-			}
-			d.Value = value
 		}
-		act = func() error { return in.Decide(q.Context(), id, d) }
+		act = func() (err error) {
+			if now, err = in.Get(q.Context(), id); err != nil {
+				return err
+			}
+			if by := now.Claimed(time.Now()); by != "" && by != q.by.Name && now.State == inbox.StateOpen {
+				return no(id, &inbox.ClaimedError{Entry: now})
+			}
+			if d.Action == strategies.ActionAnswer {
+				if d.Value, err = q.value(now, body.Answer); err != nil {
+					return err
+				}
+			}
+			now, err = in.Resolve(q.Context(), id, d)
+			return err
+		}
 	default:
 		q.missing("action")
 		return
@@ -205,9 +192,11 @@ func (q *request) decide() {
 		e.Problem = clip(errtree.Text(err), errorWidth)
 	}
 	q.c.note(e)
-	switch {
+	switch wrong := (*noAnswerError)(nil); {
 	case err == nil:
-		q.done(http.StatusOK, "")
+		answer(q.w, http.StatusOK, map[string]any{"done": true, "entry": q.c.shown(now, true)})
+	case errtree.Any(err, func(e error) bool { w, ok := e.(*noAnswerError); wrong = w; return ok }):
+		fail(q.w, http.StatusUnprocessableEntity, clip(wrong.Error(), errorWidth))
 	case refused(err):
 		fail(q.w, http.StatusConflict, e.Problem)
 	default:
@@ -215,42 +204,28 @@ func (q *request) decide() {
 	}
 }
 
-// value makes an answer of what a person has typed.
-func (q *request) value(in Inbox, id, text string) (v any, problem string) {
-	var asked Question
-	err := q.ask(func() (err error) { asked, err = in.Question(q.Context(), id); return err })
-	if err != nil {
-		return text, "" // the inbox will say why
-	}
-	parse := q.c.set.Answer
-	if parse == nil {
-		parse = func(_, text string) (any, error) { return typed(asked.Answers, text) }
-	}
-	err = q.ask(func() (err error) { v, err = parse(asked.Agent, text); return err })
-	if err != nil {
-		return nil, "this is no answer: " + clip(errtree.Text(err), errorWidth)
-	}
-	return v, ""
-}
+// noAnswerError says why what a person has typed is no answer.
+type noAnswerError struct{ err error }
 
-// typed reads a text as the first type that it can be.
-func typed(types []reflect.Type, text string) (any, error) {
-	var err error
-	for _, t := range types {
-		if t.Kind() == reflect.String {
-			return reflect.ValueOf(text).Convert(t).Interface(), nil
+func (e *noAnswerError) Error() string { return "this is no answer: " + errtree.Text(e.err) }
+
+// value makes an answer of what a person has typed.
+func (q *request) value(of inbox.Entry, text string) (v any, err error) {
+	if q.c.set.Answer != nil {
+		if problem := safely(func() { v, err = q.c.set.Answer(of.Agent, text) }); problem != nil {
+			err = problem
 		}
-		if t.Kind() == reflect.Interface {
-			break // anything will do
+		if err != nil {
+			return nil, &noAnswerError{err}
 		}
-		v := reflect.New(t)
-		if err = json.Unmarshal([]byte(text), v.Interface()); err == nil {
-			return v.Elem().Interface(), nil
-		}
-		err = fmt.Errorf("a %v in JSON is wanted: %w", t, err)
+		return v, nil
 	}
-	if err != nil {
-		return nil, err
+	if len(of.Answers) == 0 || slices.Contains(of.Answers, "string") {
+		return text, nil
 	}
-	return text, nil
+	raw := json.RawMessage(text)
+	if !json.Valid(raw) { // a text, for a type that is one by another name
+		raw, _ = json.Marshal(text)
+	}
+	return raw, nil
 }

@@ -77,15 +77,3 @@ func (c *Console) saysText(text string) string {
 	}
 	return c.says(errors.New(text))
 }
-
-// asked is what an agent was asked, as people may see it.
-func (c *Console) asked(request any, width int) string {
-	if c.set.ShowRequest == nil {
-		return ""
-	}
-	text := ""
-	if problem := safely(func() { text = c.set.ShowRequest(request) }); problem != nil {
-		return "(not shown: ShowRequest panicked)"
-	}
-	return clip(text, width)
-}

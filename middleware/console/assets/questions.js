@@ -1,6 +1,6 @@
 // The questions that wait for a person, and the form to decide one.
 
-import { append, duration, h, icon, until, words } from './draw.js';
+import { h, icon, serverNow, until, words } from './draw.js';
 import { keyed } from './views.js';
 
 const pageSize = 50;
@@ -8,21 +8,25 @@ const pageSize = 50;
 export function questions(app) {
   const list = h('ul', { class: 'cast' }), none = h('p', { class: 'empty' }, 'No question is open. The agents manage by themselves.');
   const sum = h('p', { class: 'sum' }), trouble = h('p', { class: 'trouble' });
-  const before = h('button', { type: 'button', onclick: () => turn(-pageSize) }, 'Earlier'), after = h('button', { type: 'button', onclick: () => turn(pageSize) }, 'Later');
+  const before = h('button', { type: 'button', onclick: () => turn(false) }, 'Earlier'), after = h('button', { type: 'button', onclick: () => turn(true) }, 'Later');
   const pager = h('div', { class: 'pager' }, before, after);
   const detail = h('section', { class: 'detail', 'aria-label': 'Question' });
   const root = h('div', { class: 'split' },
     h('section', { class: 'list', 'aria-labelledby': 'questions-title' }, h('h2', { id: 'questions-title' }, 'Open questions'), sum, trouble, none, list, pager), detail);
-  let from = 0, page = null, rev = null, asking = false, part = null;
+  let pages = [''], page = null, rev = null, asking = false, part = null; // where each page begins
 
-  function turn(by) { from = Math.max(0, from + by); rev = null; update(); }
+  function turn(on) {
+    if (on && page?.next) pages.push(page.next); else if (!on && pages.length > 1) pages.pop();
+    rev = null;
+    update();
+  }
 
   function load() {
     if (asking) return;
     asking = true;
     rev = app.inbox().rev;
-    app.get(`questions?after=${from}&limit=${pageSize}`).then((p) => {
-      if (p.questions.length === 0 && from > 0) { from = Math.max(0, Math.ceil(p.total / pageSize - 1) * pageSize); rev = null; }
+    app.get(`questions?after=${encodeURIComponent(pages.at(-1))}&limit=${pageSize}`).then((p) => {
+      if (p.entries.length === 0 && pages.length > 1) { pages = ['']; rev = null; }
       page = p;
     }).catch((e) => { trouble.textContent = e.message; }).finally(() => { asking = false; app.render(); });
   }
@@ -35,13 +39,13 @@ export function questions(app) {
     }
     if (rev !== app.inbox().rev) load();
     trouble.textContent = app.inbox().trouble ? `The inbox cannot be read: ${app.inbox().trouble}` : '';
-    const all = page?.questions ?? [], total = page?.total ?? 0;
+    const all = page?.entries ?? [], total = page?.total ?? 0, from = (pages.length - 1) * pageSize;
     const id = app.route().id ?? (app.wide() ? all[0]?.id : undefined);
     none.hidden = !page || total > 0;
-    sum.textContent = total > pageSize ? `${from + 1} to ${from + all.length} of ${total}; what expires first is in front.` : total > 0 ? 'What expires first is in front.' : '';
+    sum.textContent = total > pageSize ? `${from + 1} to ${from + all.length} of ${total}, the oldest in front.` : total > 1 ? 'The oldest is in front.' : '';
     pager.hidden = total <= pageSize;
-    before.disabled = from === 0;
-    after.disabled = from + pageSize >= total;
+    before.disabled = pages.length === 1;
+    after.disabled = !page?.next;
     keyed(list, all.map((q) => ({ ...q, chosen: q.id === id })), (q) => q.id, card);
     root.classList.toggle('one', app.route().id !== undefined);
     if (!id) {
@@ -62,9 +66,15 @@ function card(q) {
   return h('li', { class: 'card' },
     h('a', { href: `#/question/${encodeURIComponent(q.id)}`, 'aria-current': q.chosen ? 'true' : null, 'data-focus': 'a' },
       icon('person'), h('span', { class: 'name' }, q.agent), h('span', { class: 'role' }, words(q.class)),
-      h('span', { class: 'state' }, q.request || q.error || q.id),
-      h('span', { class: 'state' }, q.deadline ? ['expires in ', until(q.deadline)] : '', q.claimed ? [' · with ', h('b', {}, q.claimed)] : '')));
+      h('span', { class: 'state' }, q.request || q.attempts?.at(-1)?.error || q.id),
+      h('span', { class: 'state' }, dated(q.deadline) ? ['expires in ', until(q.deadline)] : '', claimed(q) ? [' · with ', h('b', {}, claimed(q))] : '',
+        q.votes?.length ? ` · ${q.votes.length} of ${q.quorum} votes` : '')));
 }
+
+// A time that nobody has set is the year 1 in Go.
+const dated = (time) => time && !time.startsWith('0001-');
+const claimed = (q) => (q.claim && Date.parse(q.claim.until) > serverNow() ? q.claim.by : '');
+const over = (q) => q.state !== 'open';
 
 function one(app, id) {
   const head = h('div', {}), told = h('div', {}), form = decision(app, id), said = h('p', { class: 'trouble', role: 'alert' });
@@ -77,7 +87,7 @@ function one(app, id) {
     asking = true;
     rev = app.inbox().rev;
     app.get(`questions/${encodeURIComponent(id)}`).then((q) => { question = q; said.textContent = ''; }).catch((e) => {
-      question = { ...(question ?? { id, agent: '', tried: 0 }), over: 'over' };
+      question = { ...(question ?? { id, agent: '' }), state: 'over' };
       said.textContent = e.message;
     }).finally(() => { asking = false; app.render(); });
   }
@@ -87,29 +97,32 @@ function one(app, id) {
 
   function update() {
     if (rev === null || rev !== app.inbox().rev) load();
-    const next = JSON.stringify([question, app.me()]);
-    if (next === sign || !question) return;
+    if (!question) return;
+    const q = question, me = app.me(), by = claimed(q), next = JSON.stringify([q, by, me]);
+    if (next === sign) return;
     sign = next;
-    const q = question, me = app.me();
+    const tried = (q.attempts?.length ?? 0) + (q.more ?? 0);
     head.replaceChildren(h('h2', {}, icon('person'), q.agent || 'A question', h('small', {}, words(q.class))),
-      h('p', { class: 'sum' }, q.over ? '' : q.deadline ? ['Expires in ', until(q.deadline), ', and silence is never a yes. '] : '', q.round > 1 ? `Asked for the ${q.round}. time. ` : '',
-        q.shut_for_ms ? `Its breaker was shut for ${duration(q.shut_for_ms)}. ` : '', h('span', { class: 'id' }, q.id)));
+      h('p', { class: 'sum' }, over(q) ? '' : dated(q.deadline) ? ['Expires in ', until(q.deadline), ', and silence is never a yes. '] : '', q.round > 1 ? `Asked for the ${q.round}. time. ` : '',
+        q.ticket ? 'Its call is parked. ' : '', h('span', { class: 'id' }, q.id)));
     told.replaceChildren(
-      q.request ? h('section', {}, h('h3', {}, 'What was asked'), h('pre', { tabindex: '0', 'aria-label': 'What was asked' }, q.request)) : h('p', { class: 'sum' }, me.requests ? '' : 'What was asked is not shown here.'),
-      q.attempts ? h('section', {}, h('h3', {}, `What went wrong (${q.tried} attempt${q.tried === 1 ? '' : 's'})`),
+      q.request ? h('section', {}, h('h3', {}, 'What was asked'), h('pre', { tabindex: '0', 'aria-label': 'What was asked' }, q.request)) : h('p', { class: 'sum' }, 'What was asked is not shown here.'),
+      tried ? h('section', {}, h('h3', {}, `What went wrong (${tried} attempt${tried === 1 ? '' : 's'})`),
         h('ol', { class: 'steps' }, q.attempts.map((a) => h('li', {}, icon('miss'), h('span', { class: 'when' }, words(a.class)), h('span', {}, h('b', {}, a.agent), a.error ? h('q', { class: 'said' }, a.error) : ''))))) : '',
-      q.requests ? h('section', {}, h('h3', {}, 'What others would be asked'), Object.entries(q.requests).map(([name, text]) => [h('h4', {}, name), h('pre', { tabindex: '0', 'aria-label': `What ${name} would be asked` }, text)])) : '',
-      q.decided ? h('p', { class: 'verdict' }, icon('good'), append(h('span', {}), [h('b', {}, q.decided.by), ' decided: ', q.decided.action, q.decided.agent ? ` ${q.decided.agent}` : '', q.decided.reason ? h('q', { class: 'said' }, q.decided.reason) : ''])) : '');
-    const mine = q.claimed && q.claimed === me.name;
-    claim.replaceChildren(...(q.over || !me.decide ? [] : [
-      mine ? h('button', { type: 'button', onclick: () => act('release', {}) }, 'Give it back')
-        : h('button', { type: 'button', onclick: () => act('claim', { from: q.claimed ?? '' }) }, q.claimed ? `Take over from ${q.claimed}` : 'I look after this'),
-      mine ? h('span', {}, 'You look after it.') : q.claimed ? h('span', {}, `${q.claimed} looks after it.`) : '',
+      (q.votes ?? []).map((v) => vote('person', v, ' says: ')), q.votes?.length && !over(q) ? h('p', { class: 'sum' }, `${q.quorum} people must say the same.`) : '',
+      over(q) && q.decision ? vote('good', q.decision, ' decided: ') : '',
+      over(q) && !q.decision && q.state !== 'over' ? h('p', { class: 'verdict' }, icon('wait'), `It is ${q.state}${q.reason ? `: ${q.reason}` : ''}. Nobody decided it.`) : '');
+    claim.replaceChildren(...(over(q) || !me.decide ? [] : [
+      by === me.name ? h('button', { type: 'button', onclick: () => act('release', {}) }, 'Give it back')
+        : h('button', { type: 'button', onclick: () => act('claim', { from: by }) }, by ? `Take over from ${by}` : 'I look after this'),
+      by ? h('span', {}, by === me.name ? 'You look after it.' : `${by} looks after it.`) : '',
     ].filter(Boolean)));
     form.update(q, me, act);
   }
   return { id, root, update };
 }
+
+const vote = (shape, v, how) => h('p', { class: 'verdict' }, icon(shape), h('span', {}, h('b', {}, v.by || 'Somebody'), how, v.action, v.agent ? ` ${v.agent}` : '', v.reason ? h('q', { class: 'said' }, v.reason) : ''));
 
 // decision is the form: it stays while what is around it changes.
 function decision(app, id) {
@@ -143,7 +156,7 @@ function decision(app, id) {
   }
   function update(q, me, does) {
     act = does;
-    root.hidden = Boolean(q.over) || !me.decide;
+    root.hidden = over(q) || !me.decide;
     useAgent.hidden = !q.agents?.length;
     const offered = JSON.stringify(q.agents ?? []);
     if (agent.dataset.offered !== offered) {
