@@ -244,8 +244,9 @@ func (l *circuitBreaker[Req, Resp]) settle(ctx context.Context, permit strategie
 	case !v.Refused && l.expired(ctx, ended, began):
 		permit.Expired(raw(err))
 	default:
-		if held := permit.Settle(ended, raw(err)); held > v.RetryAfter && v.RetryAfter <= 0 {
-			v.RetryAfter = held
+		held := permit.Settle(ended, raw(err))
+		if turned := held == strategies.AtOnce; turned || held > v.RetryAfter && v.RetryAfter <= 0 {
+			v.RetryAfter, v.Retry = held, v.Retry || turned
 			return &judged{owner: l.owner, verdict: v, err: raw(err)}
 		}
 	}

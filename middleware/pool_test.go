@@ -104,6 +104,147 @@ func TestPool(t *testing.T) {
 		}
 		expect(t, "the last of them, after 6 calls of 4 attempts each", breakers[2].State(), strategies.StateClosed)
 	})
+	t.Run("a client that turns its keys by itself is asked again at once", func(t *testing.T) {
+		for name, wrap := range map[string]func(*region, *strategies.Breaker) *middleware.Builder[string, string]{
+			"alone": func(r *region, b *strategies.Breaker) *middleware.Builder[string, string] {
+				return middleware.Wrap[string, string](r).CircuitBreaker(b)
+			},
+			"in a pool": func(r *region, b *strategies.Breaker) *middleware.Builder[string, string] {
+				return middleware.Wrap[string, string](pooled(t, inOrder(), member{Name: "only", Agent: r, Breaker: b}))
+			},
+		} {
+			for _, class := range []strategies.Class{strategies.ClassRateLimited, strategies.ClassQuotaExhausted} {
+				synctest.Test(t, func(t *testing.T) {
+					r, b := &region{}, &strategies.Breaker{Keys: 3}
+					r.fail(strategies.WithRetryAfter(55*time.Second, ofClass(class)))
+					g := built(t, wrap(r, b).Retry(strategies.Retry{}))
+					start := time.Now()
+					go func() { // the second key is well
+						for r.calls.Load() < 1 {
+							time.Sleep(time.Nanosecond)
+						}
+						r.heal()
+					}()
+					asked(t, g, "hi")
+					if took := time.Since(start); took > time.Second || b.State() != strategies.StateClosed {
+						t.Errorf("%s, %v: answered after %v, %v", name, class, took, b.State())
+					}
+				})
+			}
+		}
+	})
+	t.Run("what concerns a key concerns all who share it, and a model that is gone only its member", func(t *testing.T) {
+		for _, tc := range []struct {
+			class      strategies.Class
+			asked      string // in one call
+			second     strategies.State
+			inTwoCalls string
+		}{
+			{strategies.ClassRateLimited, "a1 b", strategies.StateHeld, "a1 b b"},
+			{strategies.ClassUnauthorized, "a1 b", strategies.StateOpen, "a1 b b"},
+			{strategies.ClassNotFound, "a1 a2", strategies.StateClosed, "a1 a2 a2"},
+		} {
+			var who []string
+			agent := func(name string, err error) middleware.Runner[string, string] {
+				return middleware.Func(func(context.Context, string) (string, error) { who = append(who, name); return "hi", err })
+			}
+			p := pooled(t, inOrder(),
+				member{Name: "a1", Key: "a", Agent: agent("a1", ofClass(tc.class)), Breaker: &strategies.Breaker{Failures: 1}},
+				member{Name: "a2", Key: "a", Agent: agent("a2", nil)}, member{Name: "b", Agent: agent("b", nil)})
+			g := built(t, middleware.Wrap[string, string](p).Retry(promptly))
+			asked(t, g, "hi")
+			expect(t, tc.class.String()+": asked", strings.Join(who, " "), tc.asked)
+			if tc.class != strategies.ClassUnauthorized { // that takes five
+				expect(t, tc.class.String()+": the other of the key", p.Health()[1].Breaker, tc.second)
+				asked(t, g, "hi")
+				expect(t, tc.class.String()+": in two calls", strings.Join(who, " "), tc.inTwoCalls)
+			}
+		}
+	})
+	t.Run("a choice of the user's own is made among those that may be asked", func(t *testing.T) {
+		a, b, c := &region{}, &region{}, &region{}
+		shut := &strategies.Breaker{}
+		shut.Isolate()
+		var seen []string
+		s := inOrder()
+		s.Choose = func(req string, among []middleware.MemberHealth) int {
+			seen = nil
+			for _, m := range among {
+				seen = append(seen, m.Name)
+			}
+			switch req {
+			case "panic":
+				panic("no")
+			case "beyond":
+				return 7
+			}
+			return len(among) - 1
+		}
+		p := pooled(t, s, member{Name: "a", Agent: a}, member{Name: "b", Agent: b}, member{Name: "c", Agent: c, Breaker: shut})
+		for _, req := range []string{"last", "panic", "beyond"} {
+			if _, err := p.Run(t.Context(), req); err != nil {
+				t.Error(err)
+			}
+		}
+		expect(t, "among", strings.Join(seen, " "), "a b")
+		expect(t, "calls", [3]int64{a.calls.Load(), b.calls.Load(), c.calls.Load()}, [3]int64{2, 1, 0})
+	})
+	t.Run("a member that hangs is booked with the chain's own limit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			hangs := &region{takes: time.Hour}
+			p := pooled(t, inOrder(), member{Name: "a", Agent: hangs, Breaker: &strategies.Breaker{Failures: 2}}, member{Name: "b", Agent: &region{}})
+			g := built(t, middleware.Wrap[string, string](p).Retry(promptly).Timeout(5*time.Second))
+			for range 3 {
+				asked(t, g, "hi")
+			}
+			expect(t, "calls", hangs.calls.Load(), 2)
+			expect(t, "breaker", p.Health()[0].Breaker, strategies.StateOpen)
+		})
+	})
+	t.Run("one that comes back gets one call, then two at a time, and one more for each answer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := &strategies.Breaker{NoJitter: true}
+			a := &region{takes: time.Second}
+			p := pooled(t, inOrder(), member{Name: "a", Agent: a, Breaker: b}, member{Name: "b", Agent: &region{takes: time.Second}})
+			b.Hold(10*time.Second, errSick)
+			time.Sleep(10 * time.Second)
+			var all sync.WaitGroup
+			for i, want := range []int64{1, 3, 7, 15} {
+				for range 20 {
+					all.Go(func() { _, _ = p.Run(t.Context(), "") })
+				}
+				all.Wait()
+				if n := a.calls.Load(); n != want {
+					t.Errorf("round %d: it has had %d calls, want %d", i, n, want)
+				}
+			}
+		})
+	})
+	t.Run("a member that is guarded: its pace and its bulkhead are seen, its retries are left out", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := &region{takes: time.Second}, &region{takes: time.Second}
+			a.fail(errSick)
+			first := built(t, middleware.Wrap[string, string](a).Retry(strategies.Retry{}).CircuitBreaker(&strategies.Breaker{Failures: 1}))
+			second := built(t, middleware.Wrap[string, string](b).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1, MaxWait: time.Minute}))
+			p := pooled(t, inOrder(), member{Name: "a", Agent: first}, member{Name: "b", Agent: second})
+			g := built(t, middleware.Wrap[string, string](p).Retry(promptly))
+			asked(t, g, "hi")
+			expect(t, "calls", [2]int64{a.calls.Load(), b.calls.Load()}, [2]int64{1, 1})
+			expect(t, "breaker", p.Health()[0].Breaker, strategies.StateOpen)
+			a.heal()
+			first2 := built(t, middleware.Wrap[string, string](a))
+			p = pooled(t, middleware.PoolSettings[string]{}, member{Name: "b", Agent: second}, member{Name: "a", Agent: first2})
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() { _, _ = p.Run(t.Context(), "") })
+				synctest.Wait()
+			}
+			if n := p.Health()[0].InFlight; n > 1 {
+				t.Errorf("%d wait for a slot, and the other has room", n)
+			}
+			all.Wait()
+		})
+	})
 	t.Run("another domain is tried first", func(t *testing.T) {
 		var asked []string
 		make1 := func(name, domain string, fails bool) member {

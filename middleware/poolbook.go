@@ -62,7 +62,7 @@ func (p *pooling[Req]) failed(ctx context.Context, req Req, t *poolTurn, err err
 	p.spread.Ended(t.member, now)
 	defer p.look()
 	v := p.settings.Classifier.Classify(err)
-	p.book(ctx, t, v, err, now)
+	turned := p.book(ctx, t, v, err, now)
 	spoke := p.spoke(t, now)
 	if t.probe {
 		m.probed(now, false)
@@ -78,24 +78,27 @@ func (p *pooling[Req]) failed(ctx context.Context, req Req, t *poolTurn, err err
 		failed.tried = append(failed.tried, t.before.tried...)
 	}
 	failed.tried = append(failed.tried, tried{{t.member, scopeOf(v)}}...)
-	failed.After, failed.Another = p.another(req, failed)
+	if failed.After, failed.Another = p.another(req, failed); turned {
+		failed.After, failed.Another = 0, true // the same member will take another key
+	}
 	return failed
 }
 
-// book books a failure where it belongs: with the key, the member, or nobody.
-func (p *pooling[Req]) book(ctx context.Context, t *poolTurn, v strategies.Verdict, err error, now time.Duration) {
+// book books a failure where it belongs: with the key, the member, or nobody. turned
+// says that the member's own client has turned to another key.
+func (p *pooling[Req]) book(ctx context.Context, t *poolTurn, v strategies.Verdict, err error, now time.Duration) (turned bool) {
 	m := p.seats[t.member]
 	fault := v
 	switch p.blame(ctx, t, v, err, now) {
 	case nobody:
 		t.own.Neutral()
 		t.key.Neutral()
-		return
+		return false
 	case suspected:
 		t.own.Expired(err)
 		t.key.Neutral()
 		m.unwell.Store(int64(max(now, 1)))
-		return
+		return false
 	case late:
 		fault = p.settings.Classifier.Classify(context.Cause(ctx))
 	}
@@ -105,10 +108,10 @@ func (p *pooling[Req]) book(ctx context.Context, t *poolTurn, v strategies.Verdi
 	if m.keyed != nil && ofTheKey(fault) {
 		t.own.Neutral()
 		t.key.Settle(fault, err)
-		return
+		return false
 	}
-	t.own.Settle(fault, err)
 	t.key.Neutral()
+	return t.own.Settle(fault, err) == strategies.AtOnce
 }
 
 type blame uint8
@@ -189,7 +192,6 @@ func (p *pooling[Req]) under(ctx context.Context, t poolTurn) (*poolTurn, contex
 func (p *pooling[Req]) committed(t *poolTurn) {
 	m := p.seats[t.member]
 	if t.own.IsTrial() || t.key.IsTrial() {
-		t.own.Success()
 		t.key.Success()
 		if own, key, ok := m.leave(); ok {
 			t.own, t.key = own, key

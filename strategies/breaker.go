@@ -110,6 +110,12 @@ type Breaker struct {
 	// 0: 1 h.
 	MaxHold time.Duration
 
+	// Keys is how many keys the agent's client turns by itself. The hint of one is not
+	// for all then: the next attempt is made at once, with the next key, and only as many
+	// limits in a row as there are keys hold the breaker, for the shortest of their
+	// hints. 0: 1.
+	Keys int
+
 	// word is all that a healthy call reads; see breakerword.go.
 	word atomic.Uint64
 	set  inherited[Breaker]
@@ -126,6 +132,8 @@ type Breaker struct {
 
 	outageAt   atomic.Int64 // since started: when it opened after being well
 	suspicion  atomic.Int64 // callers' deadlines in a row that ended an attempt
+	turned     atomic.Int64 // limits in a row, of a client that turns keys
+	shortest   atomic.Int64 // of their hints; 0: none
 	ramp       atomic.Pointer[ramp]
 	closedAt   atomic.Int64          // since started
 	wasOpenFor atomic.Int64          // the last time; 0: never
@@ -272,6 +280,7 @@ func (b *Breaker) Reset() {
 	b.quota.forget()
 	b.limited.forget()
 	b.suspicion.Store(0)
+	b.turned.Store(0)
 	b.ramp.Store(nil)
 	b.outageAt.Store(0)
 	b.holdCause.Store(nil)

@@ -18,6 +18,7 @@ func (b *Breaker) Validate() error {
 	number("Breaker.Failures", b.Failures, "leave it 0 for 5", "use a number that can be reached")
 	number("Breaker.MinCalls", b.MinCalls, "leave it 0 for 10", "use a number that can be reached")
 	number("Breaker.Trials", b.Trials, "leave it 0 for 1", "use a few")
+	number("Breaker.Keys", b.Keys, "leave it 0 for 1", "say how many keys there are")
 	negative(&p, "Breaker.Window", b.Window, "leave it 0 for failures in a row")
 	if b.Window > 0 && b.Window < windowBuckets {
 		p.add("Breaker.Window", fmt.Sprintf("is %v", b.Window), "use at least some seconds")

@@ -60,7 +60,7 @@ func (b *Breaker) Anew() *Breaker {
 	return &Breaker{
 		Name: b.Name, Failures: c.Failures, Window: c.Window, Ratio: c.Ratio, MinCalls: c.MinCalls, OpenFor: c.OpenFor,
 		MaxOpenFor: c.MaxOpenFor, Jitter: c.Jitter, NoJitter: c.NoJitter, Trials: c.Trials, TrialTimeout: c.TrialTimeout,
-		SlowStart: c.SlowStart, SlowCall: c.SlowCall, MaxHold: c.MaxHold,
+		SlowStart: c.SlowStart, SlowCall: c.SlowCall, MaxHold: c.MaxHold, Keys: c.Keys,
 	}
 }
 
@@ -83,7 +83,7 @@ func (b *Breaker) Remembers() Memory {
 	if r := b.ramp.Load(); w&rampBit != 0 && r != nil && now < r.until {
 		return MemoryHolds
 	}
-	if w&stampMask != 0 || b.suspicion.Load() != 0 {
+	if w&stampMask != 0 || b.suspicion.Load() != 0 || b.turned.Load() != 0 {
 		return MemoryCounts
 	}
 	return MemoryNothing

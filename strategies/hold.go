@@ -66,6 +66,28 @@ func (b *Breaker) hold(v Verdict) time.Duration {
 	return min(b.limited.next(firstLimitHold, mostLimitHold), most)
 }
 
+// turn books a limit of one key, of a client that turns several by itself. last says
+// that all of them are at their limits, as it seems; the verdict has the shortest hint
+// then.
+func (b *Breaker) turn(v Verdict, err error) (_ Verdict, last bool) {
+	b = b.Itself()
+	keys := int64(b.conf().Keys)
+	if keys < 2 {
+		return v, true
+	}
+	n := b.turned.Add(1)
+	if least := b.shortest.Load(); n == 1 || v.RetryAfter > 0 && (least == 0 || int64(v.RetryAfter) < least) {
+		b.shortest.Store(int64(v.RetryAfter))
+	}
+	if n < keys {
+		b.stamp(b.word.Load(), err) // the next success is recorded, and clears the count
+		return v, false
+	}
+	b.turned.Store(0)
+	v.RetryAfter = time.Duration(b.shortest.Load())
+	return v, true
+}
+
 // quotaMemory is how long a limit is held when the provider does not say when it
 // passes: a first time, and twice as long each time it is found still there, up to
 // a most. A quota may be a matter of hours, a rate limit of seconds.

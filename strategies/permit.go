@@ -161,7 +161,8 @@ func (p *Permit) Prolong(bounded bool, idle func() bool) {
 // the provider said, at most MaxHold, and a day for an exhausted quota. A provider
 // that names no time is left alone for a time that grows with each such answer:
 // 1 s up to a minute for a rate limit, a minute up to 5 for a quota. The breaker
-// remembers this for all who share it. held is for how long it was held.
+// remembers this for all who share it. held is for how long it was held; [AtOnce] if
+// it was not, for the client turns its Keys by itself.
 func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 	switch {
 	case err == nil:
@@ -174,6 +175,10 @@ func (p *Permit) Settle(v Verdict, err error) (held time.Duration) {
 	}
 	if !v.Holds || p.breaker == nil {
 		return 0
+	}
+	v, last := p.breaker.turn(v, err)
+	if !last {
+		return AtOnce
 	}
 	held = p.breaker.hold(v)
 	p.breaker.Hold(held, WithClass(v.Class, err))
@@ -188,6 +193,9 @@ func (b *Breaker) settle(p *Permit, err error) {
 		b.failed(err)
 	} else if b.suspicion.Load() != 0 {
 		b.suspicion.Store(0)
+	}
+	if err == nil && b.turned.Load() != 0 {
+		b.turned.Store(0)
 	}
 	if p.trial() != nil {
 		b.settleTrial(p.trial(), err)

@@ -8,6 +8,7 @@ func (p *Pace) Room() float64 {
 	if p.init() != nil {
 		return 0
 	}
+	p = p.Itself()
 	now := p.open()
 	defer p.shut(now)
 	if p.line.count > 0 || p.held.After(now) {
@@ -29,9 +30,9 @@ func (b *bucket) room(now time.Time) float64 {
 
 // Room is the share of the slots that is left: 0 if a call would wait for one.
 func (b *Bulkhead) Room() float64 {
-	w := b.word.Load()
-	if w&someoneBit != 0 || b.MaxConcurrent <= 0 {
+	w, most := b.Itself().word.Load(), b.conf().MaxConcurrent
+	if w&someoneBit != 0 || most <= 0 {
 		return 0
 	}
-	return max(0, 1-float64(w&takenMask)/float64(b.MaxConcurrent))
+	return max(0, 1-float64(w&takenMask)/float64(most))
 }
