@@ -220,6 +220,24 @@ func TestPool(t *testing.T) {
 			}
 		})
 	})
+	t.Run("who waits for the first call of another to one that comes back is told of its end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := &strategies.Breaker{NoJitter: true}
+			p := pooled(t, inOrder(), member{Name: "a", Agent: &region{takes: 100 * time.Millisecond}, Breaker: b})
+			b.Hold(5*time.Second, errSick)
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					if _, err := p.Run(t.Context(), ""); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			expect(t, "all were answered after", time.Since(start).Round(time.Millisecond), 5*time.Second+200*time.Millisecond)
+		})
+	})
 	t.Run("a member that is guarded: its pace and its bulkhead are seen, its retries are left out", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := &region{takes: time.Second}, &region{takes: time.Second}
