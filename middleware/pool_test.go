@@ -220,6 +220,41 @@ func TestPool(t *testing.T) {
 			}
 		})
 	})
+	t.Run("what is too long a wait for the pool is one for the chain's retries, if it is a rate limit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := &strategies.Breaker{NoJitter: true}
+			p := pooled(t, inOrder(), member{Name: "a", Agent: &region{}, Breaker: b})
+			g := built(t, middleware.Wrap[string, string](p).Retry(strategies.Retry{}))
+			b.Hold(25*time.Second, ofClass(strategies.ClassRateLimited))
+			start := time.Now()
+			asked(t, g, "hi")
+			if took := time.Since(start); took < 25*time.Second || took > 30*time.Second {
+				t.Errorf("after %v", took)
+			}
+			b.Hold(25*time.Second, ofClass(strategies.ClassQuotaExhausted))
+			start = time.Now()
+			failing(t, g)
+			expect(t, "a quota is not waited for: after", time.Since(start), 0)
+		})
+	})
+	t.Run("who waits for the first call of another to one that comes back is told of its end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := &strategies.Breaker{NoJitter: true}
+			p := pooled(t, inOrder(), member{Name: "a", Agent: &region{takes: 100 * time.Millisecond}, Breaker: b})
+			b.Hold(5*time.Second, errSick)
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					if _, err := p.Run(t.Context(), ""); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			expect(t, "all were answered after", time.Since(start).Round(time.Millisecond), 5*time.Second+200*time.Millisecond)
+		})
+	})
 	t.Run("a member that is guarded: its pace and its bulkhead are seen, its retries are left out", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := &region{takes: time.Second}, &region{takes: time.Second}

