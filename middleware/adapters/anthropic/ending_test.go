@@ -31,40 +31,17 @@ func ended(way, block, finish string) http.HandlerFunc {
 	return streams(begin, fmt.Sprintf(`{"type":"content_block_start","index":0,"content_block":%s}`, block), `{"type":"content_block_stop","index":0}`, end(finish), stop)
 }
 
+// judged compares an error with the reason and the class it has to have; "": none.
+func judged(t *testing.T, err error, reason string, want strategies.Class) {
+	t.Helper()
+	conformance.Judged(t, err, "anthropic", reason, want)
+}
+
 // run asks an agent in one of the ways, and counts the requests: there is one.
 func run(t *testing.T, way string, answer http.HandlerFunc, accept []string, params sdk.MessageNewParams) error {
 	t.Helper()
 	p, messages := scripted(t, answer)
-	messages = messages.Accept(accept...)
-	var err error
-	if way == "whole" {
-		_, err = messages.Run(t.Context(), params)
-	} else {
-		var events []sdk.MessageStreamEventUnion
-		events, err = middleware.Collect(messages.Stream(t.Context(), params))
-		if ends := len(events) > 0 && anthropic.Ends(events[len(events)-1]); ends == (err != nil) {
-			t.Errorf("it ends: %v, with %v", ends, err)
-		}
-	}
-	if n := p.seen("narrator"); n != 1 {
-		t.Errorf("%d requests", n)
-	}
-	return err
-}
-
-// judged compares an error with the reason and the class it has to have; "": none.
-func judged(t *testing.T, err error, reason string, want strategies.Class) {
-	t.Helper()
-	if reason == "" {
-		if err != nil {
-			t.Errorf("got %v", err)
-		}
-		return
-	}
-	if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Provider != "anthropic" || e.Reason != reason {
-		t.Fatalf("got %v, want %q", err, reason)
-	}
-	class(t, err, want)
+	return conformance.Ending(t, way, messages.Accept(accept...), params, anthropic.Ends, func() int { return p.seen("narrator") })
 }
 
 // Every stop reason that the client knows, and some that it does not: only those

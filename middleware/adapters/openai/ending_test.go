@@ -38,40 +38,17 @@ func ended(way, message, finish string) http.HandlerFunc {
 	return streams(fragment(`"role":"assistant"`, "null"), fragment(message, "null"), fragment("", quoted), "[DONE]")
 }
 
+// judged compares an error with the reason and the class it has to have; "": none.
+func judged(t *testing.T, err error, reason string, want strategies.Class) {
+	t.Helper()
+	conformance.Judged(t, err, "openai", reason, want)
+}
+
 // run asks an agent in one of the ways, and counts the requests: there is one.
 func run(t *testing.T, way string, answer http.HandlerFunc, accept []string, params sdk.ChatCompletionNewParams) error {
 	t.Helper()
 	server := serve(t, answer)
-	chat := openai.Chat(connect(server.URL)).Accept(accept...)
-	var err error
-	if way == "whole" {
-		_, err = chat.Run(t.Context(), params)
-	} else {
-		var chunks []sdk.ChatCompletionChunk
-		chunks, err = middleware.Collect(chat.Stream(t.Context(), params))
-		if ends := len(chunks) > 0 && openai.Ends(chunks[len(chunks)-1]); ends == (err != nil) {
-			t.Errorf("it ends: %v, with %v", ends, err)
-		}
-	}
-	if n := server.requests.Load(); n != 1 {
-		t.Errorf("%d requests", n)
-	}
-	return err
-}
-
-// judged compares an error with the reason and the class it has to have; "": none.
-func judged(t *testing.T, err error, reason string, want strategies.Class) {
-	t.Helper()
-	if reason == "" {
-		if err != nil {
-			t.Errorf("got %v", err)
-		}
-		return
-	}
-	if e, ok := errors.AsType[*strategies.AnswerError](err); !ok || e.Provider != "openai" || e.Reason != reason {
-		t.Fatalf("got %v, want %q", err, reason)
-	}
-	class(t, err, want)
+	return conformance.Ending(t, way, openai.Chat(connect(server.URL)).Accept(accept...), params, openai.Ends, func() int { return int(server.requests.Load()) })
 }
 
 // Every finish reason that the client's documentation names, and some that it
