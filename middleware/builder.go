@@ -305,6 +305,11 @@ func (c *chainBuilder[Req, Resp]) always() {
 		c.put(StageTimeout, c.stream.clock(o))
 	}
 	c.set.parts = append(c.set.parts, newRecoverPart())
+	if p, ok := c.agent.(interface{ asPart() (part, bool) }); ok {
+		if pool, is := p.asPart(); is {
+			c.set.parts = append(c.set.parts, pool)
+		}
+	}
 	c.put(StageRecover, newRecoverer[Req, Resp])
 	c.put(StageObserve, func(next Runner[Req, Resp]) Runner[Req, Resp] {
 		if c.stream != nil && c.stream.follow != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-go/understudy/strategies"
@@ -179,6 +180,33 @@ func (p *PoolAgent[Req, Resp]) ask(ctx context.Context, req Req, t poolTurn) (re
 		return resp, nil
 	}
 	return resp, p.failed(ctx, req, &t, outward(err))
+}
+
+// poolPart is what a chain knows of the pool that it has in the place of an agent.
+type poolPart struct {
+	basics
+	names   []string
+	inOrder bool
+	wait    time.Duration
+}
+
+func (p *PoolAgent[Req, Resp]) asPart() (part, bool) {
+	if p == nil || len(p.seats) == 0 {
+		return nil, false
+	}
+	in := &poolPart{basics: basics{"Pool", StageRecover}, inOrder: p.spread.InOrder, wait: p.settings.MaxWait}
+	for _, m := range p.seats {
+		in.names = append(in.names, m.name)
+	}
+	return in, true
+}
+
+func (p *poolPart) explain(e *explaining) {
+	how := "the better of two"
+	if p.inOrder {
+		how = "the first that may be asked"
+	}
+	e.note("the agent is a pool: %s of %s; a retry asks another, and an attempt waits up to %v for one", how, strings.Join(p.names, ", "), p.wait)
 }
 
 // MemberHealth is a member as it stands.

@@ -397,6 +397,18 @@ func TestPool(t *testing.T) {
 	} {
 		t.Run("it refuses "+name, func(t *testing.T) { expectIs(t, build(), strategies.ErrConfig) })
 	}
+	t.Run("Explain tells of it, whole and streamed", func(t *testing.T) {
+		whole := pooled(t, inOrder(), member{Name: "a", Agent: &region{}}, member{Name: "b", Agent: &region{}})
+		streamed := streamPool(t, middleware.PoolSettings[string]{MaxWait: time.Second}, streamMember{Name: "a", Agent: voices(script{"."})}, streamMember{Name: "b", Agent: voices(script{"."})})
+		for text, want := range map[string]string{
+			built(t, middleware.Wrap[string, string](whole)).Explain().String():              "the first that may be asked of a, b; a retry asks another, and an attempt waits up to 10s for one",
+			streaming(t, middleware.WrapStream[string, string](streamed)).Explain().String(): "the better of two of a, b; a retry asks another, and an attempt waits up to 1s for one",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("it says\n%s\nand not %q", text, want)
+			}
+		}
+	})
 	t.Run("one that was not built says so", func(t *testing.T) {
 		_, err := (*middleware.PoolAgent[string, string])(nil).Run(t.Context(), "")
 		expectIs(t, err, strategies.ErrConfig)

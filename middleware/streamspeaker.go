@@ -18,6 +18,14 @@ func (l *speaker[Req, Chunk]) understudy() (Runner[streamCall[Req, Chunk], strea
 	return l, l.owner
 }
 
+// asPart is that of a pool which speaks here.
+func (l *speaker[Req, Chunk]) asPart() (part, bool) {
+	if pool, ok := l.from.(*PoolStreamAgent[Req, Chunk]); ok && pool != nil && pool.inner != nil {
+		return pool.inner.asPart()
+	}
+	return nil, false
+}
+
 func (l *speaker[Req, Chunk]) Run(ctx context.Context, call streamCall[Req, Chunk]) (streamEnd, error) {
 	by := cmp.Or(call.rules, call.reader.rules)
 	switch {
