@@ -114,9 +114,11 @@ func (h MemberHealth) MarshalJSON() ([]byte, error) {
 		Name            string
 		Breaker         strategies.State
 		RetryAfter      string
+		Returning       bool
+		Room            float64
 		InFlight, Asked int
 		Latency         string
-	}{h.Name, h.Breaker, h.RetryAfter.String(), h.InFlight, h.Asked, h.Latency.String()})
+	}{h.Name, h.Breaker, h.RetryAfter.String(), h.Returning, h.Room, h.InFlight, h.Asked, h.Latency.String()})
 }
 
 // MarshalJSON writes times as text.
