@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,9 +70,9 @@ func TestADeafAskHoldsNobody(t *testing.T) {
 	})
 	t.Run("while sixteen are left behind nobody is asked, and then again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			asked := 0
+			var asked atomic.Int64 // those that are left behind count too
 			ask := strategies.IntervenorFunc(func(ctx context.Context, i strategies.Incident) (strategies.Decision, error) {
-				asked++
+				asked.Add(1)
 				return deafAsk(time.Hour, retryNow)(ctx, i)
 			})
 			g := built(t, middleware.Wrap(plays(errSick)).Intervene(middleware.Intervention{Ask: ask, Deadline: time.Minute, Default: answer("later")}))
@@ -80,12 +81,12 @@ func TestADeafAskHoldsNobody(t *testing.T) {
 				expect(t, "error", err, nil)
 				expect(t, "answer", got, "later")
 			}
-			expect(t, "asked", asked, 16)
+			expect(t, "asked", asked.Load(), int64(16))
 			expect(t, "left behind", g.Health().LeftBehind, 16)
 			time.Sleep(time.Hour)
 			expect(t, "left behind in the end", g.Health().LeftBehind, 0)
 			_, _ = g.Run(t.Context(), "hello")
-			expect(t, "asked then", asked, 17)
+			expect(t, "asked then", asked.Load(), int64(17))
 			time.Sleep(time.Hour)
 		})
 	})

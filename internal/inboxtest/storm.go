@@ -25,6 +25,8 @@ type Storm struct {
 	People    int
 	Crashes   int
 	Outages   int // of the whole store
+	// Quorum is how many people must say the same. 0: 1.
+	Quorum int
 	// Slow is how long a call to the store takes at most, beside what the store takes.
 	Slow time.Duration
 }
@@ -122,7 +124,7 @@ func (w *world) born() *process {
 	}
 	p.ctx, p.die = context.WithCancel(context.Background())
 	box, err := inbox.Open(p.line, inbox.Settings{
-		Name: fmt.Sprint("storm-", w.Seed), Heartbeat: w.Heartbeat, Patience: 2 * w.Heartbeat, Running: 3,
+		Name: fmt.Sprint("storm-", w.Seed), Heartbeat: w.Heartbeat, Patience: 2 * w.Heartbeat, Running: 3, Quorum: w.Quorum,
 		Show: func(i strategies.Incident) string { return i.Request.(string) }, //nolint:forcetypeassert // it is
 	})
 	if err != nil {
@@ -262,6 +264,9 @@ func (w *world) person(by string) {
 		}
 		e := page.Entries[w.random(min(len(page.Entries), 3))] // the oldest ones: they meet there
 		d := strategies.Decision{By: by, Action: strategies.ActionAnswer, Value: by + " on " + e.Request}
+		if w.Quorum > 1 {
+			d.Value = "all on " + e.Request
+		}
 		switch w.random(6) {
 		case 0:
 			_, _ = p.box.Claim(w.people, e.ID, by, w.Heartbeat)

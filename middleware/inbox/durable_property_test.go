@@ -21,7 +21,7 @@ func TestPropertyEachIsDecidedOnceWhoeverDies(t *testing.T) {
 			defer store.Close()
 			s := inboxtest.Run(t, store, inboxtest.Storm{
 				Seed: seed, Heartbeat: 10 * time.Second, Processes: 3, Held: 12, Parked: 8, People: 3, Crashes: int(seed % 5), Outages: int(seed % 3),
-				Slow: time.Duration(seed%4) * time.Second,
+				Quorum: 1 + int(seed/7%2), Slow: time.Duration(seed%4) * time.Second,
 			})
 			all.Decided += s.Decided
 			all.Refused += s.Refused
