@@ -219,6 +219,9 @@ func TestUpdate(t *testing.T) {
 		expect(t, "owner", g.Owner() == owner, true)
 		expect(t, "calls", owner.Explain().Calls, 3)
 		expect(t, "name", g.Name(), "bard")
+		breaker := owner.Breaker()
+		updated(t, g, middleware.Wrap(plays("a song")).CircuitBreaker(&strategies.Breaker{Name: "other"}))
+		expect(t, "a breaker of another name, and nobody who parks", owner.Breaker() != breaker && !owner.Parks(), true)
 	})
 }
 

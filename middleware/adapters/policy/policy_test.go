@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/understudy-go/understudy/middleware/adapters/policy"
 )
@@ -85,6 +86,8 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		hangs := time.AfterFunc(20*time.Second, func() { panic(fmt.Sprintf("it hangs on %q", data)) })
+		defer hangs.Stop()
 		p, err := policy.Parse("fuzz", data)
 		if err != nil {
 			if e, ok := err.(*policy.Error); !ok || len(e.Problems) == 0 || !strings.HasPrefix(err.Error(), "fuzz") {
