@@ -21,6 +21,9 @@ demo-stream: ## the same while the answer is streaming
 demo-orders: ## an order desk at the worst moments: each order is paid once, and twice without a journal
 	@sh .ci/demo orders
 
+demo-gateway: ## an OpenAI endpoint over three providers: one limited, one slow, one dead, and nobody notices
+	@sh .ci/demo gateway
+
 demo-console: ## a stream of players, a provider that fails, and a console in the browser: http://127.0.0.1:7070/
 	@sh .ci/demo tavern -console 127.0.0.1:7070
 

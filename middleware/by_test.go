@@ -154,6 +154,37 @@ func TestBy(t *testing.T) {
 			t.Error("there is room for dan now")
 		}
 	})
+	bubble("keeps whoever has used of its pace, or of its allowance, until that is back", func(t *testing.T) {
+		for it, g := range map[string]*middleware.Guarded[string, string]{
+			"pace":      built(t, middleware.Wrap(moody).Pace(&strategies.Pace{RequestsPerMinute: 1, NoWait: true}).By(tenant, middleware.Keys{Most: 2})),
+			"allowance": built(t, middleware.Wrap(moody).By(tenant, middleware.Keys{Most: 2, Allowance: strategies.UsageLimits{Calls: 1}, Every: time.Minute})),
+			"bulkhead":  built(t, middleware.Wrap(moody).Bulkhead(&strategies.Bulkhead{MaxConcurrent: 1}).Pace(&strategies.Pace{RequestsPerMinute: 1, NoWait: true}).By(tenant, middleware.Keys{Most: 2})),
+		} {
+			expect(t, it+": ann", tells(t, g, "ann:sing"), nil)
+			expect(t, it+": bob", tells(t, g, "bob:sing"), nil)
+			_ = tells(t, g, "cat:sing") // there is no room for her
+			expectIs(t, tells(t, g, "ann:sing"), strategies.ErrRejected)
+			expect(t, it+": crowded", g.Health().Crowded, 1)
+			time.Sleep(2 * time.Minute)
+			expect(t, it+": cat", tells(t, g, "cat:sing"), nil)
+			expect(t, it+": keys", fmt.Sprint(g.Health().Keys, " ", g.Health().Crowded), "2 1")
+		}
+	})
+	bubble("gives back what was taken of an allowance for a call that another limit refuses", func(t *testing.T) {
+		g := built(t, middleware.Wrap(moody).Retry(promptly).UsageLimits(strategies.UsageLimits{Calls: 1}).
+			By(tenant, middleware.Keys{Allowance: strategies.UsageLimits{Calls: 3}}))
+		for range 3 {
+			tells(t, g, "ann:fail") // one call each, and retries that are not made
+		}
+		limit, _ := errors.AsType[*strategies.LimitError](tells(t, g, "ann:sing"))
+		expect(t, "whose limit, and what was spent", fmt.Sprint(limit.Key, " ", limit.Spent), "ann 3")
+		nested := built(t, middleware.Wrap(g).By(tenant, middleware.Keys{Allowance: strategies.UsageLimits{Calls: 2}}))
+		for range 3 {
+			limit, _ = errors.AsType[*strategies.LimitError](tells(t, nested, "ann:sing")) // the inner one refuses first
+			expect(t, "what was spent", limit.Max, 3)
+		}
+		expect(t, "bob", tells(t, nested, "bob:sing"), nil)
+	})
 	bubble("knows its own limits under every key, and after an update", func(t *testing.T) {
 		hang := func() *middleware.Builder[string, string] {
 			return middleware.WrapFunc(func(ctx context.Context, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() })

@@ -231,6 +231,7 @@ func (e Event) Attributes(add func(key string, value any)) {
 		}
 	}
 	add("agent", e.Agent)
+	text("key", e.Key)
 	text("call", e.Call)
 	text("parent", e.Parent)
 	if e.ServedBy != e.Agent {

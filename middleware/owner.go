@@ -107,7 +107,7 @@ func (o *Owner) chain() []part {
 
 // Parks says whether the agent's chain parks calls, see Intervention.Park.
 func (o *Owner) Parks() bool {
-	for _, p := range o.chain() {
+	for _, p := range o.latest().chain() {
 		if p, ok := p.(*intervenePart); ok && p.how.Park {
 			return true
 		}
