@@ -83,6 +83,9 @@ func TestOneDecidesWhileAnotherTriesTheSame(t *testing.T) {
 	choose(bob, "Give up")
 	bob.press(".decide button", "Decide")
 	bob.shows(".trouble", "is claimed by ada")
+	read[bool](bob, `(() => { window.later = performance.now() + 1500; return true; })()`)
+	bob.until(`performance.now() > window.later`)
+	bob.shows(".trouble", "is claimed by ada") // it stays, to be read
 	if !h.desk.Waiting(id) {
 		t.Fatal("it was decided all the same")
 	}

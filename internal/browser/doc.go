@@ -2,5 +2,5 @@
 // by which keys, in which colours, and that hostile text stays text. Its tests need
 // Chromium, and say loudly that they were skipped where there is none.
 //
-//	go test . -shots ../../docs/images    # and keep the pictures
+//	go test . -shots /some/folder    # and keep the pictures; console.png is that of docs/images
 package browser

@@ -166,7 +166,7 @@ func TestItCanBeReadEverywhere(t *testing.T) {
 	p.colours("dark")
 	p.size(1280, 1010)
 	p.view("#/agent/a1")
-	p.shot("console-dark")
+	p.shot("console")
 	p.colours("light")
 	p.size(1280, 1010)
 	p.view("#/question/" + id)

@@ -53,8 +53,10 @@ type live struct {
 	version uint64
 	agents  []*liveAgent
 	byOwner map[*middleware.Owner]*liveAgent
-	made    int // so many had an id
-	open    int // questions
+	made    int       // so many had an id
+	people  uint64    // the inbox was looked at after this change
+	asked   time.Time // and then
+	open    int       // questions
 	openRev string
 	trouble string // why the inbox cannot be read
 }
@@ -133,7 +135,13 @@ func (c *Console) lookUp(ctx context.Context) {
 		}
 	}
 	l.agents, l.byOwner = agents, byOwner
-	c.lookAtInbox(ctx)
+	c.mu.Lock()
+	people := c.people
+	c.mu.Unlock()
+	if people != l.people || time.Since(l.asked) >= beats { // a list of many costs
+		l.people, l.asked = people, time.Now()
+		c.lookAtInbox(ctx)
+	}
 }
 
 func (a *liveAgent) refresh(c *Console, sharing map[*strategies.Breaker][]string) {

@@ -83,6 +83,7 @@ type Console struct {
 
 	mu       sync.Mutex
 	version  uint64 // of the last change
+	people   uint64 // of the last one that may be about a question
 	calls    calls
 	changes  ring[change]
 	record   ring[Entry]
@@ -123,6 +124,10 @@ func (c *Console) Observe(_ context.Context, e middleware.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.version++
+	switch e.Kind {
+	case middleware.EventPersonAsked, middleware.EventPersonDecided, middleware.EventDecisionRefused, middleware.EventParked:
+		c.people = c.version
+	}
 	switch {
 	case e.Kind == middleware.EventBreakerChanged || e.Kind == middleware.EventLevelChanged || e.Call == "":
 		c.changes.add(change{version: c.version, Agent: clip(e.Agent, nameWidth), step: s})
@@ -147,7 +152,7 @@ func (c *Console) note(e Entry) {
 	e.Time = time.Now().UTC()
 	c.mu.Lock()
 	c.version++
-	e.version = c.version
+	e.version, c.people = c.version, c.version
 	c.record.add(e)
 	c.wake()
 	c.mu.Unlock()

@@ -664,7 +664,9 @@ func TestAWatcherIsToldWhatChanges(t *testing.T) {
 	all := &heard{from: events(t, resp.Body)}
 	all.await(t, "hello", `"name":"ada"`)
 	all.await(t, "agents", `"order":["a1","a2","a3"]`)
-	expect(t, "one too many", h.ask("GET", "/api/v1/stream", "ada", "").Code, 503)
+	soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	expect(t, "one too many", h.ask("GET", "/api/v1/stream", "ada", "", func(r *http.Request) { *r = *r.WithContext(soon) }).Code, 503)
 
 	all.since()
 	id, _ := h.question(t, "sing")

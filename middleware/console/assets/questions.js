@@ -81,22 +81,24 @@ function one(app, id) {
   const claim = h('div', { class: 'acts' });
   const root = h('div', {}, h('a', { class: 'back', href: '#/questions' }, '← Open questions'), head, told, claim, said, form.root);
   let question = null, rev = null, sign = '', asking = false;
+  let problem = '', gone = ''; // why what was done last was refused, which stays; why it cannot be read
 
   function load() {
     if (asking) return;
     asking = true;
     rev = app.inbox().rev;
-    app.get(`questions/${encodeURIComponent(id)}`).then((q) => { question = q; said.textContent = ''; }).catch((e) => {
+    app.get(`questions/${encodeURIComponent(id)}`).then((q) => { question = q; gone = ''; }).catch((e) => {
       question = { ...(question ?? { id, agent: '' }), state: 'over' };
-      said.textContent = e.message;
+      gone = e.message;
     }).finally(() => { asking = false; app.render(); });
   }
 
-  const act = (what, body) => app.post(`questions/${encodeURIComponent(id)}/${what}`, body).then(() => { said.textContent = ''; })
-    .catch((e) => { said.textContent = e.message; }).finally(() => { rev = null; app.render(); });
+  const act = (what, body) => app.post(`questions/${encodeURIComponent(id)}/${what}`, body).then(() => { problem = ''; })
+    .catch((e) => { problem = e.message; }).finally(() => { rev = null; app.render(); });
 
   function update() {
     if (rev === null || rev !== app.inbox().rev) load();
+    if (said.textContent !== (problem || gone)) said.textContent = problem || gone;
     if (!question) return;
     const q = question, me = app.me(), by = claimed(q), next = JSON.stringify([q, by, me]);
     if (next === sign) return;
