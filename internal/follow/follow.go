@@ -57,6 +57,7 @@ const (
 	shortestPause = 50 * time.Millisecond
 	longestPause  = 2 * time.Second
 	manyHints     = 64 // as many are cheaper read as a list
+	atOnce        = 4  // so many are read before the reader is told: each may be a round trip
 )
 
 type watch struct {
@@ -149,6 +150,7 @@ func (w *watch) look() time.Duration {
 
 func (w *watch) read(ctx context.Context) error {
 	keys, all := w.hints.take()
+	reads := 0
 	switch {
 	case all || !w.current || len(keys) > manyHints:
 		return w.readAll(ctx)
@@ -161,6 +163,10 @@ func (w *watch) read(ctx context.Context) error {
 		keys[key] = struct{}{}
 	}
 	for key := range keys {
+		if reads++; reads > atOnce {
+			w.hints.add(key)
+			continue
+		}
 		if err := w.readOne(ctx, key); err != nil {
 			return err
 		}
