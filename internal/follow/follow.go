@@ -57,7 +57,8 @@ const (
 	shortestPause = 50 * time.Millisecond
 	longestPause  = 2 * time.Second
 	manyHints     = 64 // as many are cheaper read as a list
-	atOnce        = 4  // so many are read before the reader is told: each may be a round trip
+	fewRecords    = 512
+	atOnce        = 4 // so many are read before the reader is told: each may be a round trip
 )
 
 type watch struct {
@@ -152,7 +153,7 @@ func (w *watch) read(ctx context.Context) error {
 	keys, all := w.hints.take()
 	reads := 0
 	switch {
-	case all || !w.current || len(keys) > manyHints:
+	case all || !w.current || len(keys) > manyHints || len(keys) > atOnce && len(w.told.known) <= fewRecords:
 		return w.readAll(ctx)
 	case w.Poll > 0 && time.Since(w.polled) >= w.Poll:
 		if err := w.poll(ctx); err != nil {
