@@ -192,6 +192,7 @@ func (p *pooling[Req]) under(ctx context.Context, t poolTurn) (*poolTurn, contex
 func (p *pooling[Req]) committed(t *poolTurn) {
 	m := p.seats[t.member]
 	if t.own.IsTrial() || t.key.IsTrial() {
+		t.own.Success()
 		t.key.Success()
 		if own, key, ok := m.leave(); ok {
 			t.own, t.key = own, key

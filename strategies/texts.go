@@ -12,8 +12,6 @@ import (
 // MarshalText writes what Error returns.
 func (e *AgentError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
 
-// MarshalText writes what Error returns.
-func (e *SharedError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
 
 // MarshalText writes what Error returns.
 func (e *PanicError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
@@ -75,6 +73,9 @@ func (e *PaceError) MarshalText() ([]byte, error) { return []byte(errorText(e)),
 // MarshalText writes what Error returns.
 func (e *TimeoutError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
 
+// MarshalText writes what Error returns.
+func (e *SharedError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
+
 // MarshalJSON writes the states as words, the time as text and the cause as its text.
 func (c BreakerChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
@@ -100,11 +101,11 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	}{c.Kind, record, errorText(c.Err)})
 }
 
-// MarshalJSON writes words for numbers, and the error as its text.
+// MarshalJSON writes the kind as a word and the error as its text.
 func (c FleetChange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Kind     FleetKind `json:"kind"`
-		At       time.Time `json:"at,omitzero"`
+		At       time.Time `json:"at"`
 		Replicas int       `json:"replicas"`
 		Error    string    `json:"error,omitempty"`
 	}{c.Kind, c.At, c.Replicas, errorText(c.Err)})
@@ -115,11 +116,11 @@ func (h FleetHealth) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Replica     string    `json:"replica"`
 		Replicas    int       `json:"replicas"`
-		Away        bool      `json:"away"`
+		Away        bool      `json:"away,omitempty"`
 		Since       time.Time `json:"since,omitzero"`
 		Error       string    `json:"error,omitempty"`
-		Unpublished int       `json:"unpublished"`
-		Skipped     int       `json:"skipped"`
+		Unpublished int       `json:"unpublished,omitempty"`
+		Skipped     int       `json:"skipped,omitempty"`
 	}{h.Replica, h.Replicas, h.Away, h.Since, errorText(h.Err), h.Unpublished, h.Skipped})
 }
 

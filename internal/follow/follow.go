@@ -57,6 +57,8 @@ const (
 	shortestPause = 50 * time.Millisecond
 	longestPause  = 2 * time.Second
 	manyHints     = 64 // as many are cheaper read as a list
+	fewRecords    = 512
+	atOnce        = 4 // so many are read before the reader is told: each may be a round trip
 )
 
 type watch struct {
@@ -149,8 +151,9 @@ func (w *watch) look() time.Duration {
 
 func (w *watch) read(ctx context.Context) error {
 	keys, all := w.hints.take()
+	reads := 0
 	switch {
-	case all || !w.current || len(keys) > manyHints:
+	case all || !w.current || len(keys) > manyHints || len(keys) > atOnce && len(w.told.known) <= fewRecords:
 		return w.readAll(ctx)
 	case w.Poll > 0 && time.Since(w.polled) >= w.Poll:
 		if err := w.poll(ctx); err != nil {
@@ -161,6 +164,10 @@ func (w *watch) read(ctx context.Context) error {
 		keys[key] = struct{}{}
 	}
 	for key := range keys {
+		if reads++; reads > atOnce {
+			w.hints.add(key)
+			continue
+		}
 		if err := w.readOne(ctx, key); err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ func TestFleetsShareOneBadDay(t *testing.T) {
 					t.Errorf("%s, %d replicas: %d calls until all are open", d.Name, n, with.Opening)
 				}
 			default:
-				if with.Opening > 12+n/20 || with.Limited > 6 {
+				if with.Opening > 12+n/50 || with.Limited > 6 {
 					t.Errorf("%s, %d replicas: %d calls until all are open, %d after the first 429", d.Name, n, with.Opening, with.Limited)
 				}
 				if with.Outage > 9 { // one in each open time of about a minute, and a newcomer's

@@ -30,3 +30,16 @@ func TestFleetOfProcesses(t *testing.T) {
 		return fleettest.Server{At: s.url(), Kill: s.stop}
 	})
 }
+
+func TestKilledInTheMidstOfWrites(t *testing.T) {
+	s := install(t)
+	fleettest.Crash(t, fleettest.Engine{
+		Start: func(t *testing.T) { t.Helper(); s.start() },
+		Kill: func(*testing.T) {
+			// All its processes: what is left of them would keep the next one out.
+			_, _ = s.cmd.Process.Kill(), s.cmd.Wait()
+			s.cmd = nil
+		},
+		Open: func(t *testing.T) strategies.Store { t.Helper(); return open(t, s.url()) },
+	})
+}
