@@ -12,7 +12,6 @@ import (
 // MarshalText writes what Error returns.
 func (e *AgentError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
 
-
 // MarshalText writes what Error returns.
 func (e *PanicError) MarshalText() ([]byte, error) { return []byte(errorText(e)), nil }
 
