@@ -24,6 +24,7 @@ type breakerShare struct {
 	applying sync.Mutex // one goroutine at a time brings the breaker up to the facts
 
 	mu       sync.Mutex
+	order    int64
 	news     breakerNews  // what has happened here and has no stamp yet
 	facts    breakerFacts // what stands, as far as is known here
 	stored   breakerFacts // what the store had when it was read last
@@ -70,6 +71,7 @@ type breakerNews struct {
 
 type newsItem struct {
 	at     int64 // moment
+	order  int64 // of two at one moment
 	seen   int64 // stamp of what was known then: it is later than that
 	until  int64 // moment
 	class  Class
@@ -135,6 +137,8 @@ func (s *breakerShare) note(which func(n *breakerNews) **newsItem, item newsItem
 	item.at = s.f.moment()
 	s.mu.Lock()
 	item.seen = s.facts.last()
+	s.order++
+	item.order = s.order
 	*which(&s.news) = &item
 	s.mu.Unlock()
 	s.f.nudge()

@@ -43,7 +43,11 @@ func (l *Ladder) shareIn(f *Fleet) error {
 	}
 	s := &ladderShare{f: f, l: l, key: f.prefix + "w/level/" + escaped(l.Name)}
 	if level, pinned := l.State(); pinned {
-		s.moved(LevelChange{To: level, Pinned: true})
+		c := LevelChange{To: level, Pinned: true}
+		if all := l.Reasons(); len(all) > 0 {
+			c.Reason = all[len(all)-1].Text
+		}
+		s.moved(c)
 	}
 	s.stop = l.Watch(s.moved)
 	f.ladders[l.Name] = s

@@ -26,6 +26,16 @@ func (s *breakerShare) stamp() {
 	}
 	if n.reset != nil {
 		mine.Reset = at(n.reset)
+		if n.hold != nil { // a reset forgets those before it
+			mine.Hold.At = max(mine.Hold.At, mine.Reset.At+1)
+		}
+		switch {
+		case n.isolated == nil:
+		case n.isolated.order > n.reset.order:
+			mine.Isolated.At = max(mine.Isolated.At, mine.Reset.At+1)
+		default:
+			mine.Reset.At = max(mine.Reset.At, mine.Isolated.At)
+		}
 	}
 	if n.trial != nil {
 		mine.Trial = trialFact{when: at(n.trial), OK: n.trial.ok, Streak: n.trial.streak}
