@@ -114,8 +114,8 @@ func (c *call) whole() *call {
 }
 
 // inside is the context of a whole new call of an agent that another call causes.
-func (up *call) inside(ctx context.Context, o *Owner) *call {
-	return &call{Context: ctx, owner: o, up: up, tree: up.tree, level: up.level, job: up.job, meter: up.meter, priority: up.priority}
+func (c *call) inside(ctx context.Context, o *Owner) *call {
+	return &call{Context: ctx, owner: o, up: c, tree: c.tree, level: c.level, job: c.job, meter: c.meter, priority: c.priority}
 }
 
 // own returns the agent's own call in ctx, or nil: an agent that is called by
