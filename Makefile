@@ -30,9 +30,6 @@ demo-console: ## a stream of players, a provider that fails, and a console in th
 demo-fleet: ## three processes share a breaker; one of them is killed, and then the store
 	@sh .ci/demo fleet
 
-demo-gateway: ## an OpenAI endpoint over three providers: one limited, one slow, one dead, and nobody notices
-	@sh .ci/demo gateway
-
 test: ## everything that must pass, in every module: gofmt, vet, staticcheck, tests; RACE=1 adds the race detector
 	@sh .ci/check gofmt vet staticcheck $(if $(RACE),race) plain
 
