@@ -202,6 +202,7 @@ func (p *PoolAgent[Req, Resp]) asPart() (part, bool) {
 }
 
 func (p *poolPart) explain(e *explaining) {
+	e.breaker = true // each member has one
 	how := "the better of two"
 	if p.inOrder {
 		how = "the first that may be asked"

@@ -39,8 +39,11 @@ func Example() {
 	for _, f := range families {
 		if f.GetName() == "understudy_recoveries_total" {
 			m := f.GetMetric()[0]
-			fmt.Println(f.GetName(), m.GetLabel(), m.GetCounter().GetValue())
+			for _, label := range m.GetLabel() {
+				fmt.Printf("%s=%s ", label.GetName(), label.GetValue())
+			}
+			fmt.Println(f.GetName(), m.GetCounter().GetValue())
 		}
 	}
-	// Output: understudy_recoveries_total [name:"agent"  value:"narrator" name:"level"  value:"full" name:"strategy"  value:"fallback"] 1
+	// Output: agent=narrator level=full strategy=fallback understudy_recoveries_total 1
 }
