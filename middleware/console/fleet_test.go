@@ -226,6 +226,10 @@ func TestAFleetThatPanicsIsSaidToBeUnknown(t *testing.T) {
 		all.await(t, "fleet", want)
 		leave()
 	}
+	ctx, gone := context.WithCancel(t.Context())
+	gone()
+	h := open(t, func(s *console.Settings) { s.Fleet = leaver{&troupe{}} })
+	h.ask("GET", "/api/v1/stream", "ada", "", func(r *http.Request) { *r = *r.WithContext(ctx) }) // nothing recovers for us here
 	all, leave := stream(t, open(t, nil))
 	defer leave()
 	all.await(t, "questions", `"total":0`)
