@@ -59,6 +59,7 @@ type live struct {
 	open    int       // questions
 	openRev string
 	trouble string // why the inbox cannot be read
+	fleet   *fleet // replaced, never written to; nil: there is none
 }
 
 type liveAgent struct {
@@ -75,6 +76,7 @@ type look struct {
 	open    int
 	openRev string
 	trouble string
+	fleet   *fleet
 }
 
 // look looks everything up, unless that was done just now. The error is that of ctx.
@@ -90,7 +92,7 @@ func (c *Console) look(ctx context.Context) (look, error) {
 		c.lookUp(ctx)
 		l.at = time.Now()
 	}
-	seen := look{version: l.version, open: l.open, openRev: l.openRev, trouble: l.trouble, agents: make([]liveAgent, len(l.agents))}
+	seen := look{version: l.version, open: l.open, openRev: l.openRev, trouble: l.trouble, fleet: l.fleet, agents: make([]liveAgent, len(l.agents))}
 	for i, a := range l.agents {
 		seen.agents[i] = *a
 	}
@@ -134,7 +136,7 @@ func (c *Console) lookUp(ctx context.Context) {
 			a.text, a.version = text, version
 		}
 	}
-	l.agents, l.byOwner = agents, byOwner
+	l.agents, l.byOwner, l.fleet = agents, byOwner, c.fleetNow()
 	c.mu.Lock()
 	people := c.people
 	c.mu.Unlock()

@@ -87,6 +87,8 @@ func (q *request) get() {
 		q.questions(one)
 	case what == "record" && !one:
 		answer(q.w, http.StatusOK, map[string]any{"record": q.c.since(0).record})
+	case what == "fleet" && !one:
+		q.fleet()
 	case what == "stream" && !one:
 		q.stream()
 	default:
@@ -98,7 +100,7 @@ func (q *request) get() {
 func (q *request) me() map[string]any {
 	return map[string]any{
 		"name": q.by.Name, "decide": q.by.Decide && q.c.set.Inbox != nil, "control": q.by.Control,
-		"inbox": q.c.set.Inbox != nil, "now": time.Now().UTC(),
+		"inbox": q.c.set.Inbox != nil, "fleet": q.c.set.Fleet != nil, "now": time.Now().UTC(),
 	}
 }
 

@@ -28,6 +28,9 @@ type Settings struct {
 	// Inbox is where questions are read and decided: an [inbox.Inbox], or a desk by way
 	// of [Desk]. It says what is shown of a request. nil: there are none to see.
 	Inbox Inbox
+	// Fleet is the one that this process belongs to: a [strategies.Fleet]. Shown are how
+	// many replicas live, and whether its store is away. nil: there is none to see.
+	Fleet Fleet
 	// Who says who a request is from, and what they may do. nil: everybody may look,
 	// and nobody may change anything.
 	Who func(r *http.Request) (Person, error)

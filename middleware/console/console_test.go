@@ -195,7 +195,7 @@ func TestItIsMountedAnywhere(t *testing.T) {
 	for _, prefix := range []string{"/", "/deep/console/", "/stripped/", "/bare/"} {
 		for path, kind := range map[string]string{
 			"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "draw.js": "text/javascript; charset=utf-8",
-			"views.js": "text/javascript; charset=utf-8", "questions.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
+			"views.js": "text/javascript; charset=utf-8", "questions.js": "text/javascript; charset=utf-8", "fleet.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 			"api/v1/me": "application/json", "api/v1/agents": "application/json",
 		} {
 			w := httptest.NewRecorder()
@@ -245,7 +245,7 @@ func TestEverythingIsServedUnderAStrictPolicy(t *testing.T) {
 // Nothing in the scripts makes markup of text.
 func TestTheScriptsMakeNoMarkupOfText(t *testing.T) {
 	h := open(t, nil)
-	for _, file := range []string{"console.js", "draw.js", "views.js", "questions.js"} {
+	for _, file := range []string{"console.js", "draw.js", "views.js", "questions.js", "fleet.js"} {
 		text := h.ask("GET", "/"+file, "", "").Body.String()
 		for _, way := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "createContextualFragment", "DOMParser", "srcdoc"} {
 			if strings.Contains(text, way) {

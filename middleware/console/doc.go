@@ -5,6 +5,7 @@
 //	a chain         its layers as Explain has them, with the state of each
 //	recoveries      a timeline of each of the last calls that something happened to
 //	questions       what waits for a person: read it, claim it, decide it
+//	the fleet       how many replicas live, and whether their store is away
 //	the record      who did what here, when and why
 //
 // It is an [http.Handler], to be mounted wherever you like:

@@ -35,6 +35,7 @@ var types = map[string]string{
 	"draw.js":      "text/javascript; charset=utf-8",
 	"views.js":     "text/javascript; charset=utf-8",
 	"questions.js": "text/javascript; charset=utf-8",
+	"fleet.js":     "text/javascript; charset=utf-8",
 	"icon.svg":     "image/svg+xml",
 }
 

@@ -30,6 +30,7 @@ func (q *request) stream() {
 		return
 	}
 	defer q.c.leave(wake)
+	defer q.c.watchFleet(wake)()
 	q.w.Header().Set("Content-Type", "text/event-stream")
 	q.w.Header().Set("X-Accel-Buffering", "no")
 	out := &teller{c: q.c, w: q.w, control: http.NewResponseController(q.w), agents: map[string]uint64{}}
@@ -89,7 +90,8 @@ type teller struct {
 	told    uint64            // everything else up to this version
 	openRev string
 	trouble string
-	first   bool // has been told
+	fleet   fleet // as it was told
+	first   bool  // has been told
 	idle    time.Time
 }
 
@@ -122,6 +124,10 @@ func (t *teller) tell(q *request) error {
 	if t.c.set.Inbox != nil && (seen.openRev != t.openRev || seen.trouble != t.trouble || !t.first) {
 		say("questions", map[string]any{"total": seen.open, "rev": seen.openRev, "trouble": seen.trouble})
 		t.openRev, t.trouble = seen.openRev, seen.trouble
+	}
+	if f := seen.fleet; f != nil && (*f != t.fleet || !t.first) {
+		say("fleet", f)
+		t.fleet = *f
 	}
 	t.first = true
 	if !sent && time.Since(t.idle) > 15*time.Second { // so that what is between us keeps the line

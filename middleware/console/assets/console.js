@@ -7,7 +7,7 @@ import { questions } from './questions.js';
 const api = new URL('api/v1/', document.baseURI);
 const $ = (id) => document.getElementById(id);
 
-const know = { me: {}, agents: new Map(), order: [], calls: new Map(), changes: [], record: [], inbox: { total: 0, rev: null, trouble: '' } };
+const know = { me: {}, agents: new Map(), order: [], calls: new Map(), changes: [], record: [], fleet: null, inbox: { total: 0, rev: null, trouble: '' } };
 const most = { calls: 200, changes: 100, record: 200 };
 
 async function answerOf(response) {
@@ -27,6 +27,7 @@ const app = {
   changes: () => know.changes,
   record: () => know.record,
   inbox: () => know.inbox,
+  fleet: () => know.fleet,
   wide: () => matchMedia('(min-width: 56rem)').matches,
   route() {
     const [, view = 'stage', id] = location.hash.split('/');
@@ -103,7 +104,7 @@ const take = {
   hello(m) {
     know.me = m;
     know.agents.clear(); know.calls.clear();
-    know.order = []; know.changes = []; know.record = [];
+    know.order = []; know.changes = []; know.record = []; know.fleet = null;
     know.inbox = { total: 0, rev: null, trouble: '' };
     setClock(m.now);
     online(true);
@@ -127,6 +128,10 @@ const take = {
   },
   changes(m) { know.changes = [...m.changes, ...know.changes].slice(0, most.changes); },
   record(m) { know.record = [...m.record, ...know.record].slice(0, most.record); },
+  fleet(m) {
+    if (know.fleet && know.fleet.away !== m.away) said(m.away ? 'The store of the fleet is away' : 'The store of the fleet is back');
+    know.fleet = m;
+  },
   questions(m) {
     if (m.total > know.inbox.total && know.inbox.rev !== null) said(`${m.total} questions are open`);
     know.inbox = m;

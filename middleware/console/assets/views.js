@@ -2,6 +2,7 @@
 // of the app, which knows the state and speaks to the API.
 
 import { append, at, chain, chips, duration, h, icon, moods, say, score, since, stateWords, steps, until, words } from './draw.js';
+import { fleet } from './fleet.js';
 
 // keyed shows items in a list, and touches only what changed; focus stays.
 export function keyed(list, items, key, make) {
@@ -41,14 +42,16 @@ export function stage(app) {
   const list = h('ul', { class: 'cast' });
   const more = h('button', { type: 'button', class: 'more', onclick: () => { shown += castSize; update(); } });
   const detail = h('section', { class: 'detail', 'aria-label': 'Agent' });
+  const shares = fleet(app);
   let shown = castSize, part = null;
   const root = h('div', { class: 'split' },
-    h('section', { class: 'list', 'aria-labelledby': 'cast-title' },
+    h('div', { class: 'list' }, shares.root, h('section', { 'aria-labelledby': 'cast-title' },
       h('h2', { id: 'cast-title' }, 'The cast'), summary,
-      h('label', { class: 'filter', for: 'filter' }, h('span', { class: 'unseen' }, 'Filter the cast'), filter), list, more),
+      h('label', { class: 'filter', for: 'filter' }, h('span', { class: 'unseen' }, 'Filter the cast'), filter), list, more)),
     detail);
 
   function update() {
+    shares.update();
     const all = app.agents();
     const counts = {};
     for (const a of all) counts[a.mood] = (counts[a.mood] ?? 0) + 1;
