@@ -57,7 +57,7 @@ import (
 // Records are small, carry their format's version in the key and hold names, times,
 // counts and classes; of a request or an answer there is nothing in them, and of Pin's
 // reason the first 200 bytes. What cannot be read is reported and left alone. A replica
-// at rest makes about one operation in 9 s, in trouble at most 5 a second, and fifteen at
+// at rest makes about one operation in 9 s, in trouble at most 4 a second, and fifteen at
 // once.
 //
 // A Fleet is used by pointer, and its fields must not be changed once it is in use.
