@@ -228,7 +228,9 @@ func TestHostilePoolWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = pool.Run(t.Context(), "x")
+		if _, err = pool.Run(t.Context(), "x"); err != nil {
+			t.Error(n, err)
+		}
 	}
 	pool, err = middleware.Pool(middleware.PoolSettings[string]{}, M{Name: "a", Agent: ok, Can: func(string) bool { return false }})
 	if err != nil {
