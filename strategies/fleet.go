@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Fleet lets the replicas of a program share what they know of their upstreams, over
@@ -56,7 +57,7 @@ import (
 // Records are small, carry their format's version in the key and hold names, times,
 // counts and classes; of a request or an answer there is nothing in them, and of Pin's
 // reason the first 200 bytes. What cannot be read is reported and left alone. A replica
-// at rest makes about one operation in 9 s, in trouble at most 5 a second, and fifteen at
+// at rest makes about one operation in 9 s, in trouble at most 4 a second, and fifteen at
 // once.
 //
 // A Fleet is used by pointer, and its fields must not be changed once it is in use.
@@ -85,6 +86,7 @@ type Fleet struct {
 
 	mu       sync.Mutex
 	began    bool
+	runs     bool
 	closed   bool
 	breakers map[string]*breakerShare
 	ladders  map[string]*ladderShare
@@ -191,6 +193,7 @@ func (f *Fleet) Share(parts ...Shareable) error {
 			return err
 		}
 	}
+	f.run()
 	f.nudge()
 	return nil
 }
@@ -209,7 +212,7 @@ func isNil(part Shareable) bool {
 	return true
 }
 
-// begin starts the goroutines, once; f.mu is held.
+// begin makes what the parts need, once; f.mu is held.
 func (f *Fleet) begin() {
 	if f.began {
 		return
@@ -227,6 +230,14 @@ func (f *Fleet) begin() {
 	f.living.Store(1)
 	f.away.Store(true) // until it is reached
 	f.deaf = true
+}
+
+// run starts the goroutines, once something is shared; f.mu is held.
+func (f *Fleet) run() {
+	if f.runs {
+		return
+	}
+	f.runs = true
 	f.running.Add(1)
 	go func() {
 		defer f.running.Done()
@@ -271,6 +282,7 @@ func (f *Fleet) drop(part Shareable) {
 		delete(f.ladders, p.Name)
 	case divider:
 		f.dividers = f.dividers[:len(f.dividers)-1]
+		p.divide(1)
 	}
 }
 
@@ -316,7 +328,7 @@ const mostName = 120
 
 // shareable says what is wrong with a name that is to be part of a key.
 func shareable(setting, name string) error {
-	if err := CheckStorePrefix(name); err != nil {
+	if !utf8.ValidString(name) {
 		return &ConfigError{Setting: setting, Problem: fmt.Sprintf("is no valid UTF-8 (%.40q)", name), Fix: "use plain text"}
 	}
 	if len(escaped(name)) > mostName {

@@ -144,7 +144,7 @@ func (s *scanner) withhold(from int, line bool) int {
 	if !line {
 		value = strings.TrimRight(value, ":.")
 	}
-	if harmless(value) {
+	if harmless(value) || strings.HasPrefix(s.text[from-1:], Redacted) {
 		return from
 	}
 	s.out.WriteString(s.text[s.at:from])

@@ -800,7 +800,7 @@ func TestAnInboxThatLasts(t *testing.T) {
 	expect(t, "claimed by another", there.ask("POST", path+"/claim", "ann", `{}`).Code, 409)
 	expect(t, "decided in spite of it", there.ask("POST", path+"/decide", "ann", `{"action":"answer","answer":"la"}`).Code, 409)
 	expect(t, "taken over", there.ask("POST", path+"/claim", "ann", `{"from":"ada"}`).Code, 200)
-	expect(t, "an agent that there is not", there.ask("POST", path+"/decide", "ann", `{"action":"use agent","agent":"nobody"}`).Code, 409)
+	expect(t, "an agent that there is not", there.ask("POST", path+"/decide", "ann", `{"action":"use agent","agent":"nobody"}`).Code, 422)
 	expect(t, "decided", there.ask("POST", path+"/decide", "ann", `{"action":"answer","answer":"la","reason":"time"}`).Code, 200)
 	expect(t, "the caller gets", <-said, "la")
 	w := here.ask("POST", path+"/decide", "ada", `{"action":"abort"}`)

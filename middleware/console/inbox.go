@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -49,33 +50,63 @@ type desk struct {
 
 func (d *desk) List(_ context.Context, q inbox.Query) (inbox.Page, error) {
 	page := inbox.Page{Entries: []inbox.Entry{}, Now: time.Now().UTC()}
-	limit := min(max(q.Limit, 1), 500)
-	if q.Closed {
+	if q.Limit = min(max(q.Limit, 0), 500); q.Limit == 0 {
+		q.Limit = pageSize
+	}
+	switch {
+	case q.Closed:
 		d.mu.Lock()
-		defer d.mu.Unlock()
-		page.Total = len(d.closed.all)
-		page.Entries = append(page.Entries, d.closed.all[:min(limit, page.Total)]...)
-		return page, nil
+		all := slices.Clone(d.closed.all)
+		d.mu.Unlock()
+		all = wanted(all, q, func(e inbox.Entry) string { return e.Agent })
+		from := 0
+		if q.After != "" { // they are in the order in which they were decided
+			if from = slices.IndexFunc(all, func(e inbox.Entry) bool { return e.ID == q.After }) + 1; from == 0 {
+				from = len(all) // forgotten, and so are those behind it
+			}
+		}
+		page.Total = len(all)
+		page.Entries, page.Next = cut(all[from:], q.Limit, func(e inbox.Entry) string { return e.ID })
+	case !q.Parked:
+		all := d.desk.Open() // by their ids, which is the oldest first
+		d.mu.Lock()
+		d.forget(len(all))
+		d.mu.Unlock()
+		all = wanted(all, q, func(i strategies.Incident) string { return i.Agent })
+		page.Total = len(all)
+		from := slices.IndexFunc(all, func(i strategies.Incident) bool {
+			return q.After == "" || !q.Newest && i.ID > q.After || q.Newest && i.ID < q.After
+		})
+		if from < 0 {
+			break
+		}
+		var some []strategies.Incident
+		some, page.Next = cut(all[from:], q.Limit, func(i strategies.Incident) string { return i.ID })
+		for _, i := range some {
+			page.Entries = append(page.Entries, d.entry(i))
+		}
 	}
-	open := d.desk.Open() // by their ids, which is the oldest first
-	if page.Total = len(open); q.Parked {
-		return inbox.Page{Entries: page.Entries, Now: page.Now}, nil
-	}
-	from, _ := slices.BinarySearchFunc(open, q.After, func(i strategies.Incident, after string) int {
-		return cmp.Or(cmp.Compare(i.ID, after), -1) // behind it
-	})
-	open = open[from:]
-	if len(open) > limit {
-		open = open[:limit]
-		page.Next = open[limit-1].ID
-	}
-	for _, i := range open {
-		page.Entries = append(page.Entries, d.entry(i))
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.forget(page.Total)
 	return page, nil
+}
+
+// wanted are those of an agent, in the order that is wanted. They are the caller's own.
+func wanted[T any](all []T, q inbox.Query, agent func(T) string) []T {
+	if q.Agent != "" {
+		all = slices.DeleteFunc(all, func(v T) bool { return agent(v) != q.Agent })
+	}
+	if q.Newest {
+		slices.Reverse(all)
+	}
+	return all
+}
+
+// cut is a page, and what the next one begins behind; "": there is none.
+func cut[T any](all []T, limit int, id func(T) string) (page []T, next string) {
+	if len(all) > limit {
+		all = all[:limit]
+		next = id(all[limit-1])
+	}
+	return all, next
 }
 
 // forget drops the claims of questions that are over, once there are many. The lock is
@@ -92,7 +123,7 @@ func (d *desk) forget(open int) {
 
 // entry is an incident as people see it. It calls code of the user's: no lock is held.
 func (d *desk) entry(i strategies.Incident) inbox.Entry {
-	e := inbox.Entry{ID: i.ID, State: inbox.StateOpen, Agent: i.Agent, Call: i.Call, Agents: i.Agents, Round: i.Round, Deadline: i.Deadline, Quorum: 1, Ticket: i.Ticket}
+	e := inbox.Entry{ID: i.ID, State: inbox.StateOpen, Opened: asked(i.ID), Agent: i.Agent, Call: i.Call, Agents: i.Agents, Round: i.Round, Deadline: i.Deadline, Quorum: 1, Ticket: i.Ticket}
 	if d.show != nil {
 		if problem := safely(func() { e.Request = d.show(i) }); problem != nil {
 			e.Request = "(not shown: the function that shows it panicked)"
@@ -115,6 +146,20 @@ func (d *desk) entry(i strategies.Incident) inbox.Entry {
 		e.Claim = &c
 	}
 	return e
+}
+
+// asked is when a question was asked: its id is a UUID of version 7, and begins with the
+// time.
+func asked(id string) time.Time {
+	digits := strings.ReplaceAll(id, "-", "")
+	if len(digits) != 32 {
+		return time.Time{} // of somebody's own
+	}
+	ms, err := strconv.ParseInt(digits[:12], 16, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }
 
 // find returns a question that is open.

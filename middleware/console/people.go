@@ -34,7 +34,7 @@ func (c *Console) who(r *http.Request) (p Person, err error) {
 		return Person{}, err
 	}
 	p.Name = clip(p.Name, nameWidth)
-	if p.Name == "" {
+	if strings.TrimSpace(p.Name) == "" {
 		p.Decide, p.Control = false, false
 	}
 	return p, nil
@@ -48,6 +48,9 @@ const Intent = "Understudy-Console"
 // nor from a program; "": it does. A browser tells where a request comes from, and
 // lets no other site send a type or a header of its own choice.
 func forged(r *http.Request) string {
+	if len(r.Header["Origin"]) > 1 || len(r.Header["Sec-Fetch-Site"]) > 1 { // no browser says it twice
+		return "comes from two origins"
+	}
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "same-origin", "none":
 	default:

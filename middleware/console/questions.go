@@ -88,7 +88,7 @@ func (q *request) questions(one bool) {
 		return
 	}
 	form := q.URL.Query()
-	query := inbox.Query{After: form.Get("after"), Agent: form.Get("agent"), Limit: q.number("limit", pageSize), Closed: form.Get("closed") != ""}
+	query := inbox.Query{After: form.Get("after"), Agent: form.Get("agent"), Limit: q.number("limit", pageSize), Closed: form.Get("closed") != "" && form.Get("closed") != "0"}
 	query.Newest = query.Closed
 	var page inbox.Page
 	if err := q.ask(func() (err error) { page, err = in.List(q.Context(), query); return err }); err != nil {
@@ -122,7 +122,7 @@ func (q *request) away(err error) {
 type wish struct {
 	From   string             `json:"from"` // claim: who has it now
 	Action *strategies.Action `json:"action"`
-	Answer string             `json:"answer"`
+	Answer *string            `json:"answer"`
 	Agent  string             `json:"agent"`
 	Reason string             `json:"reason"`
 }
@@ -164,6 +164,10 @@ func (q *request) decide() {
 			fail(q.w, http.StatusBadRequest, "the body has no action: say abort, retry, answer or use agent")
 			return
 		}
+		if *body.Action == strategies.ActionAnswer && body.Answer == nil {
+			fail(q.w, http.StatusBadRequest, "the body has no answer")
+			return
+		}
 		d := strategies.Decision{Action: *body.Action, By: q.by.Name, Reason: e.Reason}
 		if e.What = d.Action.String(); d.Action == strategies.ActionUseAgent {
 			d.Agent, e.What = body.Agent, e.What+" "+clip(body.Agent, nameWidth)
@@ -176,11 +180,15 @@ func (q *request) decide() {
 				return no(id, &inbox.ClaimedError{Entry: now})
 			}
 			if d.Action == strategies.ActionAnswer {
-				if d.Value, err = q.value(now, body.Answer); err != nil {
+				if d.Value, err = q.value(now, *body.Answer); err != nil {
 					return err
 				}
 			}
-			now, err = in.Resolve(q.Context(), id, d)
+			if now, err = in.Resolve(q.Context(), id, d); refused(err) {
+				if e, err2 := in.Get(q.Context(), id); err2 == nil && e.State == inbox.StateOpen {
+					return &noAnswerError{err} // nobody was faster: it cannot be carried out
+				}
+			}
 			return err
 		}
 	default:
@@ -204,10 +212,18 @@ func (q *request) decide() {
 	}
 }
 
-// noAnswerError says why what a person has typed is no answer.
+// noAnswerError says why a decision cannot be carried out, so that the question stays
+// open: what a person has typed is no answer, or names nobody.
 type noAnswerError struct{ err error }
 
-func (e *noAnswerError) Error() string { return "this is no answer: " + errtree.Text(e.err) }
+func (e *noAnswerError) Error() string {
+	if refused(e.err) {
+		return errtree.Text(e.err)
+	}
+	return "this is no answer: " + errtree.Text(e.err)
+}
+
+func (e *noAnswerError) Unwrap() error { return e.err }
 
 // value makes an answer of what a person has typed.
 func (q *request) value(of inbox.Entry, text string) (v any, err error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/understudy-go/understudy/strategies"
 )
@@ -180,8 +181,8 @@ func (s silent) Error() string { return "nothing was changed" }
 func (s silent) Unwrap() error { return s.err }
 
 func checkID(id string) error {
-	if id == "" || len(id) > maxID || strings.ContainsAny(id, "/\x00") {
-		return &strategies.InterventionError{Incident: short(id, 40), Problem: fmt.Sprintf("is no id of a question: 1 to %d bytes, without a slash", maxID)}
+	if id == "" || len(id) > maxID || strings.ContainsAny(id, "/\x00") || !utf8.ValidString(id) {
+		return &strategies.InterventionError{Incident: short(id, 40), Problem: fmt.Sprintf("is no id of a question: 1 to %d bytes of text, without a slash", maxID)}
 	}
 	return nil
 }

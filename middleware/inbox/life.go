@@ -24,6 +24,8 @@ type life struct {
 	until time.Time     // by our clock: soon after it others may take us for dead
 	end   *time.Timer   // at that time
 	first chan struct{} // closed once the first one is there
+	last  time.Time     // when it was renewed last
+	since time.Time     // since when the store has taken it each time
 	ahead time.Duration // the store's clock before ours
 	ttl   time.Duration
 	spare time.Duration // for what is cancelled to end
@@ -48,9 +50,21 @@ func (l *life) alive() bool {
 	return time.Now().Before(l.until)
 }
 
+// settled says whether the store has been there for so long that everybody who lives has
+// had the time to say so.
+func (l *life) settled() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.until) && time.Since(l.since) >= l.ttl
+}
+
 func (l *life) renewed(begun time.Time, store time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if begun.Sub(l.last) > l.ttl/heartbeats*3/2 { // the store was away, perhaps for others too
+		l.since = time.Now()
+	}
+	l.last = begun
 	l.until = begun.Add(l.ttl - l.spare)
 	l.end.Reset(time.Until(l.until))
 	if !store.IsZero() {

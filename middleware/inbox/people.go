@@ -1,13 +1,10 @@
 package inbox
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,17 +162,19 @@ func (b *Inbox) Claim(ctx context.Context, id, by string, stands time.Duration) 
 	if stands == 0 {
 		stands = 5 * time.Minute
 	}
+	by = short(by, maxText)
 	return b.change(ctx, id, func(r *record, now time.Time) error {
 		if who := r.Claimed(now); who != "" && who != by {
 			return &ClaimedError{r.Entry}
 		}
-		r.Claim = &Claim{By: short(by, maxText), At: now, Until: now.Add(stands)}
+		r.Claim = &Claim{By: by, At: now, Until: now.Add(stands)}
 		return nil
 	})
 }
 
 // Release takes a claim back. One of somebody else's stays, which is a [ClaimedError].
 func (b *Inbox) Release(ctx context.Context, id, by string) (Entry, error) {
+	by = short(by, maxText)
 	return b.change(ctx, id, func(r *record, now time.Time) error {
 		if who := r.Claimed(now); who != "" && who != by {
 			return &ClaimedError{r.Entry}
@@ -210,8 +209,9 @@ func (b *Inbox) Withdraw(ctx context.Context, id, by, reason string) (Entry, err
 //
 // The value of an answer is of the type that the agent's callers expect, or JSON of it
 // as a [json.RawMessage]. A decision that cannot be carried out, such as one of another
-// type, is refused, and the question stays open; a process that has not seen the agent
-// knows the name of the type only.
+// type, is refused, and the question stays open. A process that has not seen the agent
+// knows the name of the type only: JSON for a type of the program's is taken as it is
+// then, and the Codec is given the json.RawMessage.
 //
 // The error is a [strategies.InterventionError], with a [ClosedError] within reach if
 // the question has ended. An error that matches [strategies.ErrUnavailable] leaves it
@@ -221,28 +221,22 @@ func (b *Inbox) Resolve(ctx context.Context, id string, d strategies.Decision) (
 		return Entry{}, err
 	}
 	mine := mark{ID: ids.New()}
-	if d.Action == strategies.ActionAnswer {
-		data, err := b.encodeAnswer(d.Value)
-		if err != nil {
-			return Entry{}, &strategies.InterventionError{Incident: id, Problem: "cannot be answered so", Err: err}
-		}
-		mine.Value = &payload{data}
-	}
 	return b.changeMarked(ctx, id, mine.ID, (*record).open, func(r *record, now time.Time) error {
 		if r.Quorum > 1 && d.By == "" {
 			return &strategies.InterventionError{Incident: id, Problem: fmt.Sprintf("needs %d people, and it is not said who this is: set Decision.By", r.Quorum)}
 		}
-		if err := b.checkDecision(r, d, mine.Value); err != nil {
+		var err error
+		if mine.Value, err = b.checkDecision(r, d); err != nil {
 			return err
 		}
 		v := Vote{By: short(d.By, maxText), At: now, Action: d.Action.String(), Agent: d.Agent, Reason: short(d.Reason, maxText)}
-		r.vote(v, mine, d.Action)
+		r.vote(v, mine, d.Action, b.sameAnswer(r))
 		return nil
 	})
 }
 
 // vote books a vote, and closes the question if it is decided.
-func (r *record) vote(v Vote, m mark, action strategies.Action) {
+func (r *record) vote(v Vote, m mark, action strategies.Action, same func(a, b *payload) bool) {
 	for i := range r.Votes {
 		if r.Votes[i].By == v.By && v.By != "" {
 			r.Votes, r.Marks = slices.Delete(r.Votes, i, i+1), slices.Delete(r.Marks, i, i+1)
@@ -252,7 +246,7 @@ func (r *record) vote(v Vote, m mark, action strategies.Action) {
 	r.Votes, r.Marks = append(r.Votes, v), append(r.Marks, m)
 	alike := 0
 	for i, other := range r.Votes {
-		if other.Action == v.Action && other.Agent == v.Agent && r.Marks[i].Value.same(m.Value) {
+		if other.Action == v.Action && other.Agent == v.Agent && same(r.Marks[i].Value, m.Value) {
 			alike++
 		}
 	}
@@ -264,13 +258,6 @@ func (r *record) vote(v Vote, m mark, action strategies.Action) {
 	for i := range r.Marks {
 		r.Marks[i].Value = nil // what the others said is of no use any more
 	}
-}
-
-func (p *payload) same(other *payload) bool {
-	if p == nil || other == nil {
-		return p == other
-	}
-	return bytes.Equal(p.Data, other.Data)
 }
 
 // close ends a question.
@@ -350,67 +337,6 @@ func (r *record) earlier(id string) error {
 		e.State, e.Decision = StateExpired, nil
 	}
 	return &ClosedError{e}
-}
-
-// checkDecision says what is wrong with a decision, as far as this process can know.
-func (b *Inbox) checkDecision(r *record, d strategies.Decision, value *payload) error {
-	i := strategies.Incident{ID: r.ID, Agents: r.Agents}
-	b.mu.Lock()
-	types := b.types[r.Agent]
-	b.mu.Unlock()
-	if d.Action != strategies.ActionAnswer {
-		return i.Check(d)
-	}
-	if _, raw := d.Value.(json.RawMessage); !raw {
-		if i.Answers = types; len(types) == 0 && len(r.Answers) > 0 && (d.Value == nil || !slices.Contains(r.Answers, reflect.TypeOf(d.Value).String())) {
-			return &strategies.InterventionError{Incident: r.ID, Problem: fmt.Sprintf("answers with a %T where a %s is wanted", d.Value, strings.Join(r.Answers, " or a "))}
-		}
-		return i.Check(d)
-	}
-	if len(types) > 0 {
-		if _, err := b.decodeAnswer(value, types); err != nil {
-			return &strategies.InterventionError{Incident: r.ID, Problem: fmt.Sprintf("answers with what is no %s", strings.Join(r.Answers, " nor a ")), Err: err}
-		}
-	}
-	return nil
-}
-
-func (b *Inbox) encodeAnswer(v any) (data []byte, err error) {
-	if raw, ok := v.(json.RawMessage); ok {
-		if data = raw; !json.Valid(raw) {
-			return nil, errors.New("it is no JSON")
-		}
-	} else if v == nil {
-		return nil, errors.New("it is nothing")
-	} else if err := protect("Codec.Marshal", func() error { data, err = b.s.Codec.Marshal(v); return err }); err != nil {
-		return nil, err
-	}
-	if len(data) > b.s.MaxAnswer {
-		return nil, fmt.Errorf("it has %d bytes, at most %d (Settings.MaxAnswer)", len(data), b.s.MaxAnswer)
-	}
-	return data, nil
-}
-
-// decodeAnswer reads an answer as the first of the types that it can be.
-func (b *Inbox) decodeAnswer(p *payload, types []reflect.Type) (any, error) {
-	if p == nil || bytes.Equal(bytes.TrimSpace(p.Data), []byte("null")) {
-		return nil, errors.New("it is nothing")
-	}
-	var first error
-	for _, t := range types {
-		v := reflect.New(t)
-		err := protect("Codec.Unmarshal", func() error { return b.s.Codec.Unmarshal(p.Data, v.Interface()) })
-		if err == nil {
-			return v.Elem().Interface(), nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	if first == nil {
-		return json.RawMessage(p.Data), nil
-	}
-	return nil, first
 }
 
 // protect runs code of the user's.

@@ -39,7 +39,7 @@ func (b *Inbox) round() time.Duration {
 	now, due, wait := b.life.guess(), []chore(nil), b.s.Heartbeat
 	m := &b.mirror
 	m.mu.Lock()
-	sure := m.known && time.Since(m.since) >= b.life.ttl // who lives has had the time to say so
+	sure := m.known && time.Since(m.since) >= b.life.ttl && b.life.settled() // who lives has had the time to say so
 	for key, e := range m.entries {
 		if next := e.escalates(b.looked, now); next > 0 {
 			wait = min(wait, next)
