@@ -92,6 +92,18 @@ func (b *Base) listen(listen func(ctx context.Context) error) {
 	}
 }
 
+// Go runs something that Close waits for; false: it is closed, and nothing runs.
+func (b *Base) Go(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() != nil {
+		return false
+	}
+	b.all.Add(1)
+	go func() { defer b.all.Done(); f() }()
+	return true
+}
+
 // Close ends what runs, and reports whether it was open.
 func (b *Base) Close() bool {
 	b.mu.Lock()

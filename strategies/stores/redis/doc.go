@@ -25,6 +25,11 @@
 // TIME. A revision is the server's time in microseconds, or one more than the last: so it
 // grows also after the data was lost.
 //
+// A write is sent once, whatever the client's MaxRetries says: sent again after its
+// answer was lost it would be a conflict with itself. Without an answer it is
+// [strategies.ErrUnavailable]. A call ends with its context, also without ContextTimeoutEnabled;
+// the client's connection is busy until its ReadTimeout then, and Close waits for it.
+//
 // # What it does not
 //
 //   - Redis replicates after it has answered. When a replica takes over, the last writes may

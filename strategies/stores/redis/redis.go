@@ -74,7 +74,7 @@ func (s *Store) Get(ctx context.Context, key string) (strategies.Record, error) 
 	if err := s.ready(ctx, "get", key); err != nil {
 		return strategies.Record{}, err
 	}
-	got, err := getScript.Run(ctx, s.client, []string{s.records + key}).StringSlice()
+	got, err := s.read(ctx, getScript, []string{s.records + key}).StringSlice()
 	if err != nil {
 		return strategies.Record{}, s.base.Unavailable(ctx, "get", key, err)
 	}
@@ -97,8 +97,9 @@ func (s *Store) Put(ctx context.Context, w strategies.Write) (strategies.Record,
 		return strategies.Record{}, err
 	}
 	ms := (w.TTL + time.Millisecond - 1) / time.Millisecond
-	got, err := putScript.Run(ctx, s.client, []string{s.records + w.Key, s.index, s.last},
-		w.Key, expected(w.Revision), w.Value, int64(ms), s.channel).StringSlice()
+	value := string(w.Value) // a copy: the call may end before the client lets go of it
+	got, err := s.write(ctx, putScript, []string{s.records + w.Key, s.index, s.last},
+		w.Key, expected(w.Revision), value, int64(ms), s.channel).StringSlice()
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "OOM "):
 		return strategies.Record{}, &strategies.StoreError{Op: "put", Key: w.Key, Err: strategies.ErrTooLarge, Cause: err}
@@ -107,7 +108,7 @@ func (s *Store) Put(ctx context.Context, w strategies.Write) (strategies.Record,
 	case len(got) == 0:
 		return strategies.Record{}, &strategies.StoreError{Op: "put", Key: w.Key, Err: strategies.ErrConflict}
 	}
-	r, err := record(w.Key, append(got, string(w.Value)))
+	r, err := record(w.Key, append(got, value))
 	if err != nil {
 		return strategies.Record{}, s.base.Unavailable(ctx, "put", w.Key, err)
 	}
@@ -119,7 +120,7 @@ func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
 	if err := s.ready(ctx, "delete", key); err != nil {
 		return err
 	}
-	became, err := deleteScript.Run(ctx, s.client, []string{s.records + key, s.index}, key, expected(revision), s.channel).Text()
+	became, err := s.write(ctx, deleteScript, []string{s.records + key, s.index}, key, expected(revision), s.channel).Text()
 	switch {
 	case err != nil:
 		return s.base.Unavailable(ctx, "delete", key, err)
@@ -151,7 +152,7 @@ func (s *Store) list(ctx context.Context, prefix, values string) (all []strategi
 	end[len(end)-1]++
 	least, most := "[="+prefix, "("+string(end)
 	for {
-		got, err := listScript.Run(ctx, s.client, []string{s.index}, s.records, least, most, page, pageBytes, values).StringSlice()
+		got, err := s.read(ctx, listScript, []string{s.index}, s.records, least, most, page, pageBytes, values).StringSlice()
 		if err == nil && len(got)%4 != 1 {
 			err = fmt.Errorf("a page of %d parts", len(got))
 		}
@@ -211,7 +212,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	if err := s.base.Ready(ctx, "now", ""); err != nil {
 		return time.Time{}, err
 	}
-	got, err := timeScript.Run(ctx, s.client, []string{s.index}).Int64Slice()
+	got, err := s.read(ctx, timeScript, []string{s.index}).Int64Slice()
 	if err == nil && len(got) != 2 {
 		err = fmt.Errorf("TIME has %d parts", len(got))
 	}
@@ -221,7 +222,8 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return time.Unix(got[0], got[1]*1000), nil
 }
 
-// Close ends the watches. The client stays open.
+// Close ends the watches, and waits for calls whose context has ended and which the client
+// has not let go of: no longer than its ReadTimeout. The client stays open.
 func (s *Store) Close() error {
 	s.base.Close()
 	return nil
