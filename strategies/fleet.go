@@ -249,6 +249,9 @@ func (f *Fleet) run() {
 // second, and ends what runs. What was shared goes on by itself; budgets and paces keep
 // the share that they had. Do not call it from a listener.
 func (f *Fleet) Close() error {
+	if f == nil {
+		return nil
+	}
 	f.mu.Lock()
 	began := f.began && !f.closed
 	f.closed = true
@@ -289,10 +292,18 @@ func (f *Fleet) drop(part Shareable) {
 // Watch calls listener after every change, in order and outside of every lock. stop
 // ends it. A listener may take its time, but no longer: what others tell is applied by
 // the same goroutine.
-func (f *Fleet) Watch(listener func(FleetChange)) (stop func()) { return f.changes.watch(listener) }
+func (f *Fleet) Watch(listener func(FleetChange)) (stop func()) {
+	if f == nil {
+		return func() {}
+	}
+	return f.changes.watch(listener)
+}
 
 // Health returns how the fleet looks from here.
 func (f *Fleet) Health() FleetHealth {
+	if f == nil {
+		return FleetHealth{Replicas: 1, Away: true}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := FleetHealth{Replica: f.id, Replicas: int(max(f.living.Load(), 1)), Away: f.away.Load() || !f.began, Since: f.awayAt, Err: f.awayErr, Skipped: f.skipped}
@@ -311,6 +322,9 @@ func (f *Fleet) Health() FleetHealth {
 
 // Validate says what is missing.
 func (f *Fleet) Validate() error {
+	if f == nil {
+		return &ConfigError{Setting: "Fleet", Problem: "is nil", Fix: "make one with a Store and a Name, or leave Share out"}
+	}
 	var p problems
 	if f.Store == nil {
 		p.add("Fleet.Store", "is nil", "give it a store that all replicas reach, such as nats.Open's")

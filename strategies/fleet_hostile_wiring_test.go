@@ -294,3 +294,14 @@ func TestHostileFleetLeaseOfTheDead(t *testing.T) {
 		}
 	})
 }
+
+func TestANilFleetIsRefused(t *testing.T) {
+	var f *strategies.Fleet
+	if err := f.Share(&strategies.Budget{}); !errors.Is(err, strategies.ErrConfig) {
+		t.Errorf("Share: %v", err)
+	}
+	f.Watch(func(strategies.FleetChange) {})()
+	if h := f.Health(); h.Replicas != 1 || !h.Away || f.Close() != nil {
+		t.Errorf("%+v", h)
+	}
+}
