@@ -109,3 +109,54 @@ func parsed(t *testing.T, dir string) (all []*ast.File) {
 	}
 	return all
 }
+
+// Every setting is used in a program that is run: an example, or one of examples/.
+func TestEverySettingHasAnExample(t *testing.T) {
+	used := map[string]bool{}
+	err := filepath.WalkDir(root, func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return filepath.SkipDir
+		}
+		slashed := filepath.ToSlash(name)
+		if !strings.HasSuffix(name, "example_test.go") && (!strings.Contains(slashed, "/examples/") || strings.HasSuffix(name, "_test.go")) || !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if method, ok := call.Fun.(*ast.SelectorExpr); ok {
+					used[method.Sel.Name] = true
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := 0
+	for _, f := range parsed(t, "middleware") {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv == nil || !fn.Name.IsExported() {
+				continue
+			}
+			if on := base(fn.Recv.List[0].Type); on == "Builder" || on == "StreamBuilder" {
+				settings++
+				if !used[fn.Name.Name] {
+					t.Errorf("no example uses %s.%s", on, fn.Name.Name)
+				}
+			}
+		}
+	}
+	if settings < 40 {
+		t.Errorf("%d settings: the walk started in the wrong place", settings)
+	}
+}
