@@ -340,7 +340,7 @@ func (p *pair) agree(t *testing.T) {
 func Slow(t *testing.T, p Proxy) {
 	t.Helper()
 	for _, json := range []string{
-		`{"type":"latency","stream":"downstream","attributes":{"latency":2,"jitter":1}}`,
+		`{"type":"latency","stream":"downstream","attributes":{"latency":1,"jitter":1}}`,
 		`{"type":"bandwidth","stream":"upstream","attributes":{"rate":20000}}`,
 		`{"type":"slow_close","stream":"downstream","attributes":{"delay":200}}`,
 	} {

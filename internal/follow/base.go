@@ -92,16 +92,34 @@ func (b *Base) listen(listen func(ctx context.Context) error) {
 	}
 }
 
-// Go runs something that Close waits for; false: it is closed, and nothing runs.
-func (b *Base) Go(f func()) bool {
+// Within asks an engine's client that may take longer than its context. What it is still
+// at when the context ends, Close waits for; so ask must come to an end, and must not use
+// what belongs to the caller.
+func Within[T any](ctx context.Context, b *Base, ask func() (T, error)) (got T, err error) {
+	if ctx.Done() == nil {
+		return ask()
+	}
+	answered := make(chan error, 1)
+	var answer T
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.ctx.Err() != nil {
-		return false
+		b.mu.Unlock()
+		return got, errClosed
 	}
 	b.all.Add(1)
-	go func() { defer b.all.Done(); f() }()
-	return true
+	b.mu.Unlock()
+	go func() {
+		defer b.all.Done()
+		var err error
+		answer, err = ask()
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		return answer, err
+	case <-ctx.Done():
+		return got, ctx.Err()
+	}
 }
 
 // Close ends what runs, and reports whether it was open.

@@ -102,6 +102,21 @@ func (s *Store) live(ctx context.Context, e *entry) (bool, error) {
 
 // Get returns a record, in one round trip.
 func (s *Store) Get(ctx context.Context, key string) (strategies.Record, error) {
+	r, err := follow.Within(ctx, s.base, func() (strategies.Record, error) { return s.get(ctx, key) })
+	return r, s.ended(ctx, "get", key, err)
+}
+
+// ended makes the store's error of one that says only that nobody waited for the answer:
+// the client holds its lock while it shakes hands with a server.
+func (s *Store) ended(ctx context.Context, op, key string, err error) error {
+	known, wrong := (*strategies.StoreError)(nil), (*strategies.ConfigError)(nil)
+	if err == nil || errors.As(err, &known) || errors.As(err, &wrong) {
+		return err
+	}
+	return s.base.Unavailable(ctx, op, key, err)
+}
+
+func (s *Store) get(ctx context.Context, key string) (strategies.Record, error) {
 	if err := s.ready(ctx, "get", key); err != nil {
 		return strategies.Record{}, err
 	}
@@ -126,7 +141,8 @@ func (s *Store) Put(ctx context.Context, w strategies.Write) (strategies.Record,
 	if err := s.ready(ctx, "put", w.Key); err != nil {
 		return strategies.Record{}, err
 	}
-	r, err := s.put(ctx, w)
+	w.Value = slices.Clone(w.Value)
+	r, err := follow.Within(ctx, s.base, func() (strategies.Record, error) { return s.put(ctx, w) })
 	switch {
 	case err == nil:
 		return r, nil
@@ -179,7 +195,7 @@ func (s *Store) put(ctx context.Context, w strategies.Write) (strategies.Record,
 }
 
 func (s *Store) publish(ctx context.Context, w strategies.Write, options ...jetstream.PublishOpt) (strategies.Record, error) {
-	r := strategies.Record{Key: w.Key, Value: slices.Clone(w.Value)}
+	r := strategies.Record{Key: w.Key, Value: w.Value}
 	m := natsgo.NewMsg(s.subject + subjectOf(w.Key))
 	m.Data = w.Value
 	if w.TTL > 0 {
@@ -203,6 +219,11 @@ func (s *Store) publish(ctx context.Context, w strategies.Write, options ...jets
 
 // Delete removes a record.
 func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
+	_, err := follow.Within(ctx, s.base, func() (struct{}, error) { return struct{}{}, s.delete(ctx, key, revision) })
+	return s.ended(ctx, "delete", key, err)
+}
+
+func (s *Store) delete(ctx context.Context, key string, revision uint64) error {
 	if err := s.ready(ctx, "delete", key); err != nil {
 		return err
 	}
@@ -236,6 +257,11 @@ func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
 
 // List returns the records under a prefix: it asks for their names, and then for each.
 func (s *Store) List(ctx context.Context, prefix string) ([]strategies.Record, error) {
+	all, err := follow.Within(ctx, s.base, func() ([]strategies.Record, error) { return s.list(ctx, prefix) })
+	return all, s.ended(ctx, "list", prefix, err)
+}
+
+func (s *Store) list(ctx context.Context, prefix string) ([]strategies.Record, error) {
 	if err := strategies.CheckStorePrefix(prefix); err != nil {
 		return nil, err
 	}
@@ -258,7 +284,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]strategies.Record, e
 	for g := range min(atATime, len(keys)) {
 		all.Go(func() {
 			for i := g; i < len(keys) && errs[g] == nil; i += atATime {
-				r, err := s.Get(ctx, keys[i])
+				r, err := s.get(ctx, keys[i])
 				if errors.Is(err, strategies.ErrNotFound) {
 					continue // deleted, or gone since
 				}
@@ -283,7 +309,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	if err := s.base.Ready(ctx, "now", ""); err != nil {
 		return time.Time{}, err
 	}
-	now, err := s.ask(ctx)
+	now, err := follow.Within(ctx, s.base, func() (time.Time, error) { return s.ask(ctx) })
 	if err != nil {
 		return time.Time{}, s.base.Unavailable(ctx, "now", "", err)
 	}

@@ -117,7 +117,9 @@ func (s *Store) connect(ctx context.Context, at Where, set settings) (err error)
 		s.conn, err = natsgo.Connect("", append(options, natsgo.InProcessServer(s.server))...)
 	default:
 		if deadline, ok := ctx.Deadline(); ok {
-			options = append([]natsgo.Option{natsgo.Timeout(max(time.Until(deadline), time.Millisecond))}, options...)
+			// It stands for later handshakes too, for which Close must wait.
+			timeout := min(max(time.Until(deadline), time.Millisecond), patience)
+			options = append([]natsgo.Option{natsgo.Timeout(timeout)}, options...)
 		}
 		s.owns = true
 		s.conn, err = natsgo.Connect(at.url, options...)

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -38,12 +40,18 @@ func TestUnderToxics(t *testing.T) {
 	server := strings.TrimPrefix(one(t), "nats://")
 	at, proxy := proxied(t, server)
 	opens := func(at string) func(t *testing.T) strategies.Store {
-		return func(t *testing.T) strategies.Store { t.Helper(); return open(t, nats.URL("nats://"+at)) }
+		return func(t *testing.T) strategies.Store {
+			t.Helper()
+			return open(t, nats.URL("nats://"+at, natsgo.ReconnectWait(200*time.Millisecond)))
+		}
 	}
 	fleettest.Toxics(t, fleettest.Line{Proxy: proxy, Through: opens(at), Straight: opens(server)})
 }
 
 func TestConformanceUnderToxics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes its time")
+	}
 	t.Parallel()
 	at, proxy := proxied(t, strings.TrimPrefix(one(t), "nats://"))
 	fleettest.Slow(t, proxy)

@@ -48,6 +48,9 @@ func TestUnderToxics(t *testing.T) {
 		fleettest.Toxics(t, fleettest.Line{Proxy: proxy, Through: opens(at), Straight: opens(server)})
 	})
 	t.Run("conformance", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("it takes its time")
+		}
 		t.Parallel()
 		at, proxy := proxied(t, server)
 		fleettest.Slow(t, proxy)

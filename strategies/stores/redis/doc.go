@@ -43,6 +43,7 @@
 // # What it costs
 //
 // A call is one round trip: on loopback a Get takes about 0.04 ms and a Put 0.07 ms
-// (BenchmarkRedis). List is one for every 500 records or MiB. While anybody watches, one connection listens, and each watch asks every 10 s which
-// revisions there are.
+// (BenchmarkRedis); 0.015 ms of it are for a goroutine, so that the call can end with its
+// context. List is one for every 500 records or MiB. While anybody watches, one connection
+// listens, and each watch asks every 10 s which revisions there are.
 package redis

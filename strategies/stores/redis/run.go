@@ -4,6 +4,8 @@ import (
 	"context"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/understudy-go/understudy/internal/follow"
 )
 
 // read runs a script that the client may repeat.
@@ -49,22 +51,10 @@ func (s *Store) send(ctx context.Context, script *goredis.Script, keys []string,
 // patient ends with its context, which a client does only with ContextTimeoutEnabled, and
 // then not when the context is cancelled.
 func (s *Store) patient(ctx context.Context, ask func() *goredis.Cmd) *goredis.Cmd {
-	if ctx.Done() == nil {
-		return ask()
-	}
-	got := make(chan *goredis.Cmd, 1)
-	open := s.base.Go(func() { got <- ask() })
-	if open {
-		select {
-		case cmd := <-got:
-			return cmd
-		case <-ctx.Done():
-		}
-	}
-	cmd := goredis.NewCmd(ctx)
-	cmd.SetErr(ctx.Err())
-	if !open {
-		cmd.SetErr(goredis.ErrClosed)
+	cmd, err := follow.Within(ctx, s.base, func() (*goredis.Cmd, error) { return ask(), nil })
+	if err != nil {
+		cmd = goredis.NewCmd(ctx)
+		cmd.SetErr(err)
 	}
 	return cmd
 }

@@ -43,6 +43,9 @@ func TestUnderToxics(t *testing.T) {
 }
 
 func TestConformanceUnderToxics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes its time")
+	}
 	t.Parallel()
 	port := freePort(t)
 	serve(t, t.TempDir(), port)
