@@ -272,3 +272,12 @@ func TestInboxWatches(t *testing.T) {
 		}
 	})
 }
+
+func TestAClosedInboxResumesNobody(t *testing.T) {
+	store := &memory.Store{}
+	defer store.Close()
+	box := opened(t, store, inbox.Settings{})
+	g := built(t, middleware.Wrap[string, string](&sick{}).Named("bard").Identify().Intervene(middleware.Intervention{Ask: box, Park: true, Deadline: time.Hour}))
+	expect(t, "Close", box.Close(), nil)
+	expect(t, "refused", inbox.Resume(box, g) != nil, true)
+}

@@ -167,9 +167,10 @@ func (r *record) last() Vote {
 // that dies meanwhile is taken over by another one that resumes the agent, so let the
 // chain have Effects on a journal that both can read, if the agent has tools.
 //
-// It goes on until the inbox is closed. The error is a [strategies.ConfigError].
+// It goes on until the inbox is closed. The error is a [strategies.ConfigError], or says
+// that the inbox is closed already.
 func Resume[Req, Resp any](b *Inbox, agent Named[Req, Resp]) error {
-	if err := b.unusable(); err != nil {
+	if err := b.ready(context.Background()); err != nil {
 		return err
 	}
 	if v := reflect.ValueOf(agent); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
