@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -16,11 +17,12 @@ import (
 	"github.com/understudy-go/understudy/middleware"
 	"github.com/understudy-go/understudy/roles"
 	"github.com/understudy-go/understudy/strategies"
+	"github.com/understudy-go/understudy/strategies/stores/memory"
 )
 
 // extras are what one more setting costs a call that goes well, beside the same chain
 // without it, and beside a peer that has the same. A setting that comes later gets a
-// line here, such as a limit by key of 10,000 keys, or state that replicas share.
+// line here.
 func extras() []Case {
 	return []Case{
 		extra("cast", "look-up by name among 100 agents of a cast, and the call", without, func() Op {
@@ -69,6 +71,28 @@ func extras() []Case {
 				panic(err)
 			}
 			return chain[middleware.Runner[string, string]](pool, nil)
+		}, nil),
+		extra("by key of 10,000", "By(…): one breaker, budget and count for each of 10,000 keys, asked in turn", without, func() Op {
+			keys := make([]string, 10_000)
+			for i := range keys {
+				keys[i] = "tenant " + strconv.Itoa(i)
+			}
+			var next atomic.Uint32
+			return chain(middleware.Func(echo), func(b *middleware.Builder[string, string]) {
+				b.By(func(string) string { return keys[next.Add(1)%uint32(len(keys))] }, middleware.Keys{})
+			})
+		}, nil),
+		extra("shared", "Fleet.Share(breaker): replicas share it over a store", without, func() Op {
+			breaker := &strategies.Breaker{Name: "narrator", OpenFor: openFor}
+			fleet := &strategies.Fleet{Name: "bench", Store: &memory.Store{}} // until the program ends
+			if err := fleet.Share(breaker); err != nil {
+				panic(err)
+			}
+			guarded, err := settled(middleware.WrapFunc(echo), breaker).Fallback("archivist", middleware.Func(standIn)).Build()
+			if err != nil {
+				panic(err)
+			}
+			return func(ctx context.Context) (string, error) { return guarded.Run(ctx, request) }
 		}, nil),
 	}
 }
