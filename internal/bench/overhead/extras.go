@@ -78,9 +78,13 @@ func extras() []Case {
 				keys[i] = "tenant " + strconv.Itoa(i)
 			}
 			var next atomic.Uint32
-			return chain(middleware.Func(echo), func(b *middleware.Builder[string, string]) {
+			op := chain(middleware.Func(echo), func(b *middleware.Builder[string, string]) {
 				b.By(func(string) string { return keys[next.Add(1)%uint32(len(keys))] }, middleware.Keys{})
 			})
+			for range keys { // the first call of each makes its state
+				_, _ = op(context.Background())
+			}
+			return op
 		}, nil),
 		extra("shared", "Fleet.Share(breaker): replicas share it over a store", without, func() Op {
 			breaker := &strategies.Breaker{Name: "narrator", OpenFor: openFor}
