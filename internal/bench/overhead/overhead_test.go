@@ -69,6 +69,8 @@ var wanted = map[string][]string{
 	"pace":                           beside,
 	"hedge":                          beside,
 	"pool of 16":                     alone,
+	"by key of 10,000":               alone,
+	"shared":                         alone,
 }
 
 func completeIn(t *testing.T, rows []overhead.Row) {
