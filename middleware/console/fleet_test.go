@@ -112,7 +112,7 @@ func TestHowTheFleetIs(t *testing.T) {
 		"an error without a text": {&troupe{health: strategies.FleetHealth{Away: true, Err: panics{}}}, `{"replica":"","replicas":0,"away":true`},
 		"hostile":                 {&troupe{health: strategies.FleetHealth{Replica: hostile, Away: true, Err: errors.New(hostile)}}, `{"replica":"\u003cscript\u003e�`},
 		"panics":                  {drunk{}, `{"replica":"","replicas":0,"away":false,"unpublished":0,"skipped":0,"trouble":"understudy: a function of the console's settings panicked: no \u003cb\u003efleet`},
-		"a nil one":               {(*strategies.Fleet)(nil), `{"replica":"","replicas":0,"away":false,"unpublished":0,"skipped":0,"trouble":"`},
+		"a nil one":               {(*strategies.Fleet)(nil), `{"replica":"","replicas":1,"away":true,"unpublished":0,"skipped":0}`},
 	} {
 		h := open(t, func(s *console.Settings) { s.Fleet = tc.fleet })
 		w := h.ask("GET", "/api/v1/fleet", "ada", "")
@@ -216,7 +216,7 @@ func TestTheFleetsWordIsPassedOnAtOnce(t *testing.T) {
 
 // A fleet that panics takes nothing else along.
 func TestAFleetThatPanicsIsSaidToBeUnknown(t *testing.T) {
-	for _, f := range []console.Fleet{drunk{}, (*strategies.Fleet)(nil), leaver{&troupe{}}} {
+	for _, f := range []console.Fleet{drunk{}, leaver{&troupe{}}} {
 		all, leave := stream(t, open(t, func(s *console.Settings) { s.Fleet = f }))
 		all.await(t, "agents", `"order":["a1","a2","a3"]`)
 		want := `"trouble":`
