@@ -124,38 +124,26 @@ func (f *File) current() *state {
 // setting that both say is refused. Its recipe is for what needs types, such as
 // Builder.By with its Keys.
 func Guard[Req, Resp any](f *File, agent string, make func(r *Recipe) *middleware.Builder[Req, Resp]) (*middleware.Guarded[Req, Resp], error) {
-	if f == nil || make == nil {
-		return nil, &strategies.ConfigError{Setting: "Guard", Problem: "has no file, or no function", Fix: "give it a file of Open, and a function that begins the chain"}
-	}
-	var g *middleware.Guarded[Req, Resp]
-	err := f.join(agent, func(s *state) (func() error, error) {
-		var b *middleware.Builder[Req, Resp]
-		if err := protect(func() { b = make(s.policy.Recipe(agent)) }); err != nil {
-			return nil, err
-		}
-		b.With(s.settings(agent))
-		if err := b.Problems(); err != nil {
-			return nil, err
-		}
-		return func() (err error) {
-			if g != nil {
-				return g.Update(b)
-			}
-			g, err = b.Build()
-			return err
-		}, nil
-	})
-	return g, err
+	return guard[*middleware.Builder[Req, Resp], *middleware.Guarded[Req, Resp]](f, "Guard", agent, make)
 }
 
 // GuardStream is [Guard] for an agent that streams.
 func GuardStream[Req, Chunk any](f *File, agent string, make func(r *Recipe) *middleware.StreamBuilder[Req, Chunk]) (*middleware.GuardedStream[Req, Chunk], error) {
+	return guard[*middleware.StreamBuilder[Req, Chunk], *middleware.GuardedStream[Req, Chunk]](f, "GuardStream", agent, make)
+}
+
+// guard is both of them: B is a builder, and G what it builds.
+func guard[B interface {
+	With(common *middleware.Settings) B
+	Problems() error
+	Build() (G, error)
+}, G interface{ Update(b B) error }](f *File, setting, agent string, make func(r *Recipe) B) (g G, _ error) {
 	if f == nil || make == nil {
-		return nil, &strategies.ConfigError{Setting: "GuardStream", Problem: "has no file, or no function", Fix: "give it a file of Open, and a function that begins the chain"}
+		return g, &strategies.ConfigError{Setting: setting, Problem: "has no file, or no function", Fix: "give it a file of Open, and a function that begins the chain"}
 	}
-	var g *middleware.GuardedStream[Req, Chunk]
+	built := false
 	err := f.join(agent, func(s *state) (func() error, error) {
-		var b *middleware.StreamBuilder[Req, Chunk]
+		var b B
 		if err := protect(func() { b = make(s.policy.Recipe(agent)) }); err != nil {
 			return nil, err
 		}
@@ -164,10 +152,11 @@ func GuardStream[Req, Chunk any](f *File, agent string, make func(r *Recipe) *mi
 			return nil, err
 		}
 		return func() (err error) {
-			if g != nil {
+			if built {
 				return g.Update(b)
 			}
 			g, err = b.Build()
+			built = err == nil
 			return err
 		}, nil
 	})
